@@ -1,0 +1,245 @@
+//! Rows on their way into Arrow: one text column per field, filled row by row from borrowed bytes.
+
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, StringArray, builder::NullBufferBuilder},
+    buffer::{Buffer, OffsetBuffer, ScalarBuffer},
+};
+use wardlake_core::{RowHasher, lineage};
+
+use crate::ConnectError;
+
+/// Some rows of a file, in file order. Two chunks of one file may differ in their columns when the format names them
+/// anew in each record (JSON): a column that a chunk lacks is NULL in all its rows.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// One array of text per column.
+    pub arrays: Vec<ArrayRef>,
+    /// The 1-based line on which each record starts; its number in formats without lines (JSON documents, Parquet).
+    pub positions: Int64Array,
+    /// The hash of each row: [`RowHasher`] over name and value of every field that is not NULL, in the byte order of the
+    /// names. So neither another order of the columns nor a new column without values changes it.
+    pub row_hashes: Vec<u128>,
+    /// How many rows.
+    pub rows: usize,
+}
+
+/// Where the text of a field lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) at: At,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    Null,
+    /// In the bytes of the file.
+    Base,
+    /// In the buffer for text that had to be unescaped or decoded.
+    Scratch,
+}
+
+impl Slot {
+    pub(crate) const NULL: Self = Self { start: 0, end: 0, at: At::Null };
+
+    pub(crate) fn base(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32, at: At::Base }
+    }
+
+    pub(crate) fn scratch(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32, at: At::Scratch }
+    }
+
+    #[inline]
+    fn bytes<'a>(self, base: &'a [u8], scratch: &'a [u8]) -> Option<&'a [u8]> {
+        let range = self.start as usize..self.end as usize;
+        match self.at {
+            At::Null => None,
+            At::Base => Some(&base[range]),
+            At::Scratch => Some(&scratch[range]),
+        }
+    }
+}
+
+struct TextColumn {
+    values: Vec<u8>,
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl TextColumn {
+    fn new(rows_before: usize) -> Self {
+        let mut nulls = NullBufferBuilder::new(1024);
+        nulls.append_n_nulls(rows_before);
+        Self { values: Vec::new(), offsets: vec![0; rows_before + 1], nulls }
+    }
+
+    #[inline]
+    fn push(&mut self, value: Option<&[u8]>) {
+        match value {
+            Some(bytes) => {
+                self.values.extend_from_slice(bytes);
+                self.nulls.append_non_null();
+            }
+            None => self.nulls.append_null(),
+        }
+        self.offsets.push(self.values.len() as i32);
+    }
+
+    fn finish(mut self) -> Result<ArrayRef, ConnectError> {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        StringArray::try_new(offsets, Buffer::from_vec(self.values), self.nulls.finish())
+            .map(|array| Arc::new(array) as ArrayRef)
+            .map_err(|error| ConnectError::Internal { message: error.to_string() })
+    }
+}
+
+/// Fills one [`Chunk`]. The text of one chunk stays below 2 GiB, since blocks do.
+#[derive(Default)]
+pub(crate) struct ChunkBuilder {
+    names: Vec<String>,
+    columns: Vec<TextColumn>,
+    by_name: Vec<usize>,
+    hasher: RowHasher,
+    positions: Vec<i64>,
+    row_hashes: Vec<u128>,
+}
+
+impl ChunkBuilder {
+    pub(crate) fn new(names: &[String]) -> Self {
+        let mut builder = Self {
+            names: names.to_vec(),
+            columns: names.iter().map(|_| TextColumn::new(0)).collect(),
+            ..Self::default()
+        };
+        builder.by_name = sorted_by_name(&builder.names);
+        builder
+    }
+
+    /// Adds a column that is NULL in the rows so far, and returns its index.
+    pub(crate) fn add_column(&mut self, name: String) -> usize {
+        self.names.push(name);
+        self.columns.push(TextColumn::new(self.positions.len()));
+        self.by_name = sorted_by_name(&self.names);
+        self.names.len() - 1
+    }
+
+    /// Takes back columns that no row has.
+    pub(crate) fn truncate_columns(&mut self, columns: usize) {
+        self.names.truncate(columns);
+        self.columns.truncate(columns);
+        self.by_name = sorted_by_name(&self.names);
+    }
+
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Adds a row. `slots` holds one slot per column; columns behind its end are NULL.
+    pub(crate) fn push_row(&mut self, position: i64, base: &[u8], scratch: &[u8], slots: &[Slot]) {
+        for (i, column) in self.columns.iter_mut().enumerate() {
+            column.push(slots.get(i).and_then(|slot| slot.bytes(base, scratch)));
+        }
+        for i in &self.by_name {
+            if let Some(value) = slots.get(*i).and_then(|slot| slot.bytes(base, scratch)) {
+                self.hasher.field(Some(self.names[*i].as_bytes()));
+                self.hasher.field(Some(value));
+            }
+        }
+        self.row_hashes.push(self.hasher.finish().0);
+        self.positions.push(position);
+    }
+
+    /// The chunk, if it has rows.
+    pub(crate) fn finish(self) -> Result<Option<Chunk>, ConnectError> {
+        let rows = self.positions.len();
+        if rows == 0 {
+            return Ok(None);
+        }
+        let arrays = self.columns.into_iter().map(TextColumn::finish).collect::<Result<_, _>>()?;
+        let positions = Int64Array::from(self.positions);
+        Ok(Some(Chunk { columns: self.names, arrays, positions, row_hashes: self.row_hashes, rows }))
+    }
+}
+
+/// The order in which the fields of a row are hashed.
+pub(crate) fn sorted_by_name(names: &[String]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|a, b| names[*a].cmp(&names[*b]));
+    order
+}
+
+/// Turns the names of a source into names of columns: those the table already has keep the table's spelling (Delta does
+/// not tell `ID` from `id`), and no name is that of a lineage column.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ColumnNames {
+    known: Arc<[String]>,
+}
+
+impl ColumnNames {
+    pub(crate) fn new(known: Option<&[String]>) -> Self {
+        Self { known: known.unwrap_or_default().into() }
+    }
+
+    pub(crate) fn resolve<'a>(&'a self, name: &'a str) -> Cow<'a, str> {
+        if lineage::ALL.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Cow::Owned(format!("{name}_2"));
+        }
+        if self.known.iter().any(|known| known == name) {
+            return Cow::Borrowed(name);
+        }
+        match self.known.iter().find(|known| known.to_lowercase() == name.to_lowercase()) {
+            Some(known) => Cow::Borrowed(known),
+            None => Cow::Borrowed(name),
+        }
+    }
+
+    /// Names for the fields of a header: trimmed, an empty one called after its place, a repeated one numbered.
+    pub(crate) fn header(&self, fields: &[String]) -> Vec<String> {
+        let mut taken: HashSet<String> = HashSet::new();
+        // A name as written comes before a number made up here: `x,x,x_2` is `x, x_3, x_2`.
+        let written: HashSet<String> = fields.iter().map(|field| field.trim().to_lowercase()).collect();
+        fields
+            .iter()
+            .enumerate()
+            .map(|(i, field)| {
+                let field = field.trim();
+                let base =
+                    if field.is_empty() { format!("column_{}", i + 1) } else { self.resolve(field).into_owned() };
+                let mut name = base.clone();
+                let mut number = 1;
+                while taken.contains(&name.to_lowercase()) || (number > 1 && written.contains(&name.to_lowercase())) {
+                    number += 1;
+                    name = format!("{base}_{number}");
+                }
+                taken.insert(name.to_lowercase());
+                name
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_names_are_whole_and_differ() {
+        let known = ["Patient_ID".to_owned()];
+        for (fields, expected) in [
+            (&["a", " b ", ""][..], &["a", "b", "column_3"][..]),
+            (&["x", "x", "X"], &["x", "x_2", "X_3"]),
+            (&["x", "x", "x_2"], &["x", "x_3", "x_2"]),
+            (&["patient_id", "_FILE"], &["Patient_ID", "_FILE_2"]),
+            (&["", "column_1"], &["column_1", "column_1_2"]),
+        ] {
+            let fields: Vec<String> = fields.iter().map(|s| (*s).to_owned()).collect();
+            assert_eq!(ColumnNames::new(Some(&known)).header(&fields), expected);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What the first lines of delimited text tell: line end, delimiter and the names of the columns.
+
+use super::{
+    scan::{Dialect, Ending, Field, Scanner},
+    split::newline_of,
+};
+use crate::{
+    files::{chunk::ColumnNames, stream::decode_single_byte},
+    position::Position,
+    source::{Delimiter, Encoding, Format, Header},
+};
+
+/// Candidates in the order of preference.
+const DELIMITERS: &[u8] = b",;|\t^~:$#";
+/// So many records and bytes are looked at to find the delimiter.
+const SNIFF_RECORDS: usize = 200;
+const SNIFF_BYTES: usize = 256 * 1024;
+
+/// The settled reading of one file.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    pub(crate) dialect: Dialect,
+    pub(crate) columns: Vec<String>,
+    /// Where the first data record begins.
+    pub(crate) data: Position,
+    /// Blank lines and comments before it.
+    pub(crate) blank: u64,
+}
+
+/// Reads the head of a text. `head` is its beginning, at `start`; `tab` tells that fields are separated by TAB unless the
+/// format says otherwise.
+pub(crate) fn read_head(
+    head: &[u8],
+    start: Position,
+    format: &Format,
+    encoding: Encoding,
+    names: &ColumnNames,
+    tab: bool,
+) -> Head {
+    let newline = newline_of(head, format.quote);
+    let mut dialect = Dialect {
+        delimiter: b",".to_vec(),
+        quote: format.quote,
+        escape: format.escape,
+        comment: format.comment,
+        newline,
+    };
+    let mut places = Vec::new();
+    let mut start = start;
+    let mut rest = head;
+    for _ in 0..format.skip_rows {
+        dialect.note(rest, &mut places);
+        let line = Scanner::new(&dialect, rest, &places).line(0);
+        start = start.after(&rest[..line.next], newline);
+        rest = &rest[line.next..];
+    }
+    match &format.delimiter {
+        Delimiter::Text(text) => dialect.delimiter = encode(text, encoding),
+        Delimiter::Auto if tab => dialect.delimiter = b"\t".to_vec(),
+        Delimiter::Auto => dialect.delimiter = vec![sniff(rest, &dialect)],
+    }
+    dialect.note(rest, &mut places);
+    let mut fields = Vec::new();
+    let (first, blank) = first_record(&dialect, rest, &places, &mut fields);
+    let data = match first {
+        Some((begin, _)) => start.after(&rest[..begin], newline),
+        None => start.after(rest, newline),
+    };
+    let Some((begin, next)) = first else {
+        return Head { dialect, columns: names.header(&format.columns), data, blank };
+    };
+    let texts: Vec<String> = fields.iter().map(|field| text(&dialect, rest, *field, encoding)).collect();
+    let has_header = match format.header {
+        Header::Yes => true,
+        Header::No => false,
+        Header::Auto => looks_like_names(&texts),
+    };
+    let columns = if !format.columns.is_empty() {
+        names.header(&format.columns)
+    } else if has_header {
+        names.header(&texts)
+    } else {
+        (1..=texts.len()).map(|number| format!("column_{number}")).collect()
+    };
+    let data = if has_header { data.after(&rest[begin..next], newline) } else { data };
+    Head { dialect, columns, data, blank }
+}
+
+/// Begin and end of the first record that is neither blank nor a comment, and how many lines came before it.
+fn first_record(
+    dialect: &Dialect,
+    bytes: &[u8],
+    places: &[u32],
+    fields: &mut Vec<Field>,
+) -> (Option<(usize, usize)>, u64) {
+    let mut scanner = Scanner::new(dialect, bytes, places);
+    let (mut at, mut blank) = (0, 0);
+    while at < bytes.len() {
+        scanner.seek(at);
+        if dialect.comment == Some(bytes[at]) {
+            at = scanner.line(at).next;
+            blank += 1;
+            continue;
+        }
+        let mut record = scanner.record(at, fields);
+        if record.ending != Ending::Whole {
+            // A broken header is one line of names as they stand.
+            scanner.seek(at);
+            record = scanner.line(at);
+        }
+        if bytes[record.start..record.end].iter().all(|byte| matches!(byte, b' ' | b'\r')) {
+            at = record.next;
+            blank += 1;
+            continue;
+        }
+        return (Some((at, record.next)), blank);
+    }
+    (None, blank)
+}
+
+fn encode(text: &str, encoding: Encoding) -> Vec<u8> {
+    match encoding {
+        Encoding::Latin1 | Encoding::Windows1252 => encoding_rs::WINDOWS_1252.encode(text).0.into_owned(),
+        _ => text.as_bytes().to_vec(),
+    }
+}
+
+fn text(dialect: &Dialect, bytes: &[u8], field: Field, encoding: Encoding) -> String {
+    let mut raw = Vec::new();
+    if field.escaped {
+        super::unescape(dialect, &bytes[field.start..field.end], field.quoted, &mut raw);
+    } else {
+        raw.extend_from_slice(&bytes[field.start..field.end]);
+    }
+    raw.retain(|byte| *byte != 0);
+    let is_utf8 = !matches!(encoding, Encoding::Latin1 | Encoding::Windows1252);
+    match String::from_utf8(raw) {
+        Ok(text) if is_utf8 || text.is_ascii() => text,
+        Ok(text) => single_byte(encoding, text.as_bytes()),
+        Err(error) => single_byte(encoding, error.as_bytes()),
+    }
+}
+
+fn single_byte(encoding: Encoding, bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    decode_single_byte(encoding, bytes, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The candidate that cuts the most records into as many fields as the first one, weighed by the number of fields.
+fn sniff(bytes: &[u8], dialect: &Dialect) -> u8 {
+    let bytes = &bytes[..bytes.len().min(SNIFF_BYTES)];
+    let mut best = (0.0, b',');
+    for candidate in DELIMITERS {
+        if [dialect.quote, dialect.escape, dialect.comment].contains(&Some(*candidate)) {
+            continue;
+        }
+        let score = score(bytes, &Dialect { delimiter: vec![*candidate], ..dialect.clone() });
+        if score > best.0 {
+            best = (score, *candidate);
+        }
+    }
+    best.1
+}
+
+fn score(bytes: &[u8], dialect: &Dialect) -> f64 {
+    let mut places = Vec::new();
+    dialect.note(bytes, &mut places);
+    let mut scanner = Scanner::new(dialect, bytes, &places);
+    let mut fields = Vec::new();
+    let (mut at, mut width, mut records, mut equal) = (0, 0, 0_u32, 0_u32);
+    while at < bytes.len() && (records as usize) < SNIFF_RECORDS {
+        if dialect.comment == Some(bytes[at]) {
+            at = scanner.line(at).next;
+            continue;
+        }
+        let record = scanner.record(at, &mut fields);
+        at = record.next;
+        if record.start == record.end {
+            continue;
+        }
+        records += 1;
+        let count = if record.ending == Ending::Whole { fields.len() } else { 0 };
+        if records == 1 {
+            width = count;
+        }
+        equal += u32::from(count == width);
+    }
+    if width < 2 {
+        return 0.0;
+    }
+    // A column count that holds for nearly every line beats a larger one that does not.
+    let share = f64::from(equal) / f64::from(records);
+    share * share * (width as f64).ln_1p()
+}
+
+fn looks_like_names(fields: &[String]) -> bool {
+    let mut seen = std::collections::HashSet::new();
+    fields.iter().enumerate().all(|(i, field)| {
+        let field = field.trim();
+        let is_value = field.parse::<f64>().is_ok()
+            || chrono::NaiveDate::parse_from_str(field, "%Y-%m-%d").is_ok()
+            || field.starts_with(|c: char| c.is_ascii_digit());
+        // The last name may be missing: many exports end every line with a delimiter.
+        !is_value && (!field.is_empty() || i + 1 == fields.len()) && seen.insert(field.to_lowercase())
+    })
+}

@@ -1,0 +1,139 @@
+//! Finds the files of a table, in the order in which they are to be loaded. Files that are visibly still being written
+//! are left for the next run.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use walkdir::{DirEntry, WalkDir};
+
+use super::pattern::PathPattern;
+use crate::{ConnectError, FileTable, source::OrderBy};
+
+/// Endings of names that transfer programs give to files they have not finished.
+const UNFINISHED_ENDINGS: [&str; 4] = [".tmp", ".part", ".crdownload", ".filepart"];
+
+/// A file to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Where to open it.
+    pub path: PathBuf,
+    /// Its path relative to the source's root, with `/` between the parts.
+    pub relative: String,
+    /// Its size in bytes when it was found.
+    pub size: u64,
+    /// When it last changed.
+    pub modified: DateTime<Utc>,
+    /// The date in its path.
+    pub date: Option<NaiveDate>,
+}
+
+impl FoundFile {
+    /// A file named by the user instead of found.
+    pub fn at(path: impl Into<PathBuf>) -> Result<Self, ConnectError> {
+        let path = path.into();
+        let metadata = path.metadata().map_err(|source| ConnectError::Unreadable { path: path.clone(), source })?;
+        let relative = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
+        Ok(Self { relative, size: metadata.len(), modified, date: None, path })
+    }
+}
+
+/// The files of `table` whose root is relative to `base`. A path that two patterns match is found once, by the first.
+pub fn discover(table: &FileTable, base: &Path) -> Result<Vec<FoundFile>, ConnectError> {
+    let root = table.root.as_ref().map_or_else(|| base.to_owned(), |root| base.join(root));
+    let mut found: Vec<FoundFile> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for pattern in &table.patterns {
+        for file in walk(table, pattern, &root)? {
+            if seen.insert(file.path.clone()) {
+                found.push(file);
+            }
+        }
+    }
+    match table.order_by {
+        OrderBy::Date => found.sort_by(|a, b| (a.date, &a.relative).cmp(&(b.date, &b.relative))),
+        OrderBy::Name => found.sort_by(|a, b| a.relative.cmp(&b.relative)),
+        OrderBy::Modified => found.sort_by(|a, b| (a.modified, &a.relative).cmp(&(b.modified, &b.relative))),
+    }
+    Ok(found)
+}
+
+fn walk(table: &FileTable, pattern: &PathPattern, root: &Path) -> Result<Vec<FoundFile>, ConnectError> {
+    if !root.is_dir() {
+        return Err(ConnectError::RootMissing { path: root.to_owned() });
+    }
+    let folder = root.join(pattern.folder());
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    // An absolute pattern stands on its own.
+    let prefix = if pattern.folder().starts_with('/') { Path::new("") } else { root };
+    let mut files = Vec::new();
+    for entry in WalkDir::new(&folder).follow_links(true).into_iter().filter_entry(is_visible) {
+        let entry = match entry {
+            Ok(entry) => entry,
+            // A file that vanished between listing and looking was never ours.
+            Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
+            Err(error) => {
+                let path = error.path().unwrap_or(&folder).to_owned();
+                return Err(ConnectError::Unreadable { path, source: error.into() });
+            }
+        };
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let relative = slashed(entry.path().strip_prefix(prefix).unwrap_or(entry.path()));
+        let Some(date) = pattern.matches(&relative) else { continue };
+        if let Some(file) = ready(table, &entry, relative, date)? {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+/// Folders and files whose names begin with `.` or `_` belong to somebody else.
+fn is_visible(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy();
+    entry.depth() == 0
+        || !(name.starts_with(['.', '_'])
+            || entry.file_type().is_file()
+                && UNFINISHED_ENDINGS.iter().any(|ending| name.to_lowercase().ends_with(ending)))
+}
+
+/// The file, unless it is to be left for the next run.
+fn ready(
+    table: &FileTable,
+    entry: &DirEntry,
+    relative: String,
+    date: Option<NaiveDate>,
+) -> Result<Option<FoundFile>, ConnectError> {
+    if let Some(suffix) = &table.done_suffix {
+        let mut marker = entry.path().as_os_str().to_owned();
+        marker.push(suffix);
+        if relative.ends_with(suffix.as_str()) || !Path::new(&marker).exists() {
+            return Ok(None);
+        }
+    }
+    let unreadable = |source: io::Error| ConnectError::Unreadable { path: entry.path().to_owned(), source };
+    let metadata = match entry.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => return Ok(None),
+        Err(error) => return Err(unreadable(error.into())),
+    };
+    let modified = metadata.modified().map_err(unreadable)?;
+    let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+    if age.as_secs() < table.settle_seconds {
+        return Ok(None);
+    }
+    let path = entry.path().to_owned();
+    Ok(Some(FoundFile { path, relative, size: metadata.len(), modified: modified.into(), date }))
+}
+
+fn slashed(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace(std::path::MAIN_SEPARATOR, "/") }
+}

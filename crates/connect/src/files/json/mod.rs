@@ -1,0 +1,287 @@
+//! JSON, one object per record: lines of objects, or a document.
+//!
+//! - Every key is a column. Strings are unescaped; numbers and booleans stay as they are written (`1.50`); null is NULL;
+//!   nested objects and arrays are their JSON text as written.
+//! - A key that is missing is NULL. A key that appears later is a new column from its block on.
+//! - An object that names a key twice is rejected: either value may be the right one.
+
+pub(crate) mod document;
+mod seek;
+pub(crate) mod text;
+
+use std::{collections::HashMap, sync::Arc};
+
+use memchr::memchr;
+use serde::de::IgnoredAny;
+
+use self::text::{is_number, is_space, skip_space, string_end, unescape, value_end};
+use super::{
+    chunk::{ChunkBuilder, ColumnNames, Slot},
+    pipeline::{Block, BlockParser, Parsed, Split},
+    stream::decode_single_byte,
+};
+use crate::{
+    ConnectError, RejectReason, Rejected,
+    source::{Encoding, Format},
+};
+
+/// Text of one object per line.
+pub(crate) struct Lines;
+
+impl Split for Lines {
+    fn last_border(&self, bytes: &[u8]) -> usize {
+        memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1)
+    }
+
+    fn newline(&self) -> u8 {
+        b'\n'
+    }
+}
+
+/// Parses blocks of one file.
+#[derive(Clone)]
+pub(crate) struct JsonParser {
+    names: ColumnNames,
+    encoding: Encoding,
+    nulls: Arc<[Vec<u8>]>,
+    is_document: bool,
+}
+
+impl JsonParser {
+    pub(crate) fn new(names: ColumnNames, format: &Format, encoding: Encoding, is_document: bool) -> Self {
+        let nulls = format.nulls.iter().map(|text| text.as_bytes().to_vec()).collect();
+        Self { names, encoding, nulls, is_document }
+    }
+}
+
+impl BlockParser for JsonParser {
+    fn parse(&mut self, block: Block) -> Result<Parsed, ConnectError> {
+        let bytes = block.bytes.as_slice();
+        let is_single_byte = matches!(self.encoding, Encoding::Latin1 | Encoding::Windows1252);
+        let is_text = |bytes: &[u8]| if is_single_byte { bytes.is_ascii() } else { std::str::from_utf8(bytes).is_ok() };
+        let block_is_text = is_text(bytes);
+        let block_has_nul = memchr(0, bytes).is_some();
+        let mut rows = Rows::new(&self.names, &self.nulls);
+        let mut parsed = Parsed::default();
+        let mut decoded = Vec::new();
+        let mut record = |rows: &mut Rows<'_>, parsed: &mut Parsed, line: u64, start: usize, end: usize| {
+            let raw = &bytes[start..end];
+            let result = if block_has_nul && memchr(0, raw).is_some() {
+                Err(RejectReason::NulByte)
+            } else if block_is_text || is_text(raw) {
+                rows.record(line, bytes, start, end)
+            } else if self.encoding == Encoding::Utf8 {
+                Err(RejectReason::InvalidEncoding)
+            } else {
+                decoded.clear();
+                decode_single_byte(self.encoding, raw, &mut decoded);
+                parsed.decoded += 1;
+                rows.record(line, &decoded, 0, decoded.len())
+            };
+            if let Err(reason) = result {
+                parsed.rejected.push(Rejected::new(line, block.start.offset + start as u64, reason, raw));
+            }
+        };
+        if self.is_document {
+            for (i, (start, end)) in block.spans.iter().enumerate() {
+                record(&mut rows, &mut parsed, block.start.line + i as u64, *start as usize, *end as usize);
+            }
+        } else {
+            let (mut at, mut line) = (0, block.start.line);
+            while at < bytes.len() {
+                let newline = memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |ahead| at + ahead);
+                let end = if newline > at && bytes[newline - 1] == b'\r' { newline - 1 } else { newline };
+                if bytes[at..end].iter().all(|byte| is_space(*byte)) {
+                    parsed.blank += 1;
+                } else {
+                    record(&mut rows, &mut parsed, line, at, end);
+                }
+                at = newline + 1;
+                line += 1;
+            }
+        }
+        parsed.chunk = rows.builder.finish()?;
+        Ok(parsed)
+    }
+}
+
+/// The rows of one block.
+struct Rows<'p> {
+    names: &'p ColumnNames,
+    nulls: &'p [Vec<u8>],
+    builder: ChunkBuilder,
+    /// Keys as written, in first-seen order, and their columns.
+    keys: Vec<(Box<[u8]>, usize)>,
+    key_index: HashMap<Box<[u8]>, usize>,
+    columns: HashMap<String, usize>,
+    /// Per column the number of the last record that has it.
+    seen: Vec<u64>,
+    records: u64,
+    slots: Vec<Slot>,
+    scratch: Vec<u8>,
+}
+
+impl<'p> Rows<'p> {
+    fn new(names: &'p ColumnNames, nulls: &'p [Vec<u8>]) -> Self {
+        Self {
+            names,
+            nulls,
+            builder: ChunkBuilder::default(),
+            keys: Vec::new(),
+            key_index: HashMap::new(),
+            columns: HashMap::new(),
+            seen: Vec::new(),
+            records: 0,
+            slots: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Adds the object in `base[start..end]`, or tells why it is rejected and leaves no trace of it.
+    fn record(&mut self, position: u64, base: &[u8], start: usize, end: usize) -> Result<(), RejectReason> {
+        self.records += 1;
+        self.scratch.clear();
+        self.slots.clear();
+        self.slots.resize(self.seen.len(), Slot::NULL);
+        let (keys, columns) = (self.keys.len(), self.seen.len());
+        let result = self.object(&base[..end], start);
+        match result {
+            Ok(()) => self.builder.push_row(position as i64, base, &self.scratch, &self.slots),
+            Err(_) => self.forget(keys, columns),
+        }
+        result
+    }
+
+    fn forget(&mut self, keys: usize, columns: usize) {
+        for (key, _) in self.keys.drain(keys..) {
+            self.key_index.remove(&key);
+        }
+        if self.seen.len() > columns {
+            for name in &self.builder.names()[columns..] {
+                self.columns.remove(name);
+            }
+            self.seen.truncate(columns);
+            self.builder.truncate_columns(columns);
+        }
+    }
+
+    fn object(&mut self, text: &[u8], start: usize) -> Result<(), RejectReason> {
+        let mut at = skip_space(text, start);
+        if text.get(at) != Some(&b'{') {
+            let is_json = serde_json::from_slice::<IgnoredAny>(&text[at..]).is_ok();
+            return Err(if is_json { RejectReason::NotAnObject } else { RejectReason::InvalidJson });
+        }
+        at = skip_space(text, at + 1);
+        let mut expected = 0;
+        if text.get(at) == Some(&b'}') {
+            at += 1;
+        } else {
+            loop {
+                at = self.member(text, at, &mut expected)?;
+                at = skip_space(text, at);
+                match text.get(at) {
+                    Some(b',') => at = skip_space(text, at + 1),
+                    Some(b'}') => {
+                        at += 1;
+                        break;
+                    }
+                    _ => return Err(RejectReason::InvalidJson),
+                }
+            }
+        }
+        if skip_space(text, at) == text.len() { Ok(()) } else { Err(RejectReason::InvalidJson) }
+    }
+
+    /// Reads `"key": value` and returns the place behind it.
+    fn member(&mut self, text: &[u8], at: usize, expected: &mut usize) -> Result<usize, RejectReason> {
+        if text.get(at) != Some(&b'"') {
+            return Err(RejectReason::InvalidJson);
+        }
+        let (close, _) = string_end(text, at + 1).ok_or(RejectReason::InvalidJson)?;
+        let column = self.column(&text[at + 1..close], expected)?;
+        let colon = skip_space(text, close + 1);
+        if text.get(colon) != Some(&b':') {
+            return Err(RejectReason::InvalidJson);
+        }
+        if self.seen[column] == self.records {
+            return Err(RejectReason::DuplicateKey);
+        }
+        self.seen[column] = self.records;
+        let start = skip_space(text, colon + 1);
+        let (slot, end) = self.value(text, start)?;
+        self.slots[column] = slot;
+        Ok(end)
+    }
+
+    #[inline]
+    fn value(&mut self, text: &[u8], start: usize) -> Result<(Slot, usize), RejectReason> {
+        match text.get(start) {
+            Some(b'"') => {
+                let (close, escaped) = string_end(text, start + 1).ok_or(RejectReason::InvalidJson)?;
+                let mut slot = Slot::base(start + 1, close);
+                let mut string = &text[start + 1..close];
+                if escaped {
+                    let begin = self.scratch.len();
+                    unescape(string, &mut self.scratch)?;
+                    slot = Slot::scratch(begin, self.scratch.len());
+                    string = &self.scratch[begin..];
+                }
+                if !self.nulls.is_empty() && self.nulls.iter().any(|null| null == string) {
+                    slot = Slot::NULL;
+                }
+                Ok((slot, close + 1))
+            }
+            Some(byte) => {
+                let end = value_end(text, start, true).ok_or(RejectReason::InvalidJson)?;
+                let value = &text[start..end];
+                let is_valid = match byte {
+                    b'{' | b'[' => serde_json::from_slice::<IgnoredAny>(value).is_ok(),
+                    _ => matches!(value, b"null" | b"true" | b"false") || is_number(value),
+                };
+                match (is_valid, value) {
+                    (false, _) => Err(RejectReason::InvalidJson),
+                    (true, b"null") => Ok((Slot::NULL, end)),
+                    (true, _) => Ok((Slot::base(start, end), end)),
+                }
+            }
+            None => Err(RejectReason::InvalidJson),
+        }
+    }
+
+    /// The column of a key. Records mostly name the same keys in the same order, so the next one is tried first.
+    #[inline]
+    fn column(&mut self, key: &[u8], expected: &mut usize) -> Result<usize, RejectReason> {
+        let index = match self.keys.get(*expected) {
+            Some((next, _)) if **next == *key => *expected,
+            _ => match self.key_index.get(key) {
+                Some(index) => *index,
+                None => self.add_key(key)?,
+            },
+        };
+        *expected = index + 1;
+        Ok(self.keys[index].1)
+    }
+
+    fn add_key(&mut self, key: &[u8]) -> Result<usize, RejectReason> {
+        let mut raw = Vec::new();
+        unescape(key, &mut raw)?;
+        let written = String::from_utf8(raw).map_err(|_| RejectReason::InvalidEncoding)?;
+        // A column needs a name.
+        let written = if written.trim().is_empty() { "column" } else { written.as_str() };
+        let name = self.names.resolve(written).into_owned();
+        let column = match self.columns.get(&name) {
+            Some(column) => *column,
+            None => {
+                let column = self.builder.add_column(name.clone());
+                self.columns.insert(name, column);
+                self.seen.push(0);
+                self.slots.push(Slot::NULL);
+                column
+            }
+        };
+        let index = self.keys.len();
+        self.keys.push((key.into(), column));
+        self.key_index.insert(key.into(), index);
+        Ok(index)
+    }
+}

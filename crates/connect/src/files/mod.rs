@@ -1,0 +1,210 @@
+//! The files connector: finds the files of a table and reads each in one pass.
+
+mod chunk;
+mod csv;
+mod discover;
+mod json;
+mod parquet;
+pub(crate) mod pattern;
+mod pipeline;
+mod report;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::Write;
+
+pub use self::{
+    chunk::Chunk,
+    discover::{FoundFile, discover},
+    pattern::PathPattern,
+    report::{FileReport, SchemaDifference},
+};
+use self::{
+    chunk::ColumnNames,
+    csv::{CsvParser, head::read_head},
+    json::{JsonParser, Lines, document::DocumentBlocks},
+    pipeline::{Limits, LineBlocks, Parsed, run},
+    report::Tally,
+    stream::Stream,
+};
+use crate::{
+    ConnectError, FileTable, Rejected,
+    position::Position,
+    source::{Compression, Encoding, FileFormat},
+};
+
+/// What reading a file brings.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Some rows.
+    Chunk(Chunk),
+    /// A record that could not be read.
+    Rejected(Rejected),
+}
+
+/// Reads `file` and hands its rows and rejected records to `sink`, in file order, on the caller's thread.
+///
+/// `known_columns` are the table's own columns so far (without lineage columns); they decide the spelling of names that
+/// differ only in case, and what the report calls new or missing. `tee` receives the raw bytes, each once. Text is parsed
+/// on `threads` threads; the result does not depend on their number.
+///
+/// After an error nothing that was delivered may be kept: a file that turns out to be half-written
+/// ([`ConnectError::Unfinished`]) is often known as such only at its end.
+pub fn read(
+    file: &FoundFile,
+    table: &FileTable,
+    known_columns: Option<&[String]>,
+    tee: Option<&mut (dyn Write + Send)>,
+    threads: usize,
+    sink: &mut dyn FnMut(Event) -> Result<(), ConnectError>,
+) -> Result<FileReport, ConnectError> {
+    read_within(file, table, known_columns, tee, threads, Limits::default(), sink)
+}
+
+fn read_within(
+    file: &FoundFile,
+    table: &FileTable,
+    known_columns: Option<&[String]>,
+    tee: Option<&mut (dyn Write + Send)>,
+    threads: usize,
+    limits: Limits,
+    sink: &mut dyn FnMut(Event) -> Result<(), ConnectError>,
+) -> Result<FileReport, ConnectError> {
+    let names = ColumnNames::new(known_columns);
+    let stream = Stream::open(file, table.format.compression, tee)?;
+    let mut tally = Tally::new(sink);
+    let is_parquet = match table.format.file_format {
+        FileFormat::Parquet => true,
+        FileFormat::Auto => stream.begins_with(b"PAR1"),
+        _ => false,
+    };
+    let stream = if is_parquet {
+        return read_parquet(file, stream, &names, known_columns, tally);
+    } else {
+        read_text(stream, table, &file.relative, &names, threads, limits, &mut tally)?
+    };
+    let (compression, encoding) = (stream.compression(), stream.encoding());
+    let totals = stream.finish()?;
+    Ok(tally.report(totals, compression, encoding, known_columns))
+}
+
+/// A Parquet file is read from its end, so its bytes are hashed and copied first and then read again.
+fn read_parquet(
+    file: &FoundFile,
+    stream: Stream<'_>,
+    names: &ColumnNames,
+    known_columns: Option<&[String]>,
+    mut tally: Tally<'_>,
+) -> Result<FileReport, ConnectError> {
+    let begins_well = stream.begins_with(b"PAR1");
+    let totals = stream.finish()?;
+    let magic = tail_of(file, 4)?;
+    if begins_well && magic != b"PAR1" {
+        return Err(ConnectError::Unfinished { path: file.path.clone(), reason: "its Parquet footer is missing" });
+    }
+    tally.file_format = FileFormat::Parquet;
+    tally.columns =
+        parquet::read_rows(file, names, &mut |chunk| tally.parsed(Parsed { chunk: Some(chunk), ..Parsed::default() }))?;
+    let size_now =
+        file.path.metadata().map_err(|source| ConnectError::Unreadable { path: file.path.clone(), source })?.len();
+    if size_now != totals.bytes {
+        return Err(ConnectError::Unfinished { path: file.path.clone(), reason: "its size changed while it was read" });
+    }
+    Ok(tally.report(totals, Compression::None, Encoding::Utf8, known_columns))
+}
+
+fn tail_of(file: &FoundFile, length: u64) -> Result<Vec<u8>, ConnectError> {
+    use std::io::{Read, Seek, SeekFrom};
+    let read = || {
+        let mut handle = std::fs::File::open(&file.path)?;
+        let size = handle.metadata()?.len();
+        handle.seek(SeekFrom::Start(size.saturating_sub(length)))?;
+        let mut tail = Vec::new();
+        handle.read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    read().map_err(|source| ConnectError::Unreadable { path: file.path.clone(), source })
+}
+
+fn read_text<'t>(
+    mut stream: Stream<'t>,
+    table: &FileTable,
+    relative: &str,
+    names: &ColumnNames,
+    threads: usize,
+    limits: Limits,
+    tally: &mut Tally<'_>,
+) -> Result<Stream<'t>, ConnectError> {
+    let format = &table.format;
+    let mut buffer = Vec::with_capacity(limits.head + 64 * 1024);
+    let ended = stream.begin(&mut buffer, limits.head, format.encoding)?;
+    // Threads cost more than the parsing of one block.
+    let threads = if ended && buffer.len() <= limits.block { 1 } else { threads };
+    let encoding = stream.record_encoding();
+    let file_format = match format.file_format {
+        FileFormat::Auto => detect_format(relative, &buffer, ended),
+        known => known,
+    };
+    tally.file_format = file_format;
+    let start = Position { offset: stream.mark(), line: 1 };
+    match file_format {
+        FileFormat::Json => {
+            let source = DocumentBlocks::new(stream, buffer, format.records.as_deref(), limits);
+            let parser = JsonParser::new(names.clone(), format, encoding, true);
+            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.into_stream())
+        }
+        FileFormat::Ndjson => {
+            let source = LineBlocks { stream, split: Lines, buffer, position: start, limits };
+            let parser = JsonParser::new(names.clone(), format, encoding, false);
+            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
+        }
+        _ => {
+            let is_tab = file_format == FileFormat::Tsv;
+            let head = read_head(&buffer, start, format, encoding, names, is_tab);
+            buffer.drain(..(head.data.offset - start.offset) as usize);
+            tally.columns.clone_from(&head.columns);
+            tally.delimiter = Some(String::from_utf8_lossy(&head.dialect.delimiter).into_owned());
+            tally.blank = head.blank;
+            let parser = CsvParser::new(&head, format, encoding);
+            let source = LineBlocks { stream, split: head.dialect, buffer, position: head.data, limits };
+            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
+        }
+    }
+}
+
+/// By the name where it is clear, else by the first bytes.
+fn detect_format(relative: &str, head: &[u8], ended: bool) -> FileFormat {
+    let name = relative.to_lowercase();
+    let name = [".gz", ".gzip", ".zst", ".zstd"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    match ending {
+        "csv" | "psv" => FileFormat::Csv,
+        "tsv" | "tab" => FileFormat::Tsv,
+        "ndjson" | "jsonl" => FileFormat::Ndjson,
+        _ => {
+            let start = json::text::skip_space(head, 0);
+            match head.get(start) {
+                Some(b'{') if is_object_line(&head[start..], ended) => FileFormat::Ndjson,
+                Some(b'{' | b'[') => FileFormat::Json,
+                _ if ending == "json" => FileFormat::Json,
+                _ => FileFormat::Csv,
+            }
+        }
+    }
+}
+
+/// Whether the first line is an object of its own, and the next, if any, begins another.
+fn is_object_line(head: &[u8], ended: bool) -> bool {
+    let Some(end) = json::text::value_end(head, 0, ended) else { return false };
+    if head[..end].contains(&b'\n') {
+        return false;
+    }
+    let next = json::text::skip_space(head, end);
+    match head.get(next) {
+        Some(b'{') => head[end..next].contains(&b'\n'),
+        Some(_) => false,
+        None => head[end..next].contains(&b'\n'),
+    }
+}

@@ -1,0 +1,14 @@
+//! Connectors: one folder per kind of source. A connector turns what a hospital system emits into Arrow batches in which
+//! every field is text under the source's own name, the position of each record, the hash of each row, and the records it
+//! could not read. It knows neither Delta nor models, and it needs no async runtime.
+
+mod error;
+pub mod files;
+mod position;
+mod rejected;
+pub mod source;
+
+pub use error::ConnectError;
+pub use files::{Chunk, Event, FileReport, FoundFile, discover, read};
+pub use rejected::{MAX_REJECTED_BYTES, RejectReason, Rejected};
+pub use source::{ConfigProblem, FileTable};

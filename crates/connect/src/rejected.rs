@@ -1,0 +1,87 @@
+//! Records that could not be read: each keeps its place, its reason and its raw bytes, so that it can be corrected and
+//! replayed. A rejected record never stops a load.
+
+/// Of a longer record only so many bytes are kept; its true length stays known.
+pub const MAX_REJECTED_BYTES: usize = 64 * 1024;
+
+/// One record that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Where the record starts, as in `_position`: 1-based line, or record number for JSON documents.
+    pub line: u64,
+    /// Offset of its first byte in the uncompressed file (for UTF-16: in its text as UTF-8).
+    pub byte_offset: u64,
+    /// Why.
+    pub reason: RejectReason,
+    /// Its first [`MAX_REJECTED_BYTES`] bytes, without the line end.
+    pub bytes: Vec<u8>,
+    /// Its whole length in bytes.
+    pub length: u64,
+}
+
+impl Rejected {
+    pub(crate) fn new(line: u64, byte_offset: u64, reason: RejectReason, record: &[u8]) -> Self {
+        let kept = record.len().min(MAX_REJECTED_BYTES);
+        Self { line, byte_offset, reason, bytes: record[..kept].to_vec(), length: record.len() as u64 }
+    }
+}
+
+/// Why a record was rejected. Messages never hold a value of the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectReason {
+    /// More fields than columns, and the surplus is not empty.
+    TooManyFields,
+    /// Fewer fields than columns, under `ragged: reject` or behind a broken quote.
+    TooFewFields,
+    /// A quoted field without its closing quote.
+    UnclosedQuote,
+    /// Text behind the closing quote of a field.
+    TextAfterQuote,
+    /// Bytes that are no text in the file's encoding.
+    InvalidEncoding,
+    /// A NUL byte (in JSON also written as `\u0000`).
+    NulByte,
+    /// Not JSON.
+    InvalidJson,
+    /// JSON, but no object.
+    NotAnObject,
+    /// An object that names a key twice.
+    DuplicateKey,
+    /// Longer than a record may be.
+    TooLong,
+}
+
+impl RejectReason {
+    /// The stable code, as stored.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::TooManyFields => "too_many_fields",
+            Self::TooFewFields => "too_few_fields",
+            Self::UnclosedQuote => "unclosed_quote",
+            Self::TextAfterQuote => "text_after_quote",
+            Self::InvalidEncoding => "invalid_encoding",
+            Self::NulByte => "nul_byte",
+            Self::InvalidJson => "invalid_json",
+            Self::NotAnObject => "not_an_object",
+            Self::DuplicateKey => "duplicate_key",
+            Self::TooLong => "too_long",
+        }
+    }
+
+    /// One sentence for people.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::TooManyFields => "the record has more fields than the file has columns",
+            Self::TooFewFields => "the record has fewer fields than the file has columns",
+            Self::UnclosedQuote => "a quoted field is not closed",
+            Self::TextAfterQuote => "text follows the closing quote of a field",
+            Self::InvalidEncoding => "the record has bytes that are no text in the file's encoding",
+            Self::NulByte => "the record holds a NUL byte",
+            Self::InvalidJson => "the record is not valid JSON",
+            Self::NotAnObject => "the record is JSON but not an object",
+            Self::DuplicateKey => "the object names a key twice",
+            Self::TooLong => "the record is longer than a record may be",
+        }
+    }
+}

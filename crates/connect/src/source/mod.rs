@@ -1,0 +1,9 @@
+//! The settings of a source table, as plain values: where they were written (YAML) is not known here.
+
+mod fields;
+mod format;
+mod table;
+
+pub use fields::ConfigProblem;
+pub use format::{Compression, Delimiter, Encoding, FileFormat, Format, Header, Ragged};
+pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy, from_json};

@@ -1,0 +1,141 @@
+//! What is wrong in a project or a source, where, and what to do: validators return every problem at once.
+
+use std::{fmt, path::PathBuf};
+
+use crate::{ErrorKind, HasErrorKind};
+
+/// How bad a diagnostic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Work goes on.
+    Warning,
+    /// Work stops.
+    Error,
+}
+
+/// A place in a project's file. Lines and columns count from 1, columns in characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Location {
+    /// Path relative to the project folder.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
+    }
+}
+
+/// One problem: a stable code, what went wrong, where, and what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Stable, for search and for suppressing: `WL-P012`.
+    pub code: String,
+    /// What went wrong, in one sentence. Never holds a patient's values.
+    pub message: String,
+    /// Where, if it has a place.
+    pub location: Option<Location>,
+    /// What to do next.
+    pub help: Option<String>,
+    /// The macro calls that led here, innermost first.
+    pub trace: Vec<Location>,
+}
+
+impl Diagnostic {
+    /// An error without a place yet.
+    pub fn error(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, code: code.into(), message: message.into(), location: None, help: None, trace: Vec::new() }
+    }
+
+    /// A warning without a place yet.
+    pub fn warning(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Sets the place.
+    pub fn at(mut self, file: impl Into<PathBuf>, line: usize, column: usize) -> Self {
+        self.location = Some(Location { file: file.into(), line, column });
+        self
+    }
+
+    /// Sets what to do next.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.message)?;
+        if let Some(location) = &self.location {
+            write!(f, "\n  --> {location}")?;
+        }
+        for frame in &self.trace {
+            write!(f, "\n  in  {frame}")?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n  help: {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Every problem found, in file order. As an error it holds at least one of severity error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds a problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
+    }
+
+    /// Whether any problem stops the work.
+    pub fn has_errors(&self) -> bool {
+        self.0.iter().any(|d| d.severity == Severity::Error)
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, diagnostic) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Diagnostics {}
+
+impl HasErrorKind for Diagnostics {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+}
+
+impl From<Diagnostic> for Diagnostics {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
+    }
+}
+
+/// The candidate nearest to `name`, if one is near enough to be a slip of the keyboard.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, candidate)| *score > 0.8 && *candidate != name)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}

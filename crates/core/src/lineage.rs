@@ -1,0 +1,19 @@
+//! The columns every bronze table carries beside the source's own, always in this order, always last.
+
+/// `<source>.<table>` the row came from (text).
+pub const SOURCE: &str = "_source";
+/// Path of the file as it was found, relative to the source's root (text).
+pub const FILE: &str = "_file";
+/// 1-based line on which the record starts; record number for formats without lines (64-bit integer).
+pub const POSITION: &str = "_position";
+/// When Wardlake received the bytes (timestamp, UTC, microseconds).
+pub const RECEIVED_AT: &str = "_received_at";
+/// The load that brought the row (text, a UUID).
+pub const BATCH_ID: &str = "_batch_id";
+/// 128-bit hash of the row's own fields as 32 hex digits (text); NULL and the empty string differ.
+pub const ROW_HASH: &str = "_row_hash";
+/// `insert`, `update` or `delete` (text).
+pub const CHANGE: &str = "_change";
+
+/// All lineage columns in table order.
+pub const ALL: [&str; 7] = [SOURCE, FILE, POSITION, RECEIVED_AT, BATCH_ID, ROW_HASH, CHANGE];

@@ -1,0 +1,14 @@
+//! SQL over one state of the lake: DataFusion sessions whose catalog is either the working state or one epoch, with the
+//! functions and spellings that dbt projects and hospital SQL expect.
+
+mod catalog;
+pub mod dialect;
+mod error;
+pub mod functions;
+mod options;
+mod session;
+
+pub use catalog::ReadState;
+pub use error::EngineError;
+pub use options::EngineOptions;
+pub use session::{Engine, Query, Session};

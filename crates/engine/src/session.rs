@@ -1,0 +1,218 @@
+//! Engine → session → query → rows.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use arrow::{array::RecordBatch, datatypes::SchemaRef};
+use datafusion::{
+    catalog::TableProvider,
+    execution::{
+        SendableRecordBatchStream, SessionStateBuilder,
+        context::{SQLOptions, SessionContext},
+        disk_manager::{DiskManagerBuilder, DiskManagerMode},
+        memory_pool::{FairSpillPool, TrackConsumersPool},
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
+    },
+    logical_expr::LogicalPlan,
+    physical_plan::{ExecutionPlan, displayable, execute_stream, execute_stream_partitioned},
+    prelude::SessionConfig,
+    sql::parser::Statement,
+};
+use wardlake_core::{TableName, did_you_mean};
+use wardlake_storage::Lake;
+
+use crate::{
+    EngineError, EngineOptions,
+    catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
+    dialect, functions,
+};
+
+/// One machine's share of memory, threads and spill space over one lake.
+pub struct Engine {
+    lake: Arc<Lake>,
+    runtime: Arc<RuntimeEnv>,
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// Prepares memory pool and spill folder.
+    pub fn new(lake: Arc<Lake>, options: EngineOptions) -> Result<Self, EngineError> {
+        let pool = TrackConsumersPool::new(
+            FairSpillPool::new(options.memory_limit_bytes),
+            std::num::NonZeroUsize::new(3).unwrap_or(std::num::NonZeroUsize::MIN),
+        );
+        let mode = match &options.spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::OsTmpDirectory,
+        };
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(options.max_spill_bytes),
+            )
+            .build_arc()?;
+        Ok(Self { lake, runtime, options })
+    }
+
+    /// The lake it reads.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.lake
+    }
+
+    /// The limits it was made with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// A session that sees exactly one state of the lake.
+    pub async fn session(&self, state: ReadState) -> Result<Session, EngineError> {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(self.options.threads)
+            .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_batch_size(8192);
+        let settings = config.options_mut();
+        settings.execution.parquet.pushdown_filters = false;
+        settings.execution.time_zone = Some("+00:00".to_owned());
+        settings.sql_parser.map_string_types_to_utf8view = true;
+        settings.optimizer.repartition_file_min_size = 4 << 20;
+        let session_state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&self.runtime))
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(session_state);
+        functions::register_all(&context)?;
+        let catalog = LakeCatalog::new(Arc::clone(&self.lake), state);
+        context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
+        let holder = Arc::new(ContextHolder(context));
+        catalog.connect(&holder);
+        catalog.refresh_names().await?;
+        Ok(Session { holder, catalog })
+    }
+}
+
+/// Runs queries against one state of the lake. Cheap to clone, safe to share.
+#[derive(Clone)]
+pub struct Session {
+    holder: Arc<ContextHolder>,
+    catalog: Arc<LakeCatalog>,
+}
+
+impl Session {
+    /// Plans a query. Anything but a query (DDL, DML, COPY, SET) is refused.
+    pub async fn query(&self, sql: &str) -> Result<Query, EngineError> {
+        let statement = one_statement(sql)?;
+        let state = self.holder.0.state();
+        let plan = match state.statement_to_plan(statement).await {
+            Ok(plan) => plan,
+            Err(error) => return Err(self.explain_missing_table(error.into()).await),
+        };
+        SQLOptions::new()
+            .with_allow_ddl(false)
+            .with_allow_dml(false)
+            .with_allow_statements(false)
+            .verify_plan(&plan)
+            .map_err(|error| EngineError::NotAQuery { message: error.strip_backtrace() })?;
+        Ok(Query { session: self.clone(), plan })
+    }
+
+    /// All rows of a query; for results that are small by nature.
+    pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, EngineError> {
+        self.query(sql).await?.collect().await
+    }
+
+    /// Puts a table before the lake's own of that name, for this session only.
+    pub fn overlay(&self, name: TableName, provider: Arc<dyn TableProvider>) {
+        self.catalog.overlay(name, provider);
+    }
+
+    /// Every table and view of the state.
+    pub async fn names(&self) -> Result<BTreeSet<TableName>, EngineError> {
+        self.catalog.refresh_names().await
+    }
+
+    /// The SQL behind a view, or none for tables and unknown names.
+    pub async fn view_sql(&self, name: &TableName) -> Result<Option<String>, EngineError> {
+        self.catalog.view_sql(name).await
+    }
+
+    /// The schema of a table or view, if it exists.
+    pub async fn schema(&self, name: &TableName) -> Result<Option<SchemaRef>, EngineError> {
+        let reference = datafusion::common::TableReference::full(CATALOG, name.schema(), name.name());
+        let state = self.holder.0.state();
+        let provider = state.schema_for_ref(reference)?.table(name.name()).await?;
+        Ok(provider.map(|provider| provider.schema()))
+    }
+
+    /// DataFusion's context, for writers that plan by themselves (merge, SCD2).
+    pub fn context(&self) -> &SessionContext {
+        &self.holder.0
+    }
+
+    /// DataFusion says "table 'lake.s.t' not found"; say which one is near.
+    async fn explain_missing_table(&self, error: EngineError) -> EngineError {
+        let EngineError::Plan { message } = &error else { return error };
+        let Some(name) = message.strip_prefix("table '").and_then(|rest| rest.split('\'').next()) else { return error };
+        let name = name.strip_prefix("lake.").unwrap_or(name).to_owned();
+        let Ok(known) = self.names().await else { return error };
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        let same_table = || known.iter().find(|k| k.rsplit('.').next() == name.rsplit('.').next()).map(String::as_str);
+        let nearest = same_table().or_else(|| did_you_mean(&name, known.iter().map(String::as_str))).map(str::to_owned);
+        EngineError::UnknownTable { name, nearest }
+    }
+}
+
+/// The one statement of a text.
+pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
+    let mut statements = dialect::rewrite(sql)?;
+    match (statements.pop(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(EngineError::NotAQuery { message: "there is no statement in the text".to_owned() }),
+        (Some(_), false) => Err(EngineError::NotAQuery { message: "there are several statements; give them one by one".to_owned() }),
+    }
+}
+
+/// A planned query.
+pub struct Query {
+    session: Session,
+    plan: LogicalPlan,
+}
+
+impl Query {
+    /// The schema of its rows.
+    pub fn schema(&self) -> SchemaRef {
+        Arc::clone(self.plan.schema().inner())
+    }
+
+    /// The logical plan, for lineage and explain.
+    pub fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
+        let state = self.session.holder.0.state();
+        Ok(state.create_physical_plan(&self.plan).await?)
+    }
+
+    /// One stream, in the query's order. Dropping it cancels the query.
+    pub async fn stream(&self) -> Result<SendableRecordBatchStream, EngineError> {
+        Ok(execute_stream(self.physical().await?, self.session.holder.0.task_ctx())?)
+    }
+
+    /// One stream per partition, for parallel writers. No order between them.
+    pub async fn streams(&self) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
+        Ok(execute_stream_partitioned(self.physical().await?, self.session.holder.0.task_ctx())?)
+    }
+
+    /// All rows.
+    pub async fn collect(&self) -> Result<Vec<RecordBatch>, EngineError> {
+        use futures::TryStreamExt;
+        Ok(self.stream().await?.try_collect().await?)
+    }
+
+    /// The physical plan as text, for `debug` and tests.
+    pub async fn explain(&self) -> Result<String, EngineError> {
+        Ok(displayable(self.physical().await?.as_ref()).indent(true).to_string())
+    }
+}

@@ -1,0 +1,4 @@
+//! Integration tests of the engine: SQL behaviour is in `tests/slt`, invariants are here.
+
+mod invariants;
+mod slt;

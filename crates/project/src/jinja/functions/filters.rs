@@ -1,0 +1,218 @@
+//! Filters and tests that differ from the engine's: Python's spelling of values, lists that can be changed afterwards.
+
+use md5::{Digest, Md5};
+use minijinja::{
+    Environment, Error, State, Value, filters,
+    value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args},
+};
+use serde_json::Value as Json;
+
+use super::serialize;
+use crate::jinja::values::{PyList, from_json, invalid, items, mutable, pairs, python_str, to_json, tuple};
+
+/// Adds them to the environment.
+pub(crate) fn add_filters(env: &mut Environment<'static>) {
+    engine_lists(env);
+    env.add_filter("join", join);
+    env.add_filter("string", |value: Value| python_str(&value));
+    env.add_filter("items", |value: Value| {
+        PyList::value(pairs(&value).into_iter().map(|(key, value)| tuple(vec![key, value])).collect())
+    });
+    env.add_filter("list", list);
+    env.add_filter("tojson", |value: Value, args: Rest<ValueOrKwargs>| {
+        let _ = args;
+        // Jinja's filter also escapes what HTML would read.
+        serialize::json_text(&to_json(&value), false)
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026")
+            .replace('\'', "\\u0027")
+    });
+    env.add_filter("as_bool", |value: Value| as_bool(&value));
+    env.add_filter("as_number", |value: Value| as_number(&value));
+    env.add_filter("as_native", |value: Value| as_native(&value));
+    env.add_filter("as_text", |value: Value| if value.is_none() { String::new() } else { python_str(&value) });
+    env.add_filter("md5", |value: Value| md5(&python_str(&value)));
+    env.add_filter("wordcount", |value: Value| python_str(&value).split_whitespace().count());
+    env.add_filter("center", |value: Value, width: Option<usize>| {
+        let text = python_str(&value);
+        let missing = width.unwrap_or(80).min(10_000).saturating_sub(text.chars().count());
+        format!("{}{text}{}", " ".repeat(missing / 2), " ".repeat(missing - missing / 2))
+    });
+    env.add_filter("truncate", truncate);
+    env.add_filter("int", |value: Value, default: Option<Value>, base: Option<u32>, kwargs: Kwargs| {
+        int(&value, default, base, &kwargs)
+    });
+    env.add_filter("float", |value: Value, default: Option<Value>| float(&value, default));
+    env.add_test("callable", |value: Value| {
+        value.downcast_object_ref::<crate::jinja::macros::BoundMacro>().is_some()
+            || value.downcast_object_ref::<crate::jinja::macros::MacroRef>().is_some()
+            || value.downcast_object_ref::<super::native::Native>().is_some()
+    });
+    env.add_test("iterable", |value: Value| {
+        matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
+    });
+    env.add_test("sequence", |value: Value| {
+        matches!(value.kind(), ValueKind::String | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map)
+    });
+}
+
+/// The engine's filters that give a sequence, made to give a list.
+fn engine_lists(env: &mut Environment<'static>) {
+    macro_rules! lists {
+        ($($name:literal => $hidden:literal, $filter:path;)*) => {
+            $(
+                env.add_filter($hidden, $filter);
+                env.add_filter($name, |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+                    state.apply_filter($hidden, &args.into_values()).map(mutable)
+                });
+            )*
+        };
+    }
+    lists! {
+        "sort" => "__sort", filters::sort;
+        "dictsort" => "__dictsort", filters::dictsort;
+        "unique" => "__unique", filters::unique;
+        "reverse" => "__reverse", filters::reverse;
+        "batch" => "__batch", filters::batch;
+        "slice" => "__slice", filters::slice;
+        "map" => "__map", filters::map;
+        "select" => "__select", filters::select;
+        "reject" => "__reject", filters::reject;
+        "selectattr" => "__selectattr", filters::selectattr;
+        "rejectattr" => "__rejectattr", filters::rejectattr;
+        "split" => "__split", filters::split;
+        "lines" => "__lines", filters::lines;
+        "zip" => "__zip", filters::zip;
+        "chain" => "__chain", filters::chain;
+    }
+}
+
+fn list(value: Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined => Ok(PyList::value(Vec::new())),
+        ValueKind::String => {
+            Ok(PyList::value(python_str(&value).chars().map(|c| Value::from(c.to_string())).collect()))
+        }
+        _ => match value.try_iter() {
+            Ok(_) => Ok(PyList::value(items(&value))),
+            Err(_) => Err(invalid(format!("{} cannot be made a list", value.kind()))),
+        },
+    }
+}
+
+fn join(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let args = args.into_values();
+    let (by, attribute, kwargs): (Option<Value>, Option<Value>, Kwargs) = from_args(&args)?;
+    let by = match by {
+        Some(by) => Some(by),
+        None => kwargs.get::<Option<Value>>("d")?,
+    };
+    let attribute = match attribute {
+        Some(attribute) => Some(attribute),
+        None => kwargs.get::<Option<Value>>("attribute")?,
+    };
+    let mut parts = Vec::new();
+    let elements = if let Some(text) = value.as_str() {
+        text.chars().map(|c| Value::from(c.to_string())).collect()
+    } else {
+        items(&value)
+    };
+    for item in elements {
+        parts.push(match &attribute {
+            Some(attribute) => python_str(&item.get_item(attribute)?),
+            None => python_str(&item),
+        });
+    }
+    Ok(parts.join(&by.map(|by| python_str(&by)).unwrap_or_default()))
+}
+
+fn truncate(value: Value, length: Option<usize>, kill_words: Option<bool>, end: Option<String>) -> String {
+    let text = python_str(&value);
+    let (length, end) = (length.unwrap_or(255), end.unwrap_or_else(|| "...".to_owned()));
+    if text.chars().count() <= length {
+        return text;
+    }
+    let cut: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
+    let kept = if kill_words == Some(true) {
+        cut.as_str()
+    } else {
+        cut.rsplit_once(' ').map_or(cut.as_str(), |(kept, _)| kept)
+    };
+    format!("{kept}{end}")
+}
+
+/// Jinja gives the default, 0, for what is no number; the engine would fail.
+fn int(value: &Value, default: Option<Value>, base: Option<u32>, kwargs: &Kwargs) -> Result<Value, Error> {
+    let default = match default {
+        Some(default) => default,
+        None => kwargs.get::<Option<Value>>("default")?.unwrap_or(Value::from(0)),
+    };
+    let base = match base {
+        Some(base) => base,
+        None => kwargs.get::<Option<u32>>("base")?.unwrap_or(10),
+    };
+    if let Some(text) = value.as_str() {
+        let text = text.trim().replace('_', "");
+        let parsed = (2..=36).contains(&base).then(|| i64::from_str_radix(&text, base).ok()).flatten();
+        return Ok(parsed
+            .or_else(|| text.parse::<f64>().ok().filter(|f| f.is_finite()).map(|f| f as i64))
+            .map_or(default, Value::from));
+    }
+    match crate::jinja::values::integer(value) {
+        Some(integer) => Ok(i64::try_from(integer).map_or(Value::from(integer), Value::from)),
+        None => Ok(crate::jinja::values::float(value)
+            .filter(|f| f.is_finite())
+            .map_or(default, |float| Value::from(float as i64))),
+    }
+}
+
+fn float(value: &Value, default: Option<Value>) -> Value {
+    let parsed = match value.as_str() {
+        Some(text) => text.trim().parse::<f64>().ok(),
+        None => crate::jinja::values::float(value),
+    };
+    parsed.map_or_else(|| default.unwrap_or(Value::from(0.0)), Value::from)
+}
+
+/// `as_bool`: texts that spell a boolean become one, everything else stays.
+fn as_bool(value: &Value) -> Value {
+    match value.as_str().map(str::to_ascii_lowercase).as_deref() {
+        Some("true") => Value::from(true),
+        Some("false") => Value::from(false),
+        _ => value.clone(),
+    }
+}
+
+fn as_number(value: &Value) -> Value {
+    let Some(text) = value.as_str().map(str::trim) else { return value.clone() };
+    match (text.parse::<i64>(), text.parse::<f64>()) {
+        (Ok(integer), _) => Value::from(integer),
+        (_, Ok(float)) if float.is_finite() => Value::from(float),
+        _ => value.clone(),
+    }
+}
+
+/// `as_native`: the literal a text spells.
+pub(crate) fn as_native(value: &Value) -> Value {
+    let Some(text) = value.as_str().map(str::trim) else { return value.clone() };
+    match text {
+        "True" | "true" => return Value::from(true),
+        "False" | "false" => return Value::from(false),
+        "None" => return Value::from(()),
+        _ => {}
+    }
+    let number = as_number(value);
+    if number.as_str().is_none() {
+        return number;
+    }
+    match serialize::parse_yaml(text) {
+        Some(json @ (Json::Array(_) | Json::Object(_))) => from_json(&json),
+        _ => value.clone(),
+    }
+}
+
+/// md5 as 32 hex digits.
+pub(crate) fn md5(text: &str) -> String {
+    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,91 @@
+//! `ref` and `source`.
+
+use minijinja::{
+    Error, ErrorKind, State, Value,
+    value::{Kwargs, Rest, from_args},
+};
+
+use super::{add_function, relation::RelationValue};
+use crate::{
+    Relation,
+    jinja::{
+        Mode, RefCall, SourceCall,
+        error::fault,
+        session::{Globals, Session, session},
+        values::python_str,
+    },
+};
+
+pub(super) fn add(globals: &mut Globals) {
+    add_function(globals, "ref", reference);
+    add_function(globals, "source", source);
+}
+
+fn texts(function: &str, parts: &[Value]) -> Result<Vec<String>, Error> {
+    let texts: Option<Vec<String>> = parts.iter().map(|part| part.as_str().map(str::to_owned)).collect();
+    texts.ok_or_else(|| {
+        let kinds: Vec<String> = parts.iter().map(|part| part.kind().to_string()).collect();
+        fault("WL-J004", format!("`{function}` takes texts, it was given ({})", kinds.join(", ")), None)
+    })
+}
+
+fn line(kwargs: &Kwargs, session: &Session) -> Result<usize, Error> {
+    Ok(kwargs.get::<Option<usize>>("__line")?.unwrap_or(session.first_line))
+}
+
+fn reference(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let session = session(state)?;
+    let (Rest(parts), kwargs): (Rest<Value>, Kwargs) = from_args(args)?;
+    let line = line(&kwargs, &session)?;
+    let version = match kwargs.get::<Option<Value>>("v")? {
+        Some(version) => Some(version),
+        None => kwargs.get::<Option<Value>>("version")?,
+    };
+    kwargs.assert_all_used()?;
+    let (package, name) = match <[String; 2]>::try_from(texts("ref", &parts)?) {
+        Ok([package, name]) => (Some(package), name),
+        Err(mut single) if single.len() == 1 => (None, single.remove(0)),
+        Err(_) => {
+            return Err(fault(
+                "WL-J004",
+                format!("`ref` takes a model, or a package and a model; it was given {} arguments", parts.len()),
+                None,
+            ));
+        }
+    };
+    let version = version.filter(|version| !version.is_none()).map(|version| python_str(&version));
+    let call = RefCall { package, name, version, line };
+    session.progress().captured.refs.push(call.clone());
+    let relation = match (session.mode, &session.resolve) {
+        (Mode::Execute, Some(resolve)) => {
+            resolve.resolve_ref(&call).map_err(|message| fault("WL-J005", message, None))?
+        }
+        _ => placeholder(&session, &call.name),
+    };
+    Ok(RelationValue::value(relation))
+}
+
+fn source(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let session = session(state)?;
+    let (Rest(parts), kwargs): (Rest<Value>, Kwargs) = from_args(args)?;
+    let line = line(&kwargs, &session)?;
+    kwargs.assert_all_used()?;
+    let Ok([source, table]) = <[String; 2]>::try_from(texts("source", &parts)?) else {
+        return Err(Error::new(ErrorKind::MissingArgument, "`source` takes a source and one of its tables"));
+    };
+    let call = SourceCall { source, table, line };
+    session.progress().captured.sources.push(call.clone());
+    let relation = match (session.mode, &session.resolve) {
+        (Mode::Execute, Some(resolve)) => {
+            resolve.resolve_source(&call).map_err(|message| fault("WL-J005", message, None))?
+        }
+        _ => placeholder(&session, &call.table),
+    };
+    Ok(RelationValue::value(relation))
+}
+
+/// What a reference prints as long as nothing is resolved.
+fn placeholder(session: &Session, identifier: &str) -> Relation {
+    let schema = session.scope.target.get("schema").and_then(serde_json::Value::as_str).map(str::to_owned);
+    Relation { database: None, schema, identifier: identifier.to_owned(), kind: None }
+}

@@ -1,0 +1,48 @@
+//! Reads a project folder in dbt's layout into a validated graph: sources, seeds, models, snapshots, tests, exposures.
+//! Pure: it reads files, and asks the warehouse only through [`Adapter`], which whoever compiles hands in.
+//!
+//! [`Project::load`] reads and checks everything at once; [`Project::select`] chooses nodes; [`Project::compile`] turns
+//! one into SQL; [`Manifest`] and [`RunResults`] are the artifacts.
+
+mod adapter;
+mod artifacts;
+mod compile;
+mod config;
+mod cte;
+mod docs;
+mod files;
+mod generic_test;
+mod graph;
+pub mod jinja;
+mod load;
+mod lookup;
+mod naming;
+mod node;
+mod node_json;
+mod options;
+mod package;
+mod project;
+mod properties;
+mod relation;
+mod select;
+mod target;
+mod templates;
+mod yaml;
+
+pub use adapter::{Adapter, AdapterError, Cell, Column, QueryResult};
+pub use artifacts::{Manifest, Metadata, RunResult, RunResults, RunStatus, Timing};
+pub use compile::Compiled;
+pub use config::{
+    CheckCols, HardDeletes, Hook, NodeConfig, SeedConfig, SnapshotConfig, SnapshotMetaColumns, TestConfig, TestSeverity,
+};
+pub use cte::InjectedCte;
+pub use graph::Graph;
+pub use node::{
+    ColumnInfo, DependsOn, Doc, Exposure, Freshness, FreshnessLimit, MacroPatch, Node, ResourceType, Source,
+    TestMetadata, UniqueId,
+};
+pub use options::{EnvLookup, LoadOptions, LogSink, parse_vars};
+pub use package::Package;
+pub use project::Project;
+pub use relation::{Relation, RelationKind};
+pub use target::{DATABASE, Target};

@@ -1,0 +1,150 @@
+//! Refs and sources become edges.
+
+use wardlake_core::{Diagnostic, Location};
+
+use super::{Loader, parse_pass::find_word};
+use crate::{
+    Node, ResourceType, UniqueId,
+    jinja::{RefCall, SourceCall},
+    lookup::Found,
+};
+
+/// Someone who calls `ref` and `source`.
+struct Caller<'a> {
+    package: &'a str,
+    what: String,
+    refs: &'a [RefCall],
+    sources: &'a [SourceCall],
+    /// Where the calls stand, and the text they stand in with the line it starts on.
+    location: &'a Location,
+    text: Option<(&'a str, usize)>,
+}
+
+/// The edges of one caller, or why it cannot run.
+#[derive(Default)]
+struct Links {
+    nodes: Vec<UniqueId>,
+    problems: Vec<Diagnostic>,
+    needs_disabled: bool,
+}
+
+impl Loader {
+    /// Resolves every call. A test of something that is switched off or gone is switched off too, as dbt does; for
+    /// everything else that is an error.
+    pub(super) fn link(&mut self) {
+        let ids: Vec<UniqueId> = self.nodes.keys().cloned().collect();
+        for id in ids {
+            let Some(node) = self.nodes.get(&id) else { continue };
+            let links = self.links(&caller(node));
+            self.settle(&id, links);
+        }
+        let ids: Vec<UniqueId> = self.exposures.keys().cloned().collect();
+        for id in ids {
+            let Some(exposure) = self.exposures.get(&id) else { continue };
+            let links = self.links(&Caller {
+                package: &exposure.package,
+                what: format!("exposure `{}`", exposure.name),
+                refs: &exposure.refs,
+                sources: &exposure.sources,
+                location: &exposure.location,
+                text: None,
+            });
+            self.problems.0.extend(links.problems);
+            if let Some(exposure) = self.exposures.get_mut(&id) {
+                exposure.depends_on.nodes = links.nodes;
+            }
+        }
+    }
+
+    fn settle(&mut self, id: &UniqueId, links: Links) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        node.depends_on.nodes = links.nodes;
+        let is_test = node.resource_type == ResourceType::Test;
+        if !is_test || (links.problems.is_empty() && !links.needs_disabled) {
+            self.problems.0.extend(links.problems);
+            return;
+        }
+        for mut problem in links.problems {
+            problem.severity = wardlake_core::Severity::Warning;
+            problem.message.push_str("; the test is left out");
+            self.problems.push(problem);
+        }
+        if let Some(mut node) = self.nodes.remove(id) {
+            node.config.enabled = false;
+            self.disabled.push(node);
+        }
+    }
+
+    fn links(&self, caller: &Caller<'_>) -> Links {
+        let mut links = Links::default();
+        for call in caller.refs {
+            match self.lookup.find_ref(caller.package, call) {
+                Found::Here(id) => add(&mut links.nodes, id),
+                Found::Disabled => {
+                    links.needs_disabled = true;
+                    if !caller.what.starts_with("test") {
+                        let message = format!("{} refers to `{}`, which is disabled", caller.what, call.name);
+                        let problem = Diagnostic::error("WL-P015", message).help("enable it, or disable this one too");
+                        links.problems.push(placed(problem, caller, call.line, &call.name));
+                    }
+                }
+                Found::Missing => {
+                    let message = format!("{} refers to `{}`, which does not exist", caller.what, call.name);
+                    let problem = Diagnostic::error("WL-P014", message).help(self.lookup.ref_help(call));
+                    links.problems.push(placed(problem, caller, call.line, &call.name));
+                }
+            }
+        }
+        for call in caller.sources {
+            let name = format!("{}.{}", call.source, call.table);
+            match self.lookup.find_source(caller.package, call) {
+                Found::Here(id) => add(&mut links.nodes, id),
+                Found::Disabled => {
+                    links.needs_disabled = true;
+                    if !caller.what.starts_with("test") {
+                        let message = format!("{} reads source `{name}`, which is disabled", caller.what);
+                        let problem = Diagnostic::error("WL-P015", message).help("enable it, or disable this one too");
+                        links.problems.push(placed(problem, caller, call.line, &call.table));
+                    }
+                }
+                Found::Missing => {
+                    let message = format!("{} reads source `{name}`, which does not exist", caller.what);
+                    let problem = Diagnostic::error("WL-P016", message).help(self.lookup.source_help(call));
+                    links.problems.push(placed(problem, caller, call.line, &call.table));
+                }
+            }
+        }
+        links
+    }
+}
+
+fn caller(node: &Node) -> Caller<'_> {
+    Caller {
+        package: &node.package,
+        what: format!("{} `{}`", node.resource_type, node.name),
+        refs: &node.refs,
+        sources: &node.sources,
+        location: &node.location,
+        text: node.template.is_none().then_some((node.raw_code.as_str(), node.first_line)),
+    }
+}
+
+fn add(nodes: &mut Vec<UniqueId>, id: UniqueId) {
+    if !nodes.contains(&id) {
+        nodes.push(id);
+    }
+}
+
+/// The call's own line and column where its text is at hand, else where its owner is written.
+fn placed(problem: Diagnostic, caller: &Caller<'_>, line: usize, name: &str) -> Diagnostic {
+    let place = caller.location;
+    let Some((text, first_line)) = caller.text else { return problem.at(&place.file, place.line, place.column) };
+    let on_line = line
+        .checked_sub(first_line)
+        .and_then(|skip| text.lines().nth(skip))
+        .and_then(|code| find_word(code, name, line));
+    match on_line.or_else(|| find_word(text, name, first_line)) {
+        Some((line, column)) => problem.at(&place.file, line, column),
+        None => problem.at(&place.file, place.line, place.column),
+    }
+}

@@ -1,0 +1,241 @@
+//! YAML with places: a file becomes a tree whose every value and key knows its line and column.
+//!
+//! One layer over saphyr, so that the rest of the crate speaks of keys and values, and every message about a project
+//! can point at the exact spot. Merge keys (`<<: *anchor`) are resolved here.
+
+use std::path::Path;
+
+use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
+use serde_json::{Map, Value as Json};
+use wardlake_core::Diagnostic;
+
+/// Line and column, both from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+/// A mapping's key.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) text: String,
+    pub(crate) at: Mark,
+}
+
+/// A value and where it starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Yaml {
+    pub(crate) at: Mark,
+    pub(crate) value: YamlValue,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub(crate) enum YamlValue {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Yaml>),
+    Map(Vec<(Key, Yaml)>),
+}
+
+/// The first document of `text`; none for an empty file.
+pub(crate) fn parse(file: &Path, text: &str) -> Result<Option<Yaml>, Diagnostic> {
+    // A byte-order mark is no YAML, yet Windows editors write it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let documents = MarkedYaml::load_from_str(text).map_err(|error| {
+        let mark = error.marker();
+        Diagnostic::error("WL-P001", format!("this is not valid YAML: {}", error.info()))
+            .at(file, mark.line().max(1), mark.col() + 1)
+            .help("check the indentation and the quotes on this line and the one before it")
+    })?;
+    let Some(first) = documents.into_iter().next() else { return Ok(None) };
+    let tree = convert(&first, file)?;
+    Ok((!matches!(tree.value, YamlValue::Null)).then_some(tree))
+}
+
+fn convert(node: &MarkedYaml<'_>, file: &Path) -> Result<Yaml, Diagnostic> {
+    let at = Mark { line: node.span.start.line().max(1), column: node.span.start.col() + 1 };
+    let value = match &node.data {
+        YamlData::Value(scalar) => match scalar {
+            Scalar::Null => YamlValue::Null,
+            Scalar::Boolean(b) => YamlValue::Bool(*b),
+            Scalar::Integer(i) => YamlValue::Int(*i),
+            Scalar::FloatingPoint(f) => YamlValue::Float((*f).into()),
+            Scalar::String(s) => YamlValue::Text(s.to_string()),
+        },
+        YamlData::Representation(text, ..) => YamlValue::Text(text.to_string()),
+        YamlData::Sequence(items) => {
+            YamlValue::List(items.iter().map(|item| convert(item, file)).collect::<Result<_, _>>()?)
+        }
+        YamlData::Mapping(entries) => {
+            let mut own = Vec::with_capacity(entries.len());
+            let mut merged = Vec::new();
+            for (key, value) in entries {
+                let key = convert(key, file)?;
+                let value = convert(value, file)?;
+                let text = key.scalar_text().ok_or_else(|| {
+                    Diagnostic::error("WL-P001", "a key must be plain text").at(file, key.at.line, key.at.column)
+                })?;
+                if text == "<<" {
+                    merge_keys(value, &mut merged);
+                } else {
+                    own.push((Key { text, at: key.at }, value));
+                }
+            }
+            for (key, value) in merged {
+                if !own.iter().any(|(k, _)| k.text == key.text) {
+                    own.push((key, value));
+                }
+            }
+            YamlValue::Map(own)
+        }
+        YamlData::Tagged(_, inner) => return convert(inner, file),
+        YamlData::Alias(_) | YamlData::BadValue => {
+            return Err(Diagnostic::error("WL-P001", "this value cannot be read").at(file, at.line, at.column));
+        }
+    };
+    Ok(Yaml { at, value })
+}
+
+fn merge_keys(value: Yaml, into: &mut Vec<(Key, Yaml)>) {
+    match value.value {
+        YamlValue::Map(entries) => into.extend(entries),
+        YamlValue::List(items) => items.into_iter().for_each(|item| merge_keys(item, into)),
+        _ => {}
+    }
+}
+
+impl Yaml {
+    /// The value under `key`, if this is a mapping that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Yaml> {
+        self.entries().iter().find(|(k, _)| k.text == key).map(|(_, v)| v)
+    }
+
+    /// The entries of a mapping; none for anything else.
+    pub(crate) fn entries(&self) -> &[(Key, Yaml)] {
+        match &self.value {
+            YamlValue::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub(crate) fn items(&self) -> &[Yaml] {
+        match &self.value {
+            YamlValue::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// Text that was written as text.
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match &self.value {
+            YamlValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Any scalar in its spelling; none for null, lists and mappings.
+    pub(crate) fn scalar_text(&self) -> Option<String> {
+        match &self.value {
+            YamlValue::Text(text) => Some(text.clone()),
+            YamlValue::Bool(b) => Some(b.to_string()),
+            YamlValue::Int(i) => Some(i.to_string()),
+            YamlValue::Float(f) => Some(f.to_string()),
+            _ => None,
+        }
+    }
+
+    /// One text or a list of texts.
+    pub(crate) fn text_list(&self) -> Vec<String> {
+        match &self.value {
+            YamlValue::List(items) => items.iter().filter_map(Yaml::scalar_text).collect(),
+            _ => self.scalar_text().into_iter().collect(),
+        }
+    }
+
+    /// Whether this is a mapping.
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.value, YamlValue::Map(_))
+    }
+
+    /// What it is, for messages.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.value {
+            YamlValue::Null => "nothing",
+            YamlValue::Bool(_) => "a yes/no value",
+            YamlValue::Int(_) | YamlValue::Float(_) => "a number",
+            YamlValue::Text(_) => "a text",
+            YamlValue::List(_) => "a list",
+            YamlValue::Map(_) => "a mapping",
+        }
+    }
+
+    /// The same tree as JSON, without places.
+    pub(crate) fn to_json(&self) -> Json {
+        match &self.value {
+            YamlValue::Null => Json::Null,
+            YamlValue::Bool(b) => Json::Bool(*b),
+            YamlValue::Int(i) => Json::from(*i),
+            YamlValue::Float(f) => Json::from(*f),
+            YamlValue::Text(text) => Json::String(text.clone()),
+            YamlValue::List(items) => Json::Array(items.iter().map(Yaml::to_json).collect()),
+            YamlValue::Map(_) => Json::Object(self.to_map()),
+        }
+    }
+
+    /// A mapping as JSON; empty for anything else.
+    pub(crate) fn to_map(&self) -> Map<String, Json> {
+        self.entries().iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect()
+    }
+}
+
+/// Reads `true`, `yes`, `on`, `1` and their opposites, as YAML 1.1 and Jinja spell them.
+pub(crate) fn as_bool(value: &Json) -> Option<bool> {
+    match value {
+        Json::Bool(b) => Some(*b),
+        Json::Number(n) => match n.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" => Some(true),
+            "false" | "no" | "off" | "0" | "" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_know_their_places() {
+        let tree = parse(Path::new("x.yml"), "a:\n  - name: one\n    tests: [unique]\n").unwrap().unwrap();
+        let item = &tree.get("a").unwrap().items()[0];
+        assert_eq!(item.at, Mark { line: 2, column: 5 });
+        assert_eq!(item.get("name").unwrap().at, Mark { line: 2, column: 11 });
+        assert_eq!(item.entries()[1].0.at, Mark { line: 3, column: 5 });
+    }
+
+    #[test]
+    fn merge_keys_are_resolved_and_own_keys_win() {
+        let tree = parse(Path::new("x.yml"), "base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n").unwrap().unwrap();
+        assert_eq!(tree.get("use").unwrap().to_json(), serde_json::json!({"y": 3, "x": 1}));
+    }
+
+    #[test]
+    fn malformed_yaml_has_a_place() {
+        let error = parse(Path::new("models/x.yml"), "a:\n  - b: [1, 2\nc: d\n").unwrap_err();
+        let place = error.location.unwrap();
+        assert!(place.line >= 2, "{place}");
+        assert_eq!(place.file, Path::new("models/x.yml"));
+    }
+}

@@ -1,0 +1,98 @@
+use crate::support::Folder;
+
+/// Loads and returns `code file:line:column` of every problem.
+fn problems(files: &[(&str, &str)]) -> Vec<String> {
+    let found = match Folder::new(files).try_load() {
+        Ok(project) => project.warnings().to_vec(),
+        Err(problems) => problems.0,
+    };
+    found
+        .iter()
+        .map(|p| match &p.location {
+            Some(place) => format!("{} {place}", p.code),
+            None => p.code.clone(),
+        })
+        .collect()
+}
+
+#[test]
+fn every_problem_at_once_each_with_its_place() {
+    let files = [
+        ("models/orders.sql", "select *\nfrom {{ ref('cutomers') }}\njoin {{ source('crm', 'order') }} using (id)"),
+        ("models/customers.sql", "{{ config(on_schema_change='fial') }}\nselect 1"),
+        ("sources/crm.yml", "sources:\n  - name: crm\n    tables: [{name: orders}]\n"),
+        (
+            "models/p.yml",
+            "models:\n  - name: order\n    description: x\n  - name: customers\n    columns:\n      - name: id\n        tests: [uniqe]\n",
+        ),
+    ];
+    let found = problems(&files);
+    for expected in [
+        "WL-P014 models/orders.sql:2:14",
+        "WL-P016 models/orders.sql:3:24",
+        "WL-P018 models/customers.sql:1:11",
+        "WL-P013 models/p.yml:2:11",
+        "WL-P021 models/p.yml:7:17",
+    ] {
+        assert!(found.iter().any(|f| f == expected), "{expected} not in {found:#?}");
+    }
+    let text = Folder::new(&files).try_load().map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("did you mean `customers`?") && text.contains("did you mean `unique`?"), "{text}");
+    assert!(text.contains("did you mean `source('crm', 'orders')`?"), "{text}");
+}
+
+#[test]
+fn malformed_yaml_and_missing_project() {
+    let found = problems(&[("models/p.yml", "models:\n  - name: [a\n")]);
+    assert!(found[0].starts_with("WL-P001 models/p.yml:"), "{found:?}");
+    let folder = Folder::new(&[]);
+    std::fs::remove_file(folder.path().join("dbt_project.yml")).unwrap();
+    let problem = folder.try_load().map(|_| ()).unwrap_err();
+    assert!(problem.to_string().contains("there is no dbt_project.yml"), "{problem}");
+}
+
+#[test]
+fn names_relations_and_circles() {
+    assert_eq!(
+        problems(&[("models/a.sql", "select 1"), ("models/x/a.sql", "select 2")]),
+        ["WL-P010 models/x/a.sql:1:1"]
+    );
+    assert_eq!(
+        problems(&[("models/a.sql", "select 1"), ("models/b.sql", "{{ config(alias='A') }} select 2")]),
+        ["WL-P011 models/b.sql:1:1"]
+    );
+    let files = [("models/a.sql", "select * from {{ ref('b') }}"), ("models/b.sql", "select * from {{ ref('a') }}")];
+    let text = Folder::new(&files).try_load().map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("WL-P017") && text.contains("a → b → a") || text.contains("b → a → b"), "{text}");
+}
+
+#[test]
+fn disabled_parents_and_double_descriptions() {
+    assert_eq!(
+        problems(&[
+            ("models/a.sql", "{{ config(enabled=false) }}select 1"),
+            ("models/b.sql", "select * from {{ ref('a') }}")
+        ]),
+        ["WL-P015 models/b.sql:1:22"]
+    );
+    assert_eq!(
+        problems(&[("models/a.sql", "select 1"), ("models/p.yml", "models:\n  - name: a\n  - name: a\n")]),
+        ["WL-P012 models/p.yml:3:11"]
+    );
+}
+
+#[test]
+fn broken_jinja_names_its_line() {
+    let found = problems(&[("models/a.sql", "select 1\n\nfrom {{ ref('a' }}\n")]);
+    assert!(found[0].contains("models/a.sql:3:"), "{found:?}");
+}
+
+#[test]
+fn snapshots_say_what_they_lack() {
+    let found = problems(&[(
+        "snapshots/s.sql",
+        "{% snapshot s %}\n{{ config(strategy='check') }}\nselect 1\n{% endsnapshot %}",
+    )]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|f| f.starts_with("WL-P018 snapshots/s.sql")), "{found:?}");
+}

@@ -1,0 +1,210 @@
+//! How a model's rows reach the lake: view, table, incremental, snapshot. Each is one atomic commit; a failure leaves the
+//! old table in place.
+
+use std::sync::Arc;
+
+use wardlake_core::TableName;
+use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
+use wardlake_storage::{
+    Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, MergeSpec, Scd2Columns, Scd2Spec, Scd2Strategy,
+    SchemaChange, View,
+};
+
+use super::BuildContext;
+use crate::RunnerError;
+
+/// What a node left in the lake.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) rows: Option<u64>,
+    pub(crate) version: Option<u64>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) message: Option<String>,
+}
+
+impl From<CommitOutcome> for Written {
+    fn from(outcome: CommitOutcome) -> Self {
+        match outcome {
+            CommitOutcome::Committed { version, rows, bytes } => {
+                Self { rows: Some(rows), version: Some(version), bytes: Some(bytes), message: None }
+            }
+            CommitOutcome::AlreadyApplied { version } => Self { version: Some(version), ..Self::default() },
+        }
+    }
+}
+
+/// dbt's `is_incremental()`: the target is a table that exists, the model is incremental, no full refresh is asked.
+pub(crate) async fn is_incremental(
+    context: &BuildContext,
+    node: &Node,
+    name: &TableName,
+) -> Result<bool, RunnerError> {
+    let full_refresh = node.config.full_refresh.unwrap_or(context.options.full_refresh);
+    Ok(node.config.materialized == "incremental" && !full_refresh && context.workspace.lake.exists(name).await?)
+}
+
+/// Writes a model or snapshot.
+pub(crate) async fn write(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    compiled: &Compiled,
+    is_incremental: bool,
+) -> Result<Written, RunnerError> {
+    if node.resource_type == ResourceType::Snapshot {
+        return snapshot(context, node, name, compiled).await;
+    }
+    match node.config.materialized.as_str() {
+        "view" => view(context, name, compiled).await,
+        "table" => table(context, node, name, compiled).await,
+        "incremental" if is_incremental => incremental(context, node, name, compiled).await,
+        "incremental" => table(context, node, name, compiled).await,
+        other => Err(RunnerError::Config {
+            message: format!(
+                "{}: there is no materialization `{other}`; use view, table, incremental or ephemeral",
+                node.unique_id
+            ),
+        }),
+    }
+}
+
+async fn view(context: &Arc<BuildContext>, name: &TableName, compiled: &Compiled) -> Result<Written, RunnerError> {
+    // Planning it finds every error a reader of the view would meet.
+    context.session.query(&compiled.sql).await?;
+    let lake = &context.workspace.lake;
+    lake.put_view(name, &View { sql: compiled.sql.clone(), columns: None, comment: None }).await?;
+    if lake.exists(name).await? {
+        lake.drop_table(name).await?;
+    }
+    Ok(Written::default())
+}
+
+pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("wardlake.run".to_owned(), context.workspace.run_id.clone().into());
+    metadata.insert("wardlake.node".to_owned(), node.unique_id.to_string().into());
+    Commit { metadata, partition_by: node.config.partition_by.clone(), ..Commit::default() }
+}
+
+async fn table(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    compiled: &Compiled,
+) -> Result<Written, RunnerError> {
+    let query = context.session.query(&compiled.sql).await?;
+    let streams = query.streams().await?;
+    let lake = &context.workspace.lake;
+    let outcome = lake.overwrite(name, streams, commit_of(context, node)).await?;
+    lake.drop_view(name).await?;
+    Ok(outcome.into())
+}
+
+async fn incremental(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    compiled: &Compiled,
+) -> Result<Written, RunnerError> {
+    let config = &node.config;
+    let schema_change = match config.on_schema_change.as_str() {
+        "fail" => SchemaChange::Fail,
+        "append_new_columns" => SchemaChange::AppendNewColumns,
+        "sync_all_columns" => SchemaChange::SyncAllColumns,
+        _ => SchemaChange::Ignore,
+    };
+    let commit = Commit { schema_change, ..commit_of(context, node) };
+    let streams = context.session.query(&compiled.sql).await?.streams().await?;
+    let lake = &context.workspace.lake;
+    let session = context.session.context().state();
+    let default = if config.unique_key.is_empty() { "append" } else { "merge" };
+    let outcome = match config.incremental_strategy.as_deref().unwrap_or(default) {
+        "append" => lake.append(name, streams, commit).await?,
+        // As in dbt: a merge without a key adds rows.
+        "merge" if config.unique_key.is_empty() => lake.append(name, streams, commit).await?,
+        "merge" => lake.merge(&session, name, streams, merge_spec(node), commit).await?,
+        "delete+insert" if config.unique_key.is_empty() => lake.append(name, streams, commit).await?,
+        "delete+insert" => {
+            let spec = DeleteInsertSpec {
+                keys: config.unique_key.clone(),
+                null_safe: false,
+                predicates: config.incremental_predicates.clone(),
+            };
+            lake.delete_insert(&session, name, streams, spec, commit).await?
+        }
+        // The partitions that the new rows have are replaced; without partitions, everything is.
+        "insert_overwrite" if config.partition_by.is_empty() => lake.overwrite(name, streams, commit).await?,
+        "insert_overwrite" => {
+            let spec = DeleteInsertSpec { keys: config.partition_by.clone(), null_safe: true, predicates: Vec::new() };
+            lake.delete_insert(&session, name, streams, spec, commit).await?
+        }
+        other => {
+            return Err(RunnerError::Config {
+                message: format!(
+                    "{}: there is no incremental strategy `{other}`; use append, merge, delete+insert or insert_overwrite",
+                    node.unique_id
+                ),
+            });
+        }
+    };
+    Ok(outcome.into())
+}
+
+fn merge_spec(node: &Node) -> MergeSpec {
+    let config = &node.config;
+    MergeSpec {
+        update_columns: config.merge_update_columns.clone(),
+        exclude_columns: config.merge_exclude_columns.clone().unwrap_or_default(),
+        predicates: config.incremental_predicates.clone(),
+        ..MergeSpec::on(config.unique_key.clone())
+    }
+}
+
+async fn snapshot(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    compiled: &Compiled,
+) -> Result<Written, RunnerError> {
+    let config = &node.config.snapshot;
+    let strategy = match config.strategy.as_str() {
+        "timestamp" => Scd2Strategy::Timestamp { updated_at: config.updated_at.clone().unwrap_or_default() },
+        _ => Scd2Strategy::Check {
+            columns: match &config.check_cols {
+                Some(CheckCols::Columns(columns)) => Some(columns.clone()),
+                _ => None,
+            },
+        },
+    };
+    let spec = Scd2Spec {
+        key: node.config.unique_key.clone(),
+        strategy,
+        hard_deletes: match config.hard_deletes {
+            HardDeletes::Ignore => ScdDeletes::Ignore,
+            HardDeletes::Invalidate => ScdDeletes::Invalidate,
+            HardDeletes::NewRecord => ScdDeletes::NewRecord,
+        },
+        valid_to_current: config.dbt_valid_to_current.clone(),
+        columns: Scd2Columns {
+            scd_id: config.columns.scd_id.clone(),
+            valid_from: config.columns.valid_from.clone(),
+            valid_to: config.columns.valid_to.clone(),
+            updated_at: config.columns.updated_at.clone(),
+            is_deleted: config.columns.is_deleted.clone(),
+        },
+        now: chrono::Utc::now(),
+    };
+    let streams = context.session.query(&compiled.sql).await?.streams().await?;
+    let lake = &context.workspace.lake;
+    let state = context.session.context().state();
+    let outcome = lake.scd2_apply(&state, name, streams, spec, commit_of(context, node)).await?;
+    let mut remarks = Vec::new();
+    if outcome.ties > 0 {
+        remarks.push(format!("{} rows changed without a later updated_at and were not recorded", outcome.ties));
+    }
+    if outcome.without_updated_at > 0 {
+        remarks.push(format!("{} rows have no updated_at", outcome.without_updated_at));
+    }
+    let message = (!remarks.is_empty()).then(|| remarks.join("; "));
+    Ok(Written { rows: Some(outcome.opened), message, ..Written::from(outcome.commit) })
+}

@@ -1,0 +1,249 @@
+//! One node: compile, decide whether anything changed, materialize or test, report.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use wardlake_core::TableName;
+use wardlake_engine::Session;
+use wardlake_project::{Compiled, Node, ResourceType, UniqueId};
+
+use super::{
+    BuildContext,
+    fingerprint::fingerprint,
+    materialize::{self, Written},
+    seed, testing,
+};
+use crate::{
+    NodeResult, RunnerError, Status, Workspace,
+    adapter::{EngineAdapter, table_name},
+};
+
+/// What the terminal calls a node: `table model gold.dim_patient`, `test not_null_x`.
+pub(crate) fn label(node: &Node) -> String {
+    match node.resource_type {
+        ResourceType::Test => format!("test {}", node.name),
+        ResourceType::Seed => format!("seed file {}", relation_text(node)),
+        ResourceType::Snapshot => format!("snapshot {}", relation_text(node)),
+        _ => format!("{} model {}", node.config.materialized, relation_text(node)),
+    }
+}
+
+fn relation_text(node: &Node) -> String {
+    match &node.relation.schema {
+        Some(schema) => format!("{schema}.{}", node.relation.identifier),
+        None => node.relation.identifier.clone(),
+    }
+}
+
+/// Runs a node to its end; failures become part of the result.
+pub(crate) async fn run_node(context: &Arc<BuildContext>, id: &UniqueId) -> NodeResult {
+    let started_at = Utc::now();
+    let Some(node) = context.node(id) else {
+        return super::skipped(context, id, "the node is not in the project".to_owned());
+    };
+    let mut result = NodeResult {
+        unique_id: id.to_string(),
+        resource_type: node.resource_type.to_string(),
+        label: label(node),
+        relation: (node.resource_type != ResourceType::Test).then(|| relation_text(node)),
+        status: Status::Success,
+        message: None,
+        rows: None,
+        failures: None,
+        version: None,
+        bytes: None,
+        is_reused: false,
+        started_at,
+        finished_at: started_at,
+        compiled_code: None,
+        fingerprint: None,
+    };
+    if let Err(error) = run(context, id, node, &mut result).await {
+        result.status = Status::Error;
+        result.message = Some(error.to_string());
+        result.fingerprint = None;
+    }
+    result.finished_at = Utc::now();
+    result
+}
+
+async fn run(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    result: &mut NodeResult,
+) -> Result<(), RunnerError> {
+    match node.resource_type {
+        ResourceType::Seed => {
+            let written = seed::load(context, node, result).await?;
+            note(context, node, result, written);
+            Ok(())
+        }
+        ResourceType::Test => {
+            let compiled = compile(context, id, false).await?;
+            result.compiled_code = Some(compiled.sql.clone());
+            let print = node_fingerprint(context, id, node, &compiled).await?;
+            testing::run_test(context, node, &compiled, print, result).await
+        }
+        _ => run_model(context, id, node, result).await,
+    }
+}
+
+async fn run_model(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    result: &mut NodeResult,
+) -> Result<(), RunnerError> {
+    if node.config.materialized == "ephemeral" {
+        // It lives in the SQL of the models that use it.
+        return Ok(());
+    }
+    let name = target_name(node)?;
+    let is_incremental = materialize::is_incremental(context, node, &name).await?;
+    let compiled = compile(context, id, is_incremental).await?;
+    result.compiled_code = Some(compiled.sql.clone());
+    let print = node_fingerprint(context, id, node, &compiled).await?;
+    if let Some(print) = &print
+        && reuse(context, node, &name, print, result).await?
+    {
+        return Ok(());
+    }
+    run_hooks(context, &compiled.pre_hooks).await?;
+    let written = materialize::write(context, node, &name, &compiled, is_incremental).await?;
+    result.fingerprint = print;
+    note(context, node, result, written);
+    run_hooks(context, &compiled.post_hooks).await
+}
+
+/// Takes over what was written into the result and settles the node's identity for its dependants.
+fn note(context: &BuildContext, node: &Node, result: &mut NodeResult, written: Written) {
+    let identity = match written.version {
+        Some(version) => format!("{}@{version}", relation_text(node)),
+        // A view is what it reads; a volatile one never equals itself.
+        None => result.fingerprint.clone().unwrap_or_else(|| format!("volatile:{}", context.workspace.run_id)),
+    };
+    context.states.settle(&node.unique_id.to_string(), identity);
+    result.rows = written.rows;
+    result.version = written.version;
+    result.bytes = written.bytes;
+    result.message = result.message.take().or(written.message);
+}
+
+/// The table a node writes.
+pub(crate) fn target_name(node: &Node) -> Result<TableName, RunnerError> {
+    table_name(&node.relation).ok_or_else(|| RunnerError::Config {
+        message: format!("{}: `{}` is no name for a table of the lake", node.unique_id, relation_text(node)),
+    })
+}
+
+async fn compile(context: &Arc<BuildContext>, id: &UniqueId, is_incremental: bool) -> Result<Compiled, RunnerError> {
+    compile_with(&context.workspace, &context.session, id, is_incremental).await
+}
+
+/// Renders a node's SQL; its templates may ask `session`.
+pub(crate) async fn compile_with(
+    workspace: &Workspace,
+    session: &Session,
+    id: &UniqueId,
+    is_incremental: bool,
+) -> Result<Compiled, RunnerError> {
+    let adapter: Arc<dyn wardlake_project::Adapter> = Arc::new(EngineAdapter::new(session.clone()));
+    let project = Arc::clone(&workspace.project);
+    let id = id.clone();
+    let compiled = tokio::task::spawn_blocking(move || project.compile(&id, &adapter, is_incremental)).await?;
+    compiled.map_err(|diagnostic| RunnerError::Project(diagnostic.into()))
+}
+
+/// The node's fingerprint, or none if equal inputs do not mean equal rows.
+async fn node_fingerprint(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    compiled: &Compiled,
+) -> Result<Option<String>, RunnerError> {
+    let has_hooks = !compiled.pre_hooks.is_empty() || !compiled.post_hooks.is_empty();
+    if context.options.full_refresh || has_hooks || !context.states.is_deterministic(&compiled.sql) {
+        return Ok(None);
+    }
+    let mut inputs = Vec::new();
+    for parent in context.workspace.project.graph().parents(id) {
+        match input_identity(context, parent).await? {
+            Some(identity) => inputs.push(identity),
+            None => return Ok(None),
+        }
+    }
+    inputs.sort_unstable();
+    let settings = format!("{:?}", node.config);
+    let parts = [compiled.sql.as_str(), settings.as_str()];
+    Ok(Some(fingerprint(parts.into_iter().chain(inputs.iter().map(String::as_str)))))
+}
+
+/// What stands for the rows of an upstream node now.
+async fn input_identity(context: &Arc<BuildContext>, id: &UniqueId) -> Result<Option<String>, RunnerError> {
+    if let Some(identity) = context.states.identity(id.as_str()) {
+        return Ok((!identity.starts_with("volatile:")).then_some(identity));
+    }
+    let project = &context.workspace.project;
+    if let Some(source) = project.source(id) {
+        let Some(name) = table_name(&source.relation) else { return Ok(None) };
+        let version = match context.previous.get(&name) {
+            Some(version) => Some(*version),
+            None => context.workspace.lake.newest_version(&name).await?,
+        };
+        return Ok(version.map(|version| format!("{name}@{version}")));
+    }
+    let Some(node) = project.node(id) else { return Ok(None) };
+    if node.config.materialized == "ephemeral" {
+        let mut inputs = vec![node.raw_code.clone()];
+        for parent in context.workspace.project.graph().parents(id) {
+            match Box::pin(input_identity(context, parent)).await? {
+                Some(identity) => inputs.push(identity),
+                None => return Ok(None),
+            }
+        }
+        return Ok(Some(fingerprint(inputs.iter().map(String::as_str))));
+    }
+    // Not part of this run: its published version, or the fingerprint of a published view.
+    let Some(name) = table_name(&node.relation) else { return Ok(None) };
+    if let Some(version) = context.previous.get(&name) {
+        return Ok(Some(format!("{name}@{version}")));
+    }
+    if node.config.materialized == "view" {
+        return Ok(context.states.last(id.as_str()).map(|state| state.fingerprint.clone()));
+    }
+    let version = context.workspace.lake.newest_version(&name).await?;
+    Ok(version.map(|version| format!("{name}@{version}")))
+}
+
+/// Whether the node's last result stands: equal fingerprint, and nobody wrote the table since.
+async fn reuse(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    print: &str,
+    result: &mut NodeResult,
+) -> Result<bool, RunnerError> {
+    let Some(last) = context.states.last(&result.unique_id).filter(|last| last.fingerprint == print) else {
+        return Ok(false);
+    };
+    let stands = match last.version {
+        Some(version) => context.workspace.lake.newest_version(name).await? == Some(version),
+        None => context.workspace.lake.view(name).await?.is_some(),
+    };
+    if stands {
+        result.is_reused = true;
+        result.fingerprint = Some(print.to_owned());
+        let written = Written { rows: last.rows, version: last.version, bytes: None, message: None };
+        note(context, node, result, written);
+    }
+    Ok(stands)
+}
+
+/// Hooks are queries, one statement each; their rows are discarded.
+async fn run_hooks(context: &Arc<BuildContext>, hooks: &[String]) -> Result<(), RunnerError> {
+    for hook in hooks.iter().filter(|hook| !hook.trim().is_empty()) {
+        context.session.collect(hook).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! Why a command could not do its work at all. What a single node suffers is a `NodeResult`, not an error.
+
+use wardlake_connect::ConnectError;
+use wardlake_core::{Diagnostics, ErrorKind, HasErrorKind, TableName, TableNameError};
+use wardlake_engine::EngineError;
+use wardlake_storage::StorageError;
+
+/// A run's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// The project has problems; all of them.
+    #[error(transparent)]
+    Project(#[from] Diagnostics),
+    /// A query failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The lake failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A source could not be read.
+    #[error("source {table}: {error}")]
+    Source {
+        /// `<source>.<table>`.
+        table: String,
+        /// What failed.
+        error: ConnectError,
+    },
+    /// A name that cannot be a table of the lake.
+    #[error(transparent)]
+    Name(#[from] TableNameError),
+    /// A model's settings ask for something it cannot have.
+    #[error("{message}")]
+    Config {
+        /// What and what to do.
+        message: String,
+    },
+    /// Rows of one table do not have the shape its writer was promised.
+    #[error("{table}: {message}")]
+    Shape {
+        /// The table.
+        table: TableName,
+        /// What differs.
+        message: String,
+    },
+    /// Someone pressed Ctrl-C.
+    #[error("cancelled; what was committed stays, the rest runs next time")]
+    Cancelled,
+    /// A task died.
+    #[error("a task of this run ended unexpectedly: {message}. Please report it; a rerun starts from the last commit")]
+    Task {
+        /// What the runtime said.
+        message: String,
+    },
+}
+
+impl HasErrorKind for RunnerError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } => ErrorKind::Invalid,
+            Self::Engine(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Source { error, .. } => error.kind(),
+            Self::Cancelled => ErrorKind::Unavailable,
+            Self::Task { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for RunnerError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task { message: error.to_string() }
+    }
+}
+
+impl From<arrow::error::ArrowError> for RunnerError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Engine(EngineError::from(datafusion::error::DataFusionError::from(error)))
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for RunnerError {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Engine(EngineError::from(error))
+    }
+}

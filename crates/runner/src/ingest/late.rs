@@ -1,0 +1,131 @@
+//! Files older than one that was loaded before. History must come out as if they had come in order: a late file is
+//! compared with what was known just before its own place, and files behind it are read again, from landing, for the keys
+//! it changed, since their rows were left out as "unchanged" against another past.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::change::{RowChange, StoredRow};
+
+/// All bronze rows of a keyed table by key, in the order of their files' places and then of their arrival.
+#[derive(Default)]
+pub(crate) struct History {
+    rows: HashMap<u128, Vec<Entry>>,
+    names: HashMap<u128, Vec<Option<Box<str>>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    place: usize,
+    order: (i64, i64),
+    /// `None` says the key was deleted.
+    hash: Option<u128>,
+}
+
+impl History {
+    /// `places` gives each loaded file's place among all files of the table.
+    pub(crate) fn add(&mut self, row: &StoredRow, places: &BTreeMap<String, usize>, name: Vec<Option<Box<str>>>) {
+        let place = places.get(&row.file).copied().unwrap_or_default();
+        let hash = (!row.is_delete).then_some(row.hash);
+        self.names.entry(row.key).or_insert(name);
+        self.push(row.key, Entry { place, order: row.order, hash });
+    }
+
+    fn push(&mut self, key: u128, entry: Entry) {
+        let rows = self.rows.entry(key).or_default();
+        let at = rows.partition_point(|known| (known.place, known.order) <= (entry.place, entry.order));
+        rows.insert(at, entry);
+    }
+
+    /// What was known of a key just before `place`.
+    fn before(&self, key: u128, place: usize) -> Option<u128> {
+        let rows = self.rows.get(&key)?;
+        let at = rows.partition_point(|known| known.place < place);
+        rows.get(at.checked_sub(1)?)?.hash
+    }
+
+    fn has_row_at(&self, key: u128, place: usize) -> bool {
+        self.rows.get(&key).is_some_and(|rows| rows.iter().any(|row| row.place == place))
+    }
+}
+
+/// One file read at its own place in the past.
+pub(crate) struct LateFile<'a> {
+    history: &'a mut History,
+    place: usize,
+    received_us: i64,
+    /// Rows of this file so far.
+    current: HashMap<u128, u128>,
+    /// Keys whose past this file (or the late file before it) changed.
+    dirty: &'a mut HashSet<u128>,
+    /// Set while a file behind a late one is read again: only dirty keys count, and only where bronze has no row of it.
+    is_again: bool,
+    rows: i64,
+}
+
+impl<'a> LateFile<'a> {
+    pub(crate) fn new(
+        history: &'a mut History,
+        dirty: &'a mut HashSet<u128>,
+        place: usize,
+        received_us: i64,
+        is_again: bool,
+    ) -> Self {
+        Self { history, place, received_us, current: HashMap::new(), dirty, is_again, rows: 0 }
+    }
+
+    /// Takes a row in; `None` if it is no news at this place.
+    pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Option<RowChange> {
+        self.rows += 1;
+        if self.is_again {
+            if !self.dirty.contains(&key) || self.history.has_row_at(key, self.place) && !self.current.contains_key(&key) {
+                self.dirty.remove(&key);
+                return None;
+            }
+        }
+        let last = self.current.insert(key, hash).or_else(|| self.history.before(key, self.place));
+        let change = match last {
+            None => RowChange::Insert,
+            Some(last) if last == hash => return None,
+            Some(_) => RowChange::Update,
+        };
+        self.history.push(key, Entry { place: self.place, order: (self.received_us, self.rows), hash: Some(hash) });
+        if !self.is_again {
+            self.dirty.insert(key);
+        }
+        Some(change)
+    }
+
+    /// Names the keys that were there before this place and are not in `present`: at this place they are gone.
+    pub(crate) fn retain(&mut self, present: &HashSet<u128>) -> Vec<(u128, Vec<Option<Box<str>>>)> {
+        let candidates: Vec<u128> = match self.is_again {
+            true => self.dirty.iter().copied().collect(),
+            false => self.history.rows.keys().copied().collect(),
+        };
+        let mut gone = Vec::new();
+        for key in candidates.into_iter().filter(|key| !present.contains(key)) {
+            let is_settled = self.is_again && self.history.has_row_at(key, self.place);
+            if !is_settled && self.history.before(key, self.place).is_some() {
+                self.history.push(key, Entry { place: self.place, order: (self.received_us, i64::MAX), hash: None });
+                gone.push((key, self.history.names.get(&key).cloned().unwrap_or_default()));
+                if !self.is_again {
+                    self.dirty.insert(key);
+                }
+            }
+            if self.is_again {
+                self.dirty.remove(&key);
+            }
+        }
+        gone
+    }
+
+    /// After a file behind a late one: the keys it held are settled from its place on.
+    pub(crate) fn settle(&mut self) {
+        for key in self.current.keys() {
+            self.dirty.remove(key);
+        }
+    }
+
+    pub(crate) fn note_name(&mut self, key: u128, name: impl FnOnce() -> Vec<Option<Box<str>>>) {
+        self.history.names.entry(key).or_insert_with(name);
+    }
+}

@@ -1,0 +1,403 @@
+//! The blocking half of a load: reads files in order, decides which rows are news, and hands finished bronze batches on.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io::Write,
+    sync::Arc,
+    time::Instant,
+};
+
+use arrow::{
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
+    datatypes::{DataType, Field, Schema, TimeUnit},
+};
+use chrono::{DateTime, Utc};
+use wardlake_connect::{Chunk, Event, FileReport, FoundFile, Rejected, source::{Change, Deletes, OnSchemaChange}};
+use wardlake_core::lineage;
+
+use super::{
+    TablePlan,
+    change::{KeyStates, RowChange, filter_news, key_columns, key_hashes, key_values},
+    late::LateFile,
+    log::{SeenFiles, modified_us},
+    types,
+};
+use crate::{ColumnDrift, FileLoad, RunnerError, system::LoggedFile};
+
+/// What the loader hands to the writer.
+pub(crate) enum Piece {
+    /// Rows for bronze.
+    Rows(RecordBatch),
+    /// Records that could not be read, of one file.
+    Rejected { file: String, sha256: String, sequence: u64, records: Vec<Rejected> },
+}
+
+/// Everything a load of one table carries from file to file.
+pub(crate) struct Loader<'a> {
+    pub(crate) plan: &'a TablePlan,
+    pub(crate) batch_id: String,
+    pub(crate) received_at: DateTime<Utc>,
+    /// The source's own columns of bronze, in table order; grows with the files.
+    pub(crate) columns: Vec<String>,
+    pub(crate) states: Option<KeyStates>,
+    pub(crate) column_types: BTreeMap<String, String>,
+    pub(crate) rows_in_table: u64,
+    pub(crate) seen: SeenFiles,
+    pub(crate) send: &'a mut dyn FnMut(Piece) -> Result<(), RunnerError>,
+}
+
+/// Counts of one file while it is read.
+#[derive(Default)]
+struct Counts {
+    inserted: u64,
+    updated: u64,
+    deleted: u64,
+    unchanged: u64,
+}
+
+impl Counts {
+    fn add(&mut self, change: Option<RowChange>) {
+        match change {
+            None => self.unchanged += 1,
+            Some(RowChange::Insert) => self.inserted += 1,
+            Some(RowChange::Update) => self.updated += 1,
+            Some(RowChange::Delete) => self.deleted += 1,
+        }
+    }
+}
+
+/// One file on its way into bronze.
+struct FileInWork<'a> {
+    relative: &'a str,
+    counts: Counts,
+    types: BTreeMap<String, String>,
+    present: Option<HashSet<u128>>,
+    rejected: Vec<Rejected>,
+    received_us: i64,
+}
+
+impl Loader<'_> {
+    /// Loads one file. `landing` receives its bytes as they are read. `late` is set for a file older than one loaded before.
+    pub(crate) fn load(
+        &mut self,
+        file: &FoundFile,
+        landing: &mut (dyn Write + Send),
+        mut late: Option<&mut LateFile>,
+        turn: usize,
+        is_late: bool,
+    ) -> Result<LoggedFile, RunnerError> {
+        let started = Instant::now();
+        let detects_deletes = self.plan.table.deletes == Deletes::Detect;
+        let mut work = FileInWork {
+            relative: &file.relative,
+            counts: Counts::default(),
+            types: BTreeMap::new(),
+            present: (detects_deletes || late.is_some()).then(HashSet::new),
+            rejected: Vec::new(),
+            // Files of one commit keep their order.
+            received_us: self.received_at.timestamp_micros() + turn as i64,
+        };
+        let known = self.columns.clone();
+        let report = self.read(file, &known, landing, &mut work, late.as_deref_mut())?;
+        if let (true, Some(present)) = (detects_deletes, work.present.take()) {
+            let gone = match late {
+                Some(late) => late.retain(&present),
+                None => self.states.as_mut().map(|states| states.retain(&present)).unwrap_or_default(),
+            };
+            self.send_deletes(&mut work, &gone)?;
+        }
+        Ok(LoggedFile { is_late, ..self.logged(file, report, work, started)? })
+    }
+
+    fn read(
+        &mut self,
+        file: &FoundFile,
+        known: &[String],
+        landing: &mut (dyn Write + Send),
+        work: &mut FileInWork<'_>,
+        mut late: Option<&mut LateFile>,
+    ) -> Result<FileReport, RunnerError> {
+        let plan = self.plan;
+        let mut failure = None;
+        let known = (!known.is_empty()).then_some(known);
+        let mut sink = |event: Event| {
+            let result = match event {
+                Event::Chunk(chunk) => self.take_chunk(work, chunk, late.as_deref_mut()),
+                Event::Rejected(record) => {
+                    work.rejected.push(record);
+                    Ok(())
+                }
+            };
+            result.map_err(|error| {
+                failure = Some(error);
+                wardlake_connect::ConnectError::Stopped
+            })
+        };
+        let report = wardlake_connect::read(file, &plan.table, known, Some(landing), plan.threads, &mut sink);
+        match (report, failure) {
+            (_, Some(error)) => Err(error),
+            (Err(error), None) => Err(RunnerError::Source { table: plan.label.clone(), error }),
+            (Ok(report), None) => Ok(report),
+        }
+    }
+
+    fn take_chunk(
+        &mut self,
+        work: &mut FileInWork<'_>,
+        chunk: Chunk,
+        late: Option<&mut LateFile>,
+    ) -> Result<(), RunnerError> {
+        if work.types.is_empty() {
+            work.types = types::classes(&chunk.columns, &chunk.arrays);
+        }
+        let news = self.news(work, &chunk, late);
+        let batch = self.bronze_batch(work, &chunk, &news)?;
+        let batch = match news.iter().all(Option::is_some) {
+            true => batch,
+            false => filter_news(&batch, &news)?,
+        };
+        if batch.num_rows() > 0 {
+            (self.send)(Piece::Rows(batch))?;
+        }
+        Ok(())
+    }
+
+    /// Per row: what it is to the table, or `None` if it is no news.
+    fn news(
+        &mut self,
+        work: &mut FileInWork<'_>,
+        chunk: &Chunk,
+        mut late: Option<&mut LateFile>,
+    ) -> Vec<Option<RowChange>> {
+        let Some(states) = &mut self.states else {
+            work.counts.inserted += chunk.rows as u64;
+            return vec![Some(RowChange::Insert); chunk.rows];
+        };
+        let keys = key_columns(&self.plan.table.keys, &chunk.columns, &chunk.arrays);
+        let hashes = key_hashes(&keys, chunk.rows);
+        let mut news = Vec::with_capacity(chunk.rows);
+        for (row, key) in hashes.into_iter().enumerate() {
+            let hash = chunk.row_hashes[row];
+            let change = match &mut late {
+                Some(late) => late.offer(key, hash),
+                None => states.offer(key, hash),
+            };
+            states.note_name(key, || key_values(&keys, row));
+            if let Some(present) = &mut work.present {
+                present.insert(key);
+            }
+            work.counts.add(change);
+            news.push(change);
+        }
+        news
+    }
+
+    /// The chunk with every known column, in table order, and the lineage columns behind them.
+    fn bronze_batch(
+        &mut self,
+        work: &FileInWork<'_>,
+        chunk: &Chunk,
+        news: &[Option<RowChange>],
+    ) -> Result<RecordBatch, RunnerError> {
+        for column in &chunk.columns {
+            if !self.columns.contains(column) {
+                self.add_column(column)?;
+            }
+        }
+        let mut fields = Vec::with_capacity(self.columns.len() + lineage::ALL.len());
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(fields.capacity());
+        for name in &self.columns {
+            fields.push(Field::new(name, DataType::Utf8, true));
+            arrays.push(match chunk.columns.iter().position(|column| column == name) {
+                Some(at) => Arc::clone(&chunk.arrays[at]),
+                None => new_null_array(&DataType::Utf8, chunk.rows),
+            });
+        }
+        let changes = StringArray::from_iter_values(news.iter().map(|change| change.map_or("", RowChange::as_str)));
+        let hashes = hex_hashes(&chunk.row_hashes);
+        self.push_lineage(work, (chunk.positions.clone(), hashes, changes), &mut fields, &mut arrays);
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+    }
+
+    fn add_column(&mut self, column: &str) -> Result<(), RunnerError> {
+        if lineage::ALL.contains(&column) {
+            return Err(RunnerError::Config {
+                message: format!(
+                    "source {}: the column `{column}` bears the name of a lineage column; rename it in the extract",
+                    self.plan.label
+                ),
+            });
+        }
+        match self.plan.table.on_schema_change {
+            OnSchemaChange::Fail if self.rows_in_table > 0 => Err(RunnerError::Config {
+                message: format!(
+                    "source {}: the column `{column}` is new and `on_schema_change` is `fail`",
+                    self.plan.label
+                ),
+            }),
+            OnSchemaChange::Ignore if self.rows_in_table > 0 => Ok(()),
+            _ => {
+                self.columns.push(column.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn push_lineage(
+        &self,
+        work: &FileInWork<'_>,
+        (positions, hashes, changes): (Int64Array, StringArray, StringArray),
+        fields: &mut Vec<Field>,
+        arrays: &mut Vec<ArrayRef>,
+    ) {
+        let rows = positions.len();
+        let repeated = |text: &str| Arc::new(StringArray::new_repeated(text, rows)) as ArrayRef;
+        let received = TimestampMicrosecondArray::from_value(work.received_us, rows).with_timezone("UTC");
+        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let columns: [(&str, DataType, ArrayRef); 7] = [
+            (lineage::SOURCE, DataType::Utf8, repeated(&self.plan.label)),
+            (lineage::FILE, DataType::Utf8, repeated(work.relative)),
+            (lineage::POSITION, DataType::Int64, Arc::new(positions)),
+            (lineage::RECEIVED_AT, instant, Arc::new(received)),
+            (lineage::BATCH_ID, DataType::Utf8, repeated(&self.batch_id)),
+            (lineage::ROW_HASH, DataType::Utf8, Arc::new(hashes)),
+            (lineage::CHANGE, DataType::Utf8, Arc::new(changes)),
+        ];
+        for (name, data_type, array) in columns {
+            fields.push(Field::new(name, data_type, true));
+            arrays.push(array);
+        }
+    }
+
+    /// Rows that say a key is gone: its key columns, everything else NULL.
+    fn send_deletes(
+        &mut self,
+        work: &mut FileInWork<'_>,
+        gone: &[(u128, Vec<Option<Box<str>>>)],
+    ) -> Result<(), RunnerError> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        work.counts.deleted += gone.len() as u64;
+        let mut fields = Vec::new();
+        let mut arrays: Vec<ArrayRef> = Vec::new();
+        for name in &self.columns {
+            fields.push(Field::new(name, DataType::Utf8, true));
+            arrays.push(match self.plan.table.keys.iter().position(|key| key == name) {
+                Some(at) => Arc::new(
+                    gone.iter().map(|(_, values)| values.get(at).and_then(Option::as_deref)).collect::<StringArray>(),
+                ),
+                None => new_null_array(&DataType::Utf8, gone.len()),
+            });
+        }
+        let positions = Int64Array::from_value(i64::MAX, gone.len());
+        let hashes = hex_hashes(&vec![0; gone.len()]);
+        let changes = StringArray::new_repeated(RowChange::Delete.as_str(), gone.len());
+        self.push_lineage(work, (positions, hashes, changes), &mut fields, &mut arrays);
+        (self.send)(Piece::Rows(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?))
+    }
+
+    fn logged(
+        &mut self,
+        file: &FoundFile,
+        report: FileReport,
+        work: FileInWork<'_>,
+        started: Instant,
+    ) -> Result<LoggedFile, RunnerError> {
+        let sequence = self.seen.sequence(&file.relative) + 1;
+        let Counts { inserted, updated, deleted, unchanged } = work.counts;
+        let rejected = work.rejected.len() as u64;
+        if !work.rejected.is_empty() {
+            (self.send)(Piece::Rejected {
+                file: file.relative.clone(),
+                sha256: report.sha256.clone(),
+                sequence,
+                records: work.rejected,
+            })?;
+        }
+        let drift = self.drift(&report, &work.types);
+        self.column_types.extend(work.types.clone());
+        let rows_before = self.rows_in_table;
+        self.rows_in_table += inserted + updated + deleted;
+        Ok(LoggedFile {
+            load: FileLoad {
+                source: self.plan.label.clone(),
+                file: file.relative.clone(),
+                bytes: report.bytes_read,
+                sha256: report.sha256,
+                rows_before,
+                rows_read: report.rows,
+                inserted,
+                updated,
+                deleted,
+                unchanged,
+                rejected,
+                drift,
+                duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            },
+            batch_id: self.batch_id.clone(),
+            sequence,
+            size: file.size,
+            modified_us: modified_us(file),
+            is_late: false,
+            order_key: String::new(),
+            column_types: work.types,
+        })
+    }
+
+    fn drift(&self, report: &FileReport, types: &BTreeMap<String, String>) -> Vec<ColumnDrift> {
+        let named = |columns: &[String], change: &str| -> Vec<ColumnDrift> {
+            let drift = |column: &String| ColumnDrift { column: column.clone(), change: change.to_owned(), detail: None };
+            columns.iter().map(drift).collect()
+        };
+        let mut drift = named(&report.schema.added, "added");
+        drift.extend(named(&report.schema.missing, "missing"));
+        if report.schema.is_reordered {
+            drift.push(ColumnDrift { column: "*".to_owned(), change: "reordered".to_owned(), detail: None });
+        }
+        for (column, class) in types {
+            if let Some(known) = self.column_types.get(column).filter(|known| *known != class) {
+                drift.push(ColumnDrift {
+                    column: column.clone(),
+                    change: "retyped".to_owned(),
+                    detail: Some(format!("{known} → {class}")),
+                });
+            }
+        }
+        drift
+    }
+}
+
+/// Whether rows of this table are compared with what was there before.
+pub(crate) fn is_compared(plan: &TablePlan) -> bool {
+    plan.table.change != Change::Append
+}
+
+/// 32 hexadecimal digits per row, straight into one buffer.
+fn hex_hashes(hashes: &[u128]) -> StringArray {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = Vec::with_capacity(hashes.len() * 32);
+    for hash in hashes {
+        for byte in hash.to_be_bytes() {
+            text.push(DIGITS[usize::from(byte >> 4)]);
+            text.push(DIGITS[usize::from(byte & 15)]);
+        }
+    }
+    let offsets = arrow::buffer::OffsetBuffer::from_repeated_length(32, hashes.len());
+    let text = String::from_utf8(text).unwrap_or_default();
+    StringArray::try_new(offsets, text.into_bytes().into(), None).unwrap_or_else(|_| StringArray::new_null(hashes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_written_as_core_writes_them() {
+        let hashes = [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef];
+        let text = hex_hashes(&hashes);
+        for (row, hash) in hashes.iter().enumerate() {
+            assert_eq!(text.value(row), wardlake_core::RowHash(*hash).to_string());
+        }
+    }
+}

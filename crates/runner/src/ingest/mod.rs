@@ -1,0 +1,241 @@
+//! Loads the sources: files → landing (the bytes) + bronze (every field as text, with lineage) + rejected rows + load log.
+//!
+//! One commit per table and run. Its ledger names every file and how often that path was loaded, so a file is in bronze
+//! once however often the process dies; the load log is repaired from the commits' own records.
+
+mod change;
+mod late;
+mod loader;
+mod log;
+mod types;
+mod writer;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+
+use chrono::Utc;
+use futures::{StreamExt, stream};
+use wardlake_connect::{FileTable, FoundFile};
+use wardlake_core::{Diagnostic, Diagnostics, TableName};
+use wardlake_project::{ResourceType, Source};
+
+use self::log::LoadLog;
+use crate::{
+    FileLoad, NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace,
+    adapter::table_name,
+    publish::{self, Changes},
+    system,
+};
+
+/// What to load, and how.
+#[derive(Clone, Debug, Default)]
+pub struct IngestOptions {
+    /// dbt selectors over sources; empty selects all.
+    pub select: Vec<String>,
+    /// dbt selectors to leave out.
+    pub exclude: Vec<String>,
+    /// Tables at once, and threads that parse one file.
+    pub threads: usize,
+    /// The project's folder: relative roots start there.
+    pub project_dir: PathBuf,
+}
+
+/// A source table that is read from files.
+#[derive(Clone)]
+pub(crate) struct TablePlan {
+    pub(crate) unique_id: String,
+    /// `<source>.<table>`.
+    pub(crate) label: String,
+    pub(crate) name: TableName,
+    pub(crate) table: FileTable,
+    pub(crate) base: PathBuf,
+    pub(crate) threads: usize,
+}
+
+/// What became of one table.
+#[derive(Default)]
+struct TableOutcome {
+    loads: Vec<FileLoad>,
+    version: Option<u64>,
+    bytes: u64,
+    warnings: Vec<String>,
+}
+
+/// Loads every selected source table that has new files, and publishes an epoch if none failed.
+pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result<RunSummary, RunnerError> {
+    let started = Instant::now();
+    let plans = plan(&workspace, &options)?;
+    let total = plans.len();
+    workspace.events.tell(RunEvent::RunStarted {
+        run_id: workspace.run_id.clone(),
+        command: "ingest".to_owned(),
+        at: Utc::now(),
+        inventory: workspace.project.inventory(),
+        total,
+        threads: options.threads,
+    });
+    let log = Arc::new(LoadLog::read(&workspace).await?);
+    let results: Vec<NodeResult> = stream::iter(plans.into_iter().enumerate())
+        .map(|(i, plan)| {
+            let (workspace, log) = (Arc::clone(&workspace), Arc::clone(&log));
+            async move { load_node(&workspace, &log, plan, i + 1, total).await }
+        })
+        .buffer_unordered(options.threads.max(1))
+        .collect()
+        .await;
+    finish(&workspace, results, started).await
+}
+
+async fn load_node(workspace: &Arc<Workspace>, log: &LoadLog, plan: TablePlan, index: usize, total: usize) -> NodeResult {
+    let started_at = Utc::now();
+    let label = format!("source {}", plan.label);
+    workspace.events.tell(RunEvent::NodeStarted {
+        index,
+        total,
+        unique_id: plan.unique_id.clone(),
+        label: label.clone(),
+    });
+    let (unique_id, relation) = (plan.unique_id.clone(), plan.name.to_string());
+    let outcome = load_table(workspace, log, &plan).await;
+    let mut result = NodeResult {
+        unique_id,
+        resource_type: "source".to_owned(),
+        label,
+        relation: Some(relation),
+        status: Status::Success,
+        message: None,
+        rows: None,
+        failures: None,
+        version: None,
+        bytes: None,
+        is_reused: false,
+        started_at,
+        finished_at: Utc::now(),
+        compiled_code: None,
+        fingerprint: None,
+    };
+    match outcome {
+        Ok(outcome) => {
+            let sum = |of: fn(&FileLoad) -> u64| outcome.loads.iter().map(of).sum::<u64>();
+            result.rows = Some(sum(|load| load.inserted + load.updated + load.deleted));
+            result.failures = Some(sum(|load| load.rejected));
+            result.version = outcome.version;
+            result.bytes = Some(outcome.bytes);
+            result.is_reused = outcome.loads.is_empty();
+            if !outcome.warnings.is_empty() {
+                result.status = Status::Warn;
+                result.message = Some(outcome.warnings.join("; "));
+            }
+        }
+        Err(error) => {
+            result.status = Status::Error;
+            result.message = Some(error.to_string());
+        }
+    }
+    workspace.events.tell(RunEvent::NodeFinished { index, total, result: result.clone() });
+    result
+}
+
+/// The file tables among the selected sources, with every problem of their settings at once.
+fn plan(workspace: &Workspace, options: &IngestOptions) -> Result<Vec<TablePlan>, RunnerError> {
+    let project = &workspace.project;
+    let selected = project.select(&options.select, &options.exclude, Some(&[ResourceType::Source]))?;
+    let mut plans = Vec::new();
+    let mut problems = Diagnostics::default();
+    for source in selected.iter().filter_map(|id| project.source(id)).filter(|source| !source.wardlake.is_empty()) {
+        match plan_table(source, options) {
+            Ok(plan) => plans.push(plan),
+            Err(found) => problems.0.extend(found),
+        }
+    }
+    if problems.has_errors() { Err(problems.into()) } else { Ok(plans) }
+}
+
+fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec<Diagnostic>> {
+    let label = format!("{}.{}", source.source_name, source.name);
+    let place = &source.location;
+    let block = serde_json::Value::Object(source.wardlake.clone());
+    let table = FileTable::from_json(&serde_json::Value::Null, &block).map_err(|problems| {
+        let diagnostic = |problem: wardlake_connect::ConfigProblem| {
+            let field = if problem.path.is_empty() { String::new() } else { format!(" `{}`", problem.path) };
+            let text = format!("source {label}: meta.wardlake{field} {}", problem.message);
+            let found = Diagnostic::error("WL-S001", text).at(&place.file, place.line, place.column);
+            match problem.help {
+                Some(help) => found.help(help),
+                None => found,
+            }
+        };
+        problems.into_iter().map(diagnostic).collect::<Vec<_>>()
+    })?;
+    let name = table_name(&source.relation).ok_or_else(|| {
+        let text = format!("source {label} has no usable table name in the lake");
+        vec![Diagnostic::error("WL-S002", text).at(&place.file, place.line, place.column)]
+    })?;
+    Ok(TablePlan {
+        unique_id: source.unique_id.clone(),
+        label,
+        name,
+        table,
+        base: options.project_dir.clone(),
+        threads: options.threads.max(1),
+    })
+}
+
+/// Loads the new files of one table: one commit to bronze, then the load log.
+async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan) -> Result<TableOutcome, RunnerError> {
+    let source_error = |error| RunnerError::Source { table: plan.label.clone(), error };
+    let (table, base) = (plan.table.clone(), plan.base.clone());
+    let found: Vec<FoundFile> =
+        tokio::task::spawn_blocking(move || wardlake_connect::discover(&table, &base)).await?.map_err(source_error)?;
+    let mut outcome = TableOutcome::default();
+    if found.is_empty() && !log.knows(&plan.label) {
+        outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
+    }
+    let has_news = found.iter().any(|file| log.is_new(&plan.label, file));
+    if has_news {
+        let snapshot = workspace.lake.snapshot(&plan.name, None).await?;
+        let seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
+        let news: Vec<FoundFile> = found.into_iter().filter(|file| seen.is_new(file)).collect();
+        if !news.is_empty() {
+            let loaded = writer::load_files(workspace, plan, snapshot, seen, news).await?;
+            outcome.bytes = loaded.files.iter().map(|file| file.load.bytes).sum();
+            outcome.warnings.extend(loaded.warnings);
+            outcome.loads = loaded.files.iter().map(|file| file.load.clone()).collect();
+            for load in &outcome.loads {
+                workspace.events.tell(RunEvent::FileLoaded { load: load.clone() });
+            }
+            log::append(workspace, plan, &loaded.files).await?;
+        }
+    }
+    outcome.version = workspace.lake.newest_version(&plan.name).await?;
+    Ok(outcome)
+}
+
+async fn finish(
+    workspace: &Arc<Workspace>,
+    results: Vec<NodeResult>,
+    started: Instant,
+) -> Result<RunSummary, RunnerError> {
+    let mut totals = Totals::default();
+    let mut changes = Changes { tables: BTreeMap::new(), views: BTreeMap::new() };
+    for result in &results {
+        totals.count(result.status);
+        if let (Some(version), Some(Ok(name))) = (result.version, result.relation.as_ref().map(|name| name.parse())) {
+            changes.tables.insert(name, version);
+        }
+    }
+    // What was loaded is true whether or not another source failed.
+    let epoch = publish::publish(workspace, changes, serde_json::json!({"command": "ingest"})).await?;
+    if let Some(epoch) = epoch {
+        workspace.events.tell(RunEvent::EpochPublished { epoch });
+    }
+    let summary = RunSummary { results, totals, epoch, duration_s: started.elapsed().as_secs_f64() };
+    system::record_run(workspace, "ingest", &summary).await?;
+    workspace.events.tell(RunEvent::RunFinished {
+        run_id: workspace.run_id.clone(),
+        at: Utc::now(),
+        totals,
+        duration_s: summary.duration_s,
+        unpublished: None,
+    });
+    Ok(summary)
+}

@@ -1,0 +1,464 @@
+//! The async half of a load: takes batches from the loader's thread, writes them as they come, and commits once.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::Arc,
+};
+
+use arrow::{
+    array::{BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    datatypes::SchemaRef,
+};
+use chrono::Utc;
+use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
+use wardlake_core::{LedgerEntry, lineage};
+use wardlake_engine::ReadState;
+use wardlake_storage::{Commit, Lake, LandingWriter, SchemaChange, StagedFiles, StorageError, TableSnapshot};
+
+use super::{
+    TablePlan,
+    change::{KeyStates, StoredRow, stored_rows},
+    late::{History, LateFile},
+    loader::{Loader, Piece, is_compared},
+    log::{FILES_METADATA, SeenFiles, ledger_entry},
+};
+use crate::{RunEvent, RunnerError, Workspace, system, system::LoggedFile};
+
+/// What a load of one table brought.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub(crate) files: Vec<LoggedFile>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Loads files in order, in one commit. A file that turns out to be half-written is left for the next run.
+pub(crate) async fn load_files(
+    workspace: &Arc<Workspace>,
+    plan: &TablePlan,
+    snapshot: Option<TableSnapshot>,
+    seen: SeenFiles,
+    mut files: Vec<FoundFile>,
+) -> Result<Loaded, RunnerError> {
+    let mut warnings = Vec::new();
+    while !files.is_empty() {
+        match try_load(workspace, plan, snapshot.as_ref(), &seen, &files).await {
+            Err(RunnerError::Source { error: ConnectError::Unfinished { path, reason }, .. }) => {
+                let before = files.len();
+                files.retain(|file| file.path != path);
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                warnings.push(format!("{name} is left for the next run: {reason}"));
+                if files.len() == before {
+                    break;
+                }
+            }
+            Ok(loaded) => return Ok(Loaded { files: loaded, warnings }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Loaded { files: Vec::new(), warnings })
+}
+
+async fn try_load(
+    workspace: &Arc<Workspace>,
+    plan: &TablePlan,
+    snapshot: Option<&TableSnapshot>,
+    seen: &SeenFiles,
+    files: &[FoundFile],
+) -> Result<Vec<LoggedFile>, RunnerError> {
+    let past = Past::read(workspace, plan, snapshot, seen, files).await?;
+    let (send, receive) = mpsc::channel(8);
+    let job = LoadJob {
+        plan: plan.clone(),
+        lake: Arc::clone(&workspace.lake),
+        seen: seen.clone(),
+        files: files.to_vec(),
+        past,
+        handle: Handle::current(),
+        send,
+    };
+    let loading = tokio::task::spawn_blocking(move || job.run());
+    let written = write_pieces(workspace, plan, receive).await;
+    let loaded = loading.await?;
+    let staged = match (written, &loaded) {
+        (Ok(staged), Ok(_)) => staged,
+        (Ok(staged), Err(_)) => {
+            workspace.lake.discard_staged(&plan.name, staged).await?;
+            Vec::new()
+        }
+        // The writer's failure is why the loader could not go on.
+        (Err(error), _) => return Err(error),
+    };
+    let loaded = loaded?;
+    commit(workspace, plan, snapshot, staged, &loaded).await?;
+    Ok(loaded)
+}
+
+/// What bronze knew before this load.
+struct Past {
+    columns: Vec<String>,
+    rows: u64,
+    states: Option<KeyStates>,
+    history: Option<History>,
+    /// Places of all files, loaded and new, in the table's file order.
+    places: BTreeMap<String, usize>,
+    column_types: BTreeMap<String, String>,
+}
+
+impl Past {
+    async fn read(
+        workspace: &Workspace,
+        plan: &TablePlan,
+        snapshot: Option<&TableSnapshot>,
+        seen: &SeenFiles,
+        files: &[FoundFile],
+    ) -> Result<Self, RunnerError> {
+        let columns: Vec<String> = snapshot
+            .map(|snapshot| snapshot.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|column| !lineage::ALL.contains(&column.as_str()))
+            .collect();
+        let mut order: Vec<(String, &str)> = seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
+        order.extend(files.iter().map(|file| (order_key(plan, file), file.relative.as_str())));
+        order.sort();
+        order.dedup_by(|a, b| a.1 == b.1);
+        let places: BTreeMap<String, usize> =
+            order.iter().enumerate().map(|(place, (_, file))| ((*file).to_owned(), place)).collect();
+        let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max();
+        let has_late = files.iter().any(|file| places.get(&file.relative) < last_loaded);
+        let mut past = Self {
+            rows: snapshot.and_then(TableSnapshot::num_rows).unwrap_or_default(),
+            column_types: last_types(seen),
+            columns,
+            states: None,
+            history: None,
+            places,
+        };
+        if is_compared(plan) {
+            past.read_states(workspace, plan, snapshot.is_some(), has_late).await?;
+        }
+        Ok(past)
+    }
+
+    async fn read_states(
+        &mut self,
+        workspace: &Workspace,
+        plan: &TablePlan,
+        exists: bool,
+        has_late: bool,
+    ) -> Result<(), RunnerError> {
+        let keeps_names = plan.table.deletes == Deletes::Detect;
+        let mut states = KeyStates::new(keeps_names);
+        let mut history = History::default();
+        if exists {
+            let session = workspace.engine.session(ReadState::Working).await?;
+            let mut newest: std::collections::HashMap<u128, (usize, StoredRow)> = std::collections::HashMap::new();
+            let places = &self.places;
+            stored_rows(&session, &plan.name, &plan.table.keys, &self.columns, |row, name| {
+                if keeps_names {
+                    states.note_name(row.key, name);
+                }
+                if has_late {
+                    history.add(&row, places, if keeps_names { name() } else { Vec::new() });
+                }
+                let place = places.get(&row.file).copied().unwrap_or_default();
+                match newest.get(&row.key) {
+                    Some((known, last)) if (*known, last.order) >= (place, row.order) => {}
+                    _ => {
+                        newest.insert(row.key, (place, row));
+                    }
+                }
+            })
+            .await?;
+            for (key, (_, row)) in newest.into_iter().filter(|(_, (_, row))| !row.is_delete) {
+                states.set(key, row.hash);
+            }
+        }
+        self.states = Some(states);
+        self.history = has_late.then_some(history);
+        Ok(())
+    }
+}
+
+/// What files of a table are ordered by: the same order in which they are found.
+pub(crate) fn order_key(plan: &TablePlan, file: &FoundFile) -> String {
+    use wardlake_connect::source::OrderBy;
+    match plan.table.order_by {
+        OrderBy::Date => format!("{}\u{1}{}", file.date.map(|date| date.to_string()).unwrap_or_default(), file.relative),
+        OrderBy::Name => file.relative.clone(),
+        OrderBy::Modified => format!("{:020}\u{1}{}", file.modified.timestamp_micros(), file.relative),
+    }
+}
+
+fn last_types(seen: &SeenFiles) -> BTreeMap<String, String> {
+    let mut files: Vec<_> = seen.0.values().collect();
+    files.sort_by(|a, b| a.order_key.cmp(&b.order_key));
+    files.into_iter().flat_map(|file| file.column_types.clone()).collect()
+}
+
+/// Everything the loader's thread needs.
+struct LoadJob {
+    plan: TablePlan,
+    lake: Arc<Lake>,
+    seen: SeenFiles,
+    files: Vec<FoundFile>,
+    past: Past,
+    handle: Handle,
+    send: mpsc::Sender<Piece>,
+}
+
+impl LoadJob {
+    fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
+        let Self { plan, lake, seen, files, past, handle, send } = self;
+        let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
+        let Past { columns, rows, states, mut history, places, column_types } = past;
+        let order_keys: BTreeMap<String, String> = seen.0.iter().map(|(file, seen)| (file.clone(), seen.order_key.clone())).collect();
+        let last_loaded = order_keys.keys().filter_map(|file| places.get(file)).max().copied();
+        let mut loader = Loader {
+            plan: &plan,
+            batch_id: uuid::Uuid::now_v7().to_string(),
+            received_at: Utc::now(),
+            columns,
+            states,
+            column_types,
+            rows_in_table: rows,
+            seen,
+            send: &mut hand_on,
+        };
+        let mut loaded = Vec::with_capacity(files.len());
+        let mut dirty = HashSet::new();
+        for (turn, file) in files.iter().enumerate() {
+            let place = places.get(&file.relative).copied().unwrap_or_default();
+            let received_us = loader.received_at.timestamp_micros() + turn as i64;
+            let is_late = last_loaded.is_some_and(|last| place < last);
+            let mut landing = Landing { writer: handle.block_on(lake.landing_writer())?, handle: &handle };
+            let logged = match history.as_mut() {
+                Some(history) => {
+                    let mut late = LateFile::new(history, &mut dirty, place, received_us, false);
+                    loader.load(file, &mut landing, Some(&mut late), turn, is_late)
+                }
+                None => loader.load(file, &mut landing, None, turn, is_late),
+            };
+            let logged = match logged {
+                Ok(logged) => logged,
+                Err(error) => {
+                    handle.block_on(landing.writer.abort())?;
+                    return Err(error);
+                }
+            };
+            handle.block_on(landing.writer.finish(&logged.load.sha256))?;
+            loaded.push(LoggedFile { order_key: order_key(&plan, file), ..logged });
+        }
+        if let (Some(history), false) = (history.as_mut(), dirty.is_empty()) {
+            let behind = files_behind(&places, &files, &loaded);
+            reread(&mut loader, &lake, &handle, history, &mut dirty, behind)?;
+        }
+        Ok(loaded)
+    }
+}
+
+/// The files loaded earlier that stand behind the first file of this load, in order.
+fn files_behind(places: &BTreeMap<String, usize>, files: &[FoundFile], loaded: &[LoggedFile]) -> Vec<(usize, String)> {
+    let first = files.iter().filter_map(|file| places.get(&file.relative)).min().copied().unwrap_or_default();
+    let is_new = |file: &str| loaded.iter().any(|loaded| loaded.load.file == file);
+    let mut behind: Vec<(usize, String)> = places
+        .iter()
+        .filter(|(file, place)| **place > first && !is_new(file))
+        .map(|(file, place)| (*place, file.clone()))
+        .collect();
+    behind.sort_unstable();
+    behind
+}
+
+/// Reads files behind a late one again, from landing, for the keys whose past the late one changed.
+fn reread(
+    loader: &mut Loader<'_>,
+    lake: &Lake,
+    handle: &Handle,
+    history: &mut History,
+    dirty: &mut HashSet<u128>,
+    behind: Vec<(usize, String)>,
+) -> Result<(), RunnerError> {
+    for (turn, (place, relative)) in behind.into_iter().enumerate() {
+        if dirty.is_empty() {
+            break;
+        }
+        let Some(sha256) = loader.seen.0.get(&relative).map(|seen| seen.sha256.clone()) else { continue };
+        let bytes = handle.block_on(lake.get(&Lake::landing_path(&sha256)))?.ok_or_else(|| RunnerError::Config {
+            message: format!("{relative}: its landed bytes ({sha256}) are gone; restore the lake's _landing folder"),
+        })?;
+        let copy = tempfile::NamedTempFile::new().and_then(|file| {
+            std::fs::write(file.path(), &bytes)?;
+            Ok(file)
+        });
+        let copy = copy.map_err(|source| RunnerError::Source {
+            table: loader.plan.label.clone(),
+            error: ConnectError::Landing { path: relative.clone().into(), source },
+        })?;
+        let found = FoundFile::at(copy.path()).map_err(|error| RunnerError::Source { table: loader.plan.label.clone(), error })?;
+        let file = FoundFile { relative, ..found };
+        // Behind everything this load has received so far.
+        let turn = 1_000_000 + turn;
+        let received_us = loader.received_at.timestamp_micros() + turn as i64;
+        let mut late = LateFile::new(history, dirty, place, received_us, true);
+        loader.load(&file, &mut io::sink(), Some(&mut late), turn, false)?;
+        late.settle();
+    }
+    Ok(())
+}
+
+/// The landing area as a blocking writer.
+struct Landing<'a> {
+    writer: LandingWriter,
+    handle: &'a Handle,
+}
+
+impl io::Write for Landing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.handle.block_on(self.writer.write(bytes.to_vec().into())).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writers at once per table: one per core of a small machine.
+const WRITERS: usize = 2;
+
+type Write = tokio::task::JoinHandle<Result<StagedFiles, StorageError>>;
+
+/// Writes rows as they come; batches with other columns begin a new stage.
+async fn write_pieces(
+    workspace: &Arc<Workspace>,
+    plan: &TablePlan,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Result<Vec<StagedFiles>, RunnerError> {
+    let mut staged = Vec::new();
+    let mut stage: Option<Stage> = None;
+    let mut rows = 0;
+    while let Some(piece) = pieces.recv().await {
+        match piece {
+            Piece::Rejected { file, sha256, sequence, records } => {
+                keep_rejected(workspace, plan, &file, &sha256, sequence, &records).await?;
+            }
+            Piece::Rows(batch) => {
+                if let Some(done) = stage.take_if(|stage| stage.schema != batch.schema()) {
+                    staged.push(done.finish().await?);
+                }
+                let stage = stage.get_or_insert_with(|| Stage::begin(workspace, plan, batch.schema()));
+                rows += batch.num_rows() as u64;
+                if stage.send(batch).await.is_err() {
+                    // The stage says why it stopped taking rows.
+                    break;
+                }
+                let unique_id = plan.unique_id.clone();
+                workspace.events.tell(RunEvent::NodeProgress { unique_id, rows, bytes: 0 });
+            }
+        }
+    }
+    if let Some(stage) = stage {
+        staged.push(stage.finish().await?);
+    }
+    Ok(staged)
+}
+
+/// Files being written with one set of columns.
+struct Stage {
+    schema: SchemaRef,
+    senders: Vec<mpsc::Sender<RecordBatch>>,
+    next: usize,
+    write: Write,
+}
+
+impl Stage {
+    fn begin(workspace: &Arc<Workspace>, plan: &TablePlan, schema: SchemaRef) -> Self {
+        let mut senders = Vec::with_capacity(WRITERS);
+        let mut streams: Vec<SendableRecordBatchStream> = Vec::with_capacity(WRITERS);
+        for _ in 0..WRITERS {
+            let (sender, receiver) = mpsc::channel(2);
+            senders.push(sender);
+            streams.push(Box::pin(RecordBatchStreamAdapter::new(
+                Arc::clone(&schema),
+                ReceiverStream::new(receiver).map(Ok),
+            )));
+        }
+        let (lake, name) = (Arc::clone(&workspace.lake), plan.name.clone());
+        let write = tokio::spawn(async move { lake.stage(&name, streams, &Commit::default()).await });
+        Self { schema, senders, next: 0, write }
+    }
+
+    async fn send(&mut self, batch: RecordBatch) -> Result<(), mpsc::error::SendError<RecordBatch>> {
+        let turn = self.next;
+        self.next = (turn + 1) % self.senders.len();
+        self.senders[turn].send(batch).await
+    }
+
+    async fn finish(self) -> Result<StagedFiles, RunnerError> {
+        drop(self.senders);
+        Ok(self.write.await??)
+    }
+}
+
+/// Rejected records are kept before the rows of their file are: a crash in between keeps them once all the same.
+async fn keep_rejected(
+    workspace: &Workspace,
+    plan: &TablePlan,
+    file: &str,
+    sha256: &str,
+    sequence: u64,
+    records: &[Rejected],
+) -> Result<(), RunnerError> {
+    let count = records.len();
+    let now = TimestampMicrosecondArray::from_value(Utc::now().timestamp_micros(), count).with_timezone("UTC");
+    let texts = |of: fn(&Rejected) -> &'static str| StringArray::from_iter_values(records.iter().map(of));
+    let numbers = |of: fn(&Rejected) -> u64| {
+        Int64Array::from_iter_values(records.iter().map(|record| i64::try_from(of(record)).unwrap_or(i64::MAX)))
+    };
+    let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
+        (lineage::SOURCE, Arc::new(StringArray::new_repeated(&plan.label, count))),
+        (lineage::FILE, Arc::new(StringArray::new_repeated(file, count))),
+        (lineage::POSITION, Arc::new(numbers(|record| record.line))),
+        ("byte_offset", Arc::new(numbers(|record| record.byte_offset))),
+        ("reason", Arc::new(texts(|record| record.reason.code()))),
+        ("message", Arc::new(texts(|record| record.reason.message()))),
+        ("bytes", Arc::new(BinaryArray::from_iter_values(records.iter().map(|record| &record.bytes)))),
+        ("length", Arc::new(numbers(|record| record.length))),
+        ("sha256", Arc::new(StringArray::new_repeated(sha256, count))),
+        (lineage::RECEIVED_AT, Arc::new(now)),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))?;
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    let ledger = LedgerEntry::new(format!("rejected:{}:{file}:{sha256}", plan.label), sequence);
+    system::append(&workspace.lake, "rejected_rows", batch, ledger).await
+}
+
+/// One commit for all files: their rows become visible with the ledger that says they are loaded.
+async fn commit(
+    workspace: &Workspace,
+    plan: &TablePlan,
+    snapshot: Option<&TableSnapshot>,
+    staged: Vec<StagedFiles>,
+    loaded: &[LoggedFile],
+) -> Result<(), RunnerError> {
+    if staged.is_empty() && snapshot.is_none() {
+        // Nothing but headers or rejected records: there are no columns to make a table of.
+        return Ok(());
+    }
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
+    metadata.insert(FILES_METADATA.to_owned(), serde_json::to_value(loaded).unwrap_or_default());
+    let commit = Commit {
+        ledger: loaded.iter().map(|file| ledger_entry(&plan.label, file)).collect(),
+        metadata,
+        schema_change: SchemaChange::AppendNewColumns,
+        ..Commit::default()
+    };
+    workspace.lake.append_staged(&plan.name, staged, commit).await?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The lake's own tables, in schema `system`: what ran, what was loaded, what was rejected. Plain Delta tables like all
+//! others, written by appends, read by `wardlake sql`.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
+    compute::cast,
+    datatypes::DataType,
+};
+use chrono::{DateTime, Utc};
+use datafusion::physical_plan::memory::MemoryStream;
+use wardlake_core::{LedgerEntry, TableName};
+use wardlake_storage::{Commit, Lake, SchemaChange};
+
+use crate::{FileLoad, NodeResult, RunSummary, RunnerError, Workspace};
+
+/// The schema of the lake's own tables; readers always see their newest versions.
+pub(crate) const SCHEMA: &str = "system";
+
+/// A table being put together column by column.
+struct Columns(Vec<(&'static str, ArrayRef)>);
+
+impl Columns {
+    fn text<'a>(mut self, name: &'static str, values: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+        self.0.push((name, Arc::new(values.into_iter().collect::<StringArray>())));
+        self
+    }
+
+    fn count(mut self, name: &'static str, values: impl IntoIterator<Item = Option<u64>>) -> Result<Self, RunnerError> {
+        let values: UInt64Array = values.into_iter().collect();
+        self.0.push((name, cast(&values, &DataType::Int64)?));
+        Ok(self)
+    }
+
+    fn number(mut self, name: &'static str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
+        self.0.push((name, Arc::new(values.into_iter().collect::<Float64Array>())));
+        self
+    }
+
+    fn flag(mut self, name: &'static str, values: impl IntoIterator<Item = bool>) -> Self {
+        self.0.push((name, Arc::new(values.into_iter().map(Some).collect::<BooleanArray>())));
+        self
+    }
+
+    fn instant(mut self, name: &'static str, values: impl IntoIterator<Item = DateTime<Utc>>) -> Self {
+        let values: TimestampMicrosecondArray = values.into_iter().map(|at| Some(at.timestamp_micros())).collect();
+        self.0.push((name, Arc::new(values.with_timezone("UTC"))));
+        self
+    }
+
+    fn batch(self) -> Result<RecordBatch, RunnerError> {
+        Ok(RecordBatch::try_from_iter_with_nullable(self.0.into_iter().map(|(name, array)| (name, array, true)))?)
+    }
+}
+
+/// Appends one batch to a system table, once per ledger entry.
+pub(crate) async fn append(
+    lake: &Lake,
+    table: &str,
+    batch: RecordBatch,
+    ledger: LedgerEntry,
+) -> Result<(), RunnerError> {
+    if batch.num_rows() == 0 {
+        return Ok(());
+    }
+    let name = TableName::new(SCHEMA, table)?;
+    let schema = batch.schema();
+    let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
+    let commit =
+        Commit { ledger: vec![ledger], schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
+    lake.append(&name, vec![stream], commit).await?;
+    Ok(())
+}
+
+/// One row of `system.runs` and one of `system.run_nodes` per node that did something.
+pub(crate) async fn record_run(workspace: &Workspace, command: &str, summary: &RunSummary) -> Result<(), RunnerError> {
+    let run_id = workspace.run_id.as_str();
+    let now = Utc::now();
+    let totals = summary.totals;
+    let status = if summary.is_success() { "success" } else { "error" };
+    let started = now - chrono::Duration::milliseconds((summary.duration_s * 1000.0) as i64);
+    let run = Columns(Vec::new())
+        .text("run_id", [Some(run_id)])
+        .text("command", [Some(command)])
+        .text("status", [Some(status)])
+        .instant("started_at", [started])
+        .instant("finished_at", [now])
+        .number("duration_s", [Some(summary.duration_s)])
+        .count("nodes_pass", [Some(totals.pass)])?
+        .count("nodes_warn", [Some(totals.warn)])?
+        .count("nodes_error", [Some(totals.error)])?
+        .count("nodes_skip", [Some(totals.skip)])?
+        .count("epoch", [summary.epoch])?
+        .batch()?;
+    let ledger = |part: &str| LedgerEntry::new(format!("run:{run_id}:{part}"), 1);
+    append(&workspace.lake, "runs", run, ledger("run")).await?;
+    // Nodes whose earlier result stands did nothing; a rerun with nothing new writes one row.
+    let worked: Vec<&NodeResult> = summary.results.iter().filter(|result| !result.is_reused).collect();
+    append(&workspace.lake, "run_nodes", node_rows(run_id, &worked)?, ledger("nodes")).await
+}
+
+fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, RunnerError> {
+    let statuses: Vec<String> = results
+        .iter()
+        .map(|result| serde_json::to_value(result.status).ok().and_then(|s| s.as_str().map(str::to_owned)))
+        .map(Option::unwrap_or_default)
+        .collect();
+    let seconds = |result: &NodeResult| (result.finished_at - result.started_at).num_microseconds().map(|us| us as f64 / 1e6);
+    Columns(Vec::new())
+        .text("run_id", results.iter().map(|_| Some(run_id)))
+        .text("unique_id", results.iter().map(|result| Some(result.unique_id.as_str())))
+        .text("resource_type", results.iter().map(|result| Some(result.resource_type.as_str())))
+        .text("relation", results.iter().map(|result| result.relation.as_deref()))
+        .text("status", statuses.iter().map(|status| Some(status.as_str())))
+        .text("message", results.iter().map(|result| result.message.as_deref()))
+        .count("row_count", results.iter().map(|result| result.rows))?
+        .count("failures", results.iter().map(|result| result.failures))?
+        .count("version", results.iter().map(|result| result.version))?
+        .count("bytes", results.iter().map(|result| result.bytes))?
+        .instant("started_at", results.iter().map(|result| result.started_at))
+        .instant("finished_at", results.iter().map(|result| result.finished_at))
+        .number("duration_s", results.iter().map(|result| seconds(result)))
+        .batch()
+}
+
+/// One row of `system.load_log` per loaded file. `sequence` numbers the loads of one path.
+pub(crate) fn load_rows(run_id: &str, loads: &[LoggedFile], logged_at: DateTime<Utc>) -> Result<RecordBatch, RunnerError> {
+    let drift: Vec<String> =
+        loads.iter().map(|l| serde_json::to_string(&l.load.drift).unwrap_or_default()).collect();
+    let types: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.column_types).unwrap_or_default()).collect();
+    let count = |of: fn(&LoggedFile) -> u64| loads.iter().map(move |l| Some(of(l)));
+    Columns(Vec::new())
+        .text("run_id", loads.iter().map(|_| Some(run_id)))
+        .text("source", loads.iter().map(|l| Some(l.load.source.as_str())))
+        .text("file", loads.iter().map(|l| Some(l.load.file.as_str())))
+        .text("batch_id", loads.iter().map(|l| Some(l.batch_id.as_str())))
+        .count("sequence", count(|l| l.sequence))?
+        .text("sha256", loads.iter().map(|l| Some(l.load.sha256.as_str())))
+        .count("bytes", count(|l| l.size))?
+        .count("modified_us", count(|l| l.modified_us))?
+        .count("rows_before", count(|l| l.load.rows_before))?
+        .count("rows_read", count(|l| l.load.rows_read))?
+        .count("rows_inserted", count(|l| l.load.inserted))?
+        .count("rows_updated", count(|l| l.load.updated))?
+        .count("rows_deleted", count(|l| l.load.deleted))?
+        .count("rows_unchanged", count(|l| l.load.unchanged))?
+        .count("rows_rejected", count(|l| l.load.rejected))?
+        .text("order_key", loads.iter().map(|l| Some(l.order_key.as_str())))
+        .flag("is_late", loads.iter().map(|l| l.is_late))
+        .text("drift", drift.iter().map(|text| Some(text.as_str())))
+        .text("column_types", types.iter().map(|text| Some(text.as_str())))
+        .count("duration_ms", count(|l| l.load.duration_ms))?
+        .instant("loaded_at", loads.iter().map(|_| logged_at))
+        .batch()
+}
+
+/// A loaded file as the load log keeps it.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct LoggedFile {
+    pub(crate) load: FileLoad,
+    pub(crate) batch_id: String,
+    pub(crate) sequence: u64,
+    pub(crate) size: u64,
+    pub(crate) modified_us: u64,
+    pub(crate) is_late: bool,
+    pub(crate) order_key: String,
+    pub(crate) column_types: std::collections::BTreeMap<String, String>,
+}

@@ -1,0 +1,58 @@
+//! A project, its lake and its engine, opened together for one invocation.
+
+use std::sync::Arc;
+
+use wardlake_engine::{Engine, EngineOptions};
+use wardlake_project::Project;
+use wardlake_storage::Lake;
+
+use crate::{EventSink, NodeResult, RunnerError, Totals};
+
+/// What every command works on.
+pub struct Workspace {
+    /// The validated project.
+    pub project: Arc<Project>,
+    /// Its lake.
+    pub lake: Arc<Lake>,
+    /// SQL over the lake.
+    pub engine: Arc<Engine>,
+    /// Where this invocation tells what happens.
+    pub events: EventSink,
+    /// This invocation.
+    pub run_id: String,
+}
+
+impl Workspace {
+    /// Opens the lake the project's target names.
+    pub async fn open(
+        project: Arc<Project>,
+        lake_url: &str,
+        options: EngineOptions,
+        events: EventSink,
+        run_id: String,
+    ) -> Result<Self, RunnerError> {
+        let lake = Lake::open(lake_url).await?;
+        let engine = Arc::new(Engine::new(Arc::clone(&lake), options)?);
+        Ok(Self { project, lake, engine, events, run_id })
+    }
+}
+
+/// What a finished run hands back.
+#[derive(Clone, Debug, Default)]
+pub struct RunSummary {
+    /// Every node's result, in the order they finished.
+    pub results: Vec<NodeResult>,
+    /// Counts.
+    pub totals: Totals,
+    /// The epoch that was published, if any.
+    pub epoch: Option<u64>,
+    /// Seconds of the clock on the wall.
+    pub duration_s: f64,
+}
+
+impl RunSummary {
+    /// Whether every node passed, warnings included.
+    pub fn is_success(&self) -> bool {
+        self.totals.error == 0
+    }
+}

@@ -1,0 +1,228 @@
+//! The one way a table changes: under its writer lock, check the ledger, build the actions on the newest state, and put the
+//! next log entry if nobody else did.
+//!
+//! Delta-rs records `txn` entries without looking at them, refuses appends beside rewrites, and reports a commit that landed
+//! as failed when its checkpoint fails. So the entry is written here, and after every error the log itself says what is true.
+
+use std::collections::HashMap;
+
+use deltalake::{
+    DeltaTable, checkpoints,
+    kernel::{
+        Action, Transaction,
+        transaction::{CommitData, PROTOCOL, TransactionError},
+    },
+    logstore::CommitOrBytes,
+    protocol::DeltaOperation,
+};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use wardlake_core::LedgerEntry;
+
+use crate::{SchemaChange, StorageError, WriteOptions, log::Ledger, table::TableHandle};
+
+/// Attempts against writers of other processes. Within this process there is one writer per table.
+const ATTEMPTS: u32 = 20;
+/// Commits between checkpoints: opening a table reads at most so many log entries.
+const COMMITS_PER_CHECKPOINT: u64 = 50;
+/// Key in `commitInfo` by which a commit is recognised as one's own after an error.
+const TOKEN: &str = "wardlakeCommit";
+
+/// What a write says about itself, and how it treats the table.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// What the rows were made from. If the table has all of it already, nothing is written.
+    pub ledger: Vec<LedgerEntry>,
+    /// Goes into the log entry's `commitInfo`: run id, model, … Never values of rows.
+    pub metadata: serde_json::Map<String, Value>,
+    /// What to do when the columns differ from the table's.
+    pub schema_change: SchemaChange,
+    /// Partition columns of a table this write creates or overwrites; an existing table that is not overwritten keeps its own.
+    pub partition_by: Vec<String>,
+    /// Delta properties of a table this write creates.
+    pub properties: BTreeMap<String, String>,
+    /// An overwrite forgets what the table had consumed before: its rows come from this commit's ledger alone.
+    pub reset_ledger: bool,
+    /// How data files are written.
+    pub options: WriteOptions,
+}
+
+impl Commit {
+    /// A commit that consumed `ledger`.
+    pub fn consuming(ledger: Vec<LedgerEntry>) -> Self {
+        Self { ledger, ..Self::default() }
+    }
+}
+
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommitOutcome {
+    /// The table has a new version.
+    Committed {
+        /// The new version.
+        version: u64,
+        /// Rows in the files that were written, rewritten ones included.
+        rows: u64,
+        /// Bytes of those files.
+        bytes: u64,
+    },
+    /// The table already had everything the commit's ledger names; nothing was written.
+    AlreadyApplied {
+        /// The table's version.
+        version: u64,
+    },
+}
+
+impl CommitOutcome {
+    /// The version that holds the rows.
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Committed { version, .. } | Self::AlreadyApplied { version } => *version,
+        }
+    }
+
+    /// Rows written.
+    pub fn rows(&self) -> u64 {
+        match self {
+            Self::Committed { rows, .. } => *rows,
+            Self::AlreadyApplied { .. } => 0,
+        }
+    }
+
+    /// Bytes written.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Committed { bytes, .. } => *bytes,
+            Self::AlreadyApplied { .. } => 0,
+        }
+    }
+}
+
+/// Actions on one state of a table.
+pub(crate) struct Change {
+    pub(crate) actions: Vec<Action>,
+    pub(crate) operation: DeltaOperation,
+}
+
+/// How an attempt to commit ended.
+pub(crate) enum Committed {
+    Version(u64),
+    AlreadyApplied(u64),
+}
+
+impl TableHandle {
+    /// Commits what `change` builds on the newest state; builds it again when another process was first.
+    ///
+    /// The caller holds the writer lock.
+    pub(crate) async fn commit(
+        &self,
+        commit: &Commit,
+        mut change: impl FnMut(Option<&DeltaTable>) -> Result<Change, StorageError>,
+    ) -> Result<Committed, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let table = self.refresh().await?;
+            let mut transactions = transactions(&commit.ledger);
+            if let Some(table) = &table {
+                let version = table.version().unwrap_or_default();
+                if !commit.ledger.is_empty() || commit.reset_ledger {
+                    let ledger = self.ledger(version).await?;
+                    if self.is_applied(&ledger, &commit.ledger)? {
+                        return Ok(Committed::AlreadyApplied(version));
+                    }
+                    if commit.reset_ledger {
+                        transactions.extend(resets(&ledger, &Ledger::default(), &commit.ledger));
+                    }
+                }
+            }
+            let change = change(table.as_ref())?;
+            if let Some(version) = self.put(table.as_ref(), change, &commit.metadata, transactions).await? {
+                self.checkpoint_if_due(version).await;
+                return Ok(Committed::Version(version));
+            }
+        }
+        Err(StorageError::Conflict { table: self.name.to_string(), attempts: ATTEMPTS })
+    }
+
+    /// Whether the table has all of the entries; having some is an error.
+    pub(crate) fn is_applied(&self, ledger: &Ledger, entries: &[LedgerEntry]) -> Result<bool, StorageError> {
+        let has = |entry: &&LedgerEntry| ledger.consumed(&entry.app_id).is_some_and(|version| version >= entry.version);
+        match entries.iter().filter(has).count() {
+            0 => Ok(false),
+            applied if applied == entries.len() => Ok(true),
+            applied => Err(StorageError::PartlyApplied { table: self.name.clone(), applied, entries: entries.len() }),
+        }
+    }
+
+    /// Puts the next log entry; `None` if another writer put one first.
+    async fn put(
+        &self,
+        table: Option<&DeltaTable>,
+        change: Change,
+        metadata: &serde_json::Map<String, Value>,
+        transactions: Vec<Transaction>,
+    ) -> Result<Option<u64>, StorageError> {
+        let delta = |error| StorageError::delta(&self.name)(error);
+        let token = uuid::Uuid::new_v4().to_string();
+        let mut info: HashMap<String, Value> =
+            metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        info.insert(TOKEN.into(), Value::String(token.clone()));
+        info.insert("clientVersion".into(), Value::String(concat!("wardlake ", env!("CARGO_PKG_VERSION")).into()));
+        let data = CommitData::new(change.actions, change.operation, info, transactions);
+        let mut version = 0;
+        if let Some(table) = table {
+            let state = table.snapshot().map_err(delta)?;
+            PROTOCOL.can_commit(state, &data.actions, &data.operation).map_err(|error| delta(error.into()))?;
+            version = state.version() + 1;
+        }
+        let bytes = data.get_bytes().map_err(|error| delta(error.into()))?;
+        let entry = CommitOrBytes::LogBytes(bytes);
+        match self.log_store.write_commit_entry(version, entry, uuid::Uuid::new_v4()).await {
+            Ok(()) => Ok(Some(version)),
+            // A store that retried its own put may find its own entry.
+            Err(error) => match self.log_store.read_commit_entry(version).await {
+                Ok(Some(found)) if contains(&found, token.as_bytes()) => Ok(Some(version)),
+                Ok(Some(_)) => Ok(None),
+                Ok(None) if matches!(error, TransactionError::VersionAlreadyExists(_)) => Ok(None),
+                _ => Err(delta(error.into())),
+            },
+        }
+    }
+
+    /// A checkpoint makes opening fast; a commit stands without it.
+    async fn checkpoint_if_due(&self, version: u64) {
+        if !(version + 1).is_multiple_of(COMMITS_PER_CHECKPOINT) {
+            return;
+        }
+        if let Err(error) = self.checkpoint().await {
+            tracing::warn!(table = %self.name, version, %error, "no checkpoint was written; the next is tried later");
+        }
+    }
+
+    /// Writes a checkpoint of the newest version.
+    pub(crate) async fn checkpoint(&self) -> Result<(), StorageError> {
+        let Some(table) = self.refresh().await? else {
+            return Err(StorageError::TableNotFound { table: self.name.clone() });
+        };
+        checkpoints::create_checkpoint(&table, None).await.map_err(StorageError::delta(&self.name))
+    }
+}
+
+fn transactions(entries: &[LedgerEntry]) -> Vec<Transaction> {
+    let now = chrono::Utc::now().timestamp_millis();
+    entries.iter().map(|entry| Transaction::new_with_last_update(&entry.app_id, entry.version, Some(now))).collect()
+}
+
+/// Entries that set a ledger back from `now` to `then`, except those the commit sets itself.
+pub(crate) fn resets(now: &Ledger, then: &Ledger, own: &[LedgerEntry]) -> Vec<Transaction> {
+    let changed = now.entries().filter(|(app_id, version)| {
+        then.consumed(app_id) != Some(*version) && !own.iter().any(|entry| entry.app_id == *app_id)
+    });
+    let back: Vec<_> =
+        changed.map(|(app_id, _)| LedgerEntry::new(app_id, then.consumed(app_id).unwrap_or(-1))).collect();
+    transactions(&back)
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

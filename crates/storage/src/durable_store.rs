@@ -1,0 +1,325 @@
+//! A local object store that survives a power cut: a file is synced before its name appears, and the folder after it.
+//!
+//! `object_store`'s `LocalFileSystem` never syncs, so a commit could be named while its bytes, or those of the data files it
+//! names, are still in memory only. Here:
+//!
+//! - Small writes (commits, checkpoints, epochs, views) go to a temporary file, which is synced and then linked or renamed.
+//! - Data files are many and nobody reads them before a commit names them. They are noted when written and synced together, a
+//!   few at a time, when the next file of the same table's `_delta_log` is written: no commit is ever visible before the data
+//!   it names is on disk.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    fs::{self, File},
+    io::Write,
+    ops::Range,
+    path::{Path as FsPath, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart, local::LocalFileSystem,
+    path::Path,
+};
+
+const STORE: &str = "local";
+/// Syncs at once: enough to let the disk merge its flushes, few enough to leave it to others.
+const PARALLEL_SYNCS: usize = 8;
+
+/// The whole local file system, rooted at `/`, with durable writes.
+#[derive(Debug, Clone)]
+pub(crate) struct DurableStore {
+    inner: Arc<LocalFileSystem>,
+    unsynced: Arc<Mutex<BTreeSet<PathBuf>>>,
+}
+
+impl DurableStore {
+    pub(crate) fn new() -> Self {
+        Self { inner: Arc::new(LocalFileSystem::new()), unsynced: Arc::default() }
+    }
+
+    fn note(&self, path: PathBuf) {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// Syncs every noted file below `folder`, and the folders that hold them.
+    async fn sync_below(&self, folder: &FsPath) -> Result<()> {
+        let files: Vec<PathBuf> = {
+            let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+            let found: Vec<_> = unsynced.iter().filter(|path| path.starts_with(folder)).cloned().collect();
+            for path in &found {
+                unsynced.remove(path);
+            }
+            found
+        };
+        let folders: BTreeSet<PathBuf> = files
+            .iter()
+            .flat_map(|file| file.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(folder)))
+            .map(FsPath::to_path_buf)
+            .collect();
+        let synced = async {
+            sync_all(files.clone()).await?;
+            sync_all(folders.into_iter().collect()).await
+        };
+        if let Err(error) = synced.await {
+            files.into_iter().for_each(|file| self.note(file));
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+/// Files of a table's data, as opposed to its log and to everything else in a lake.
+fn is_data_file(path: &Path) -> bool {
+    path.as_ref().ends_with(".parquet") && !path.as_ref().contains("/_delta_log/")
+}
+
+/// `/lake/schema/table` for `/lake/schema/table/_delta_log/…`.
+fn table_of_log_file(path: &FsPath) -> Option<&FsPath> {
+    let log = path.parent()?;
+    (log.file_name()? == "_delta_log").then(|| log.parent()).flatten()
+}
+
+fn io_error(source: std::io::Error, path: &FsPath) -> Error {
+    let path = path.display().to_string();
+    match source.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
+        std::io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: source.into() },
+        std::io::ErrorKind::PermissionDenied => Error::PermissionDenied { path, source: source.into() },
+        _ => Error::Generic { store: STORE, source: source.into() },
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(source) => Err(Error::JoinError { source }),
+    }
+}
+
+async fn sync_all(paths: Vec<PathBuf>) -> Result<()> {
+    futures::stream::iter(paths)
+        .map(|path| blocking(move || sync(&path)))
+        .buffer_unordered(PARALLEL_SYNCS)
+        .try_collect()
+        .await
+}
+
+/// A file that is gone (another task deleted it) needs no sync.
+fn sync(path: &FsPath) -> Result<()> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(io_error(error, path)),
+    }
+}
+
+/// Creates missing parents and syncs the folder each new one was added to.
+fn create_parents(path: &FsPath) -> Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    if parent.is_dir() {
+        return Ok(());
+    }
+    let missing: Vec<&FsPath> = parent.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(parent).map_err(|error| io_error(error, parent))?;
+    missing.iter().filter_map(|folder| folder.parent()).try_for_each(sync)
+}
+
+/// Writes beside the target, syncs, and gives it its name: atomically, and never over another's file with `create`.
+fn put_file(path: &FsPath, payload: &PutPayload, create: bool) -> Result<()> {
+    create_parents(path)?;
+    let mut staged = path.as_os_str().to_owned();
+    // LocalFileSystem hides names that end in `#<digits>` from lists: leftovers of a crash are never taken for content.
+    staged.push(format!("#{}", uuid::Uuid::new_v4().as_u128()));
+    let staged = PathBuf::from(staged);
+    let result = write_synced(&staged, payload).and_then(|()| match create {
+        true => fs::hard_link(&staged, path).map_err(|error| io_error(error, path)),
+        false => fs::rename(&staged, path).map_err(|error| io_error(error, path)),
+    });
+    if create || result.is_err() {
+        let _ = fs::remove_file(&staged);
+    }
+    result?;
+    path.parent().map_or(Ok(()), sync)
+}
+
+fn write_synced(path: &FsPath, payload: &PutPayload) -> Result<()> {
+    let write = || {
+        let mut file = File::create_new(path)?;
+        for bytes in payload {
+            file.write_all(bytes)?;
+        }
+        file.sync_all()
+    };
+    write().map_err(|error| io_error(error, path))
+}
+
+impl fmt::Display for DurableStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DurableStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for DurableStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let path = self.inner.path_to_filesystem(location)?;
+        if is_data_file(location) {
+            let result = self.inner.put_opts(location, payload, options).await?;
+            self.note(path);
+            return Ok(result);
+        }
+        let create = match options.mode {
+            PutMode::Overwrite => false,
+            PutMode::Create => true,
+            PutMode::Update(_) => {
+                return Err(Error::NotImplemented {
+                    operation: "conditional update".into(),
+                    implementer: STORE.into(),
+                });
+            }
+        };
+        if let Some(table) = table_of_log_file(&path) {
+            self.sync_below(&table.to_path_buf()).await?;
+        }
+        blocking(move || put_file(&path, &payload, create)).await?;
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let path = self.inner.path_to_filesystem(location)?;
+        let parents = path.clone();
+        blocking(move || create_parents(&parents)).await?;
+        let inner = self.inner.put_multipart_opts(location, options).await?;
+        Ok(Box::new(DurableUpload { inner, path, later: is_data_file(location), store: self.clone() }))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.inner.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let target = self.inner.path_to_filesystem(to)?;
+        self.inner.copy_opts(from, to, options).await?;
+        settle(target).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let (source, target) = (self.inner.path_to_filesystem(from)?, self.inner.path_to_filesystem(to)?);
+        blocking({
+            let (source, target) = (source.clone(), target.clone());
+            move || {
+                sync(&source)?;
+                create_parents(&target)
+            }
+        })
+        .await?;
+        self.inner.rename_opts(from, to, options).await?;
+        settle(target).await
+    }
+}
+
+async fn settle(path: PathBuf) -> Result<()> {
+    blocking(move || {
+        sync(&path)?;
+        path.parent().map_or(Ok(()), sync)
+    })
+    .await
+}
+
+#[derive(Debug)]
+struct DurableUpload {
+    inner: Box<dyn MultipartUpload>,
+    path: PathBuf,
+    later: bool,
+    store: DurableStore,
+}
+
+#[async_trait]
+impl MultipartUpload for DurableUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.inner.put_part(data)
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let result = self.inner.complete().await?;
+        match self.later {
+            true => self.store.note(self.path.clone()),
+            false => settle(self.path.clone()).await?,
+        }
+        Ok(result)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.inner.abort().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    fn path(folder: &FsPath, name: &str) -> Path {
+        Path::from_absolute_path(folder.join(name)).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn create_never_overwrites_and_leaves_no_staging_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableStore::new();
+        let target = path(folder.path(), "_epochs/1.json");
+        let create = || PutOptions { mode: PutMode::Create, ..Default::default() };
+        store.put_opts(&target, "one".into(), create()).await.unwrap();
+        let again = store.put_opts(&target, "two".into(), create()).await;
+        assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{again:?}");
+        assert_eq!(store.get(&target).await.unwrap().bytes().await.unwrap(), "one");
+        store.put(&target, "three".into()).await.unwrap();
+        assert_eq!(store.get(&target).await.unwrap().bytes().await.unwrap(), "three");
+        assert_eq!(fs::read_dir(folder.path().join("_epochs")).unwrap().count(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn data_files_are_synced_by_the_next_commit_of_their_table() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableStore::new();
+        let pending = || store.unsynced.lock().unwrap().len();
+        store.put(&path(folder.path(), "s/a/x.parquet"), "x".into()).await.unwrap();
+        store.put(&path(folder.path(), "s/b/y.parquet"), "y".into()).await.unwrap();
+        assert_eq!(pending(), 2);
+        store.put(&path(folder.path(), "s/a/_delta_log/0.json"), "{}".into()).await.unwrap();
+        assert_eq!(pending(), 1);
+        store.put(&path(folder.path(), "s/b/_delta_log/0.json"), "{}".into()).await.unwrap();
+        assert_eq!(pending(), 0);
+    }
+}

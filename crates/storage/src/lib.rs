@@ -1,0 +1,50 @@
+//! The lake: Delta tables in a folder or bucket, written exactly once, read at fixed versions, published as epochs.
+//!
+//! - [`Lake`] opens a place and hands out [`TableSnapshot`]s.
+//! - Writes go through [`Lake`]'s `append`, `overwrite`, `merge`, … Each is one Delta commit that carries a [`Commit`]'s ledger;
+//!   a commit whose ledger the table already has writes nothing ([`CommitOutcome::AlreadyApplied`]).
+//! - [`Epoch`]s, views and landed files live beside the tables.
+//!
+//! **Invariant:** within a process each table has one writer at a time; between processes the log's put-if-absent decides, and
+//! the loser builds its commit again on the winner's state.
+//!
+//! **Invariant:** on a local disk a commit is visible only after everything it names is synced.
+
+mod commit;
+mod durable_store;
+mod epochs;
+mod error;
+mod incremental;
+mod lake;
+mod landing;
+mod location;
+mod log;
+mod maintain;
+mod merge;
+mod replace;
+mod rewrite;
+mod scd2;
+mod schema_change;
+mod snapshot;
+mod spool;
+mod stage;
+mod table;
+mod types;
+mod views;
+mod write;
+
+pub use commit::{Commit, CommitOutcome};
+pub use epochs::{Epoch, EpochDiff, EpochDraft};
+pub use error::StorageError;
+pub use incremental::CHANGE_TYPE;
+pub use lake::Lake;
+pub use landing::LandingWriter;
+pub use maintain::VacuumReport;
+pub use merge::{DeleteInsertSpec, MergeSpec};
+pub use scd2::{HardDeletes, Scd2Columns, Scd2Outcome, Scd2Spec, Scd2Strategy};
+pub use schema_change::SchemaChange;
+pub use snapshot::{HistoryEntry, TableFile, TableSnapshot};
+pub use stage::StagedFiles;
+pub use types::{cast_batch, delta_schema, delta_type};
+pub use views::View;
+pub use write::WriteOptions;

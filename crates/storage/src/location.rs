@@ -1,0 +1,106 @@
+//! From what a user writes as the lake's place to an object store: a folder, or a URL.
+//!
+//! Credentials and endpoints of object stores come from the environment under the names the stores' own tools use
+//! (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
+
+use std::{
+    path::{Path as FsPath, PathBuf},
+    sync::Arc,
+};
+
+use object_store::{ObjectStore, memory::InMemory, path::Path, prefix::PrefixStore};
+use url::Url;
+
+use crate::{StorageError, durable_store::DurableStore};
+
+/// Where a lake is.
+#[derive(Debug, Clone)]
+pub(crate) struct Location {
+    /// Ends with a slash.
+    pub(crate) url: Url,
+    /// The folder, if the lake is on this machine.
+    pub(crate) folder: Option<PathBuf>,
+    /// Rooted at the store (`/`, the bucket, the container).
+    pub(crate) root: Arc<dyn ObjectStore>,
+    /// The lake within the store.
+    pub(crate) prefix: Path,
+}
+
+impl Location {
+    /// Resolves `text`; creates the folder of a local lake.
+    pub(crate) fn parse(text: &str) -> Result<Self, StorageError> {
+        let invalid = |reason: String| StorageError::Url { url: text.to_owned(), reason };
+        match text.split_once("://").map(|(scheme, _)| scheme) {
+            None if text.trim().is_empty() => Err(invalid("it is empty".into())),
+            None => Self::folder(FsPath::new(text)),
+            Some("file") => {
+                let url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
+                let path = url.to_file_path().map_err(|()| invalid("a file URL needs an absolute path".into()))?;
+                Self::folder(&path)
+            }
+            // A host of its own keeps the lakes of one process apart in a query engine's registry of stores.
+            Some("memory") => {
+                Self::remote(&format!("memory://{}/", uuid::Uuid::new_v4().simple()), Arc::new(InMemory::new()))
+            }
+            Some("s3" | "s3a" | "abfs" | "abfss" | "az" | "adl" | "azure" | "gs") => {
+                let url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
+                let (store, _) =
+                    object_store::parse_url_opts(&url, store_options()).map_err(|error| invalid(error.to_string()))?;
+                Self::remote(text, Arc::from(store))
+            }
+            Some(scheme) => Err(invalid(format!("the scheme {scheme} is not supported"))),
+        }
+    }
+
+    fn folder(path: &FsPath) -> Result<Self, StorageError> {
+        let io = |source| StorageError::Io { action: "create", path: path.display().to_string(), source };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let folder = path.canonicalize().map_err(io)?;
+        let invalid = |reason: &str| StorageError::Url { url: path.display().to_string(), reason: reason.to_owned() };
+        let url = Url::from_directory_path(&folder).map_err(|()| invalid("it is not an absolute path"))?;
+        let prefix = Path::from_url_path(url.path()).map_err(|_| invalid("its name cannot be written as a URL"))?;
+        Ok(Self { url, folder: Some(folder), root: Arc::new(DurableStore::new()), prefix })
+    }
+
+    fn remote(text: &str, root: Arc<dyn ObjectStore>) -> Result<Self, StorageError> {
+        let invalid = |reason: String| StorageError::Url { url: text.to_owned(), reason };
+        let mut url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
+        if !url.path().ends_with('/') {
+            url.set_path(&format!("{}/", url.path()));
+        }
+        let prefix = Path::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
+        Ok(Self { url, folder: None, root, prefix })
+    }
+
+    /// A store rooted at the lake.
+    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(PrefixStore::new(Arc::clone(&self.root), self.prefix.clone()))
+    }
+}
+
+fn store_options() -> impl Iterator<Item = (String, String)> {
+    std::env::vars()
+        .filter(|(name, _)| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix)))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_urls_are_lakes() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = Location::parse(&folder.path().join("a b").display().to_string()).unwrap();
+        assert!(plain.url.as_str().ends_with("/a%20b/"), "{}", plain.url);
+        assert!(plain.prefix.as_ref().ends_with("a b"), "{}", plain.prefix);
+        assert_eq!(Location::parse(plain.url.as_str()).unwrap().folder, plain.folder);
+        let bucket = Location::parse("s3://bucket/lake").unwrap();
+        assert_eq!((bucket.prefix.as_ref(), bucket.url.as_str()), ("lake", "s3://bucket/lake/"));
+        assert!(Location::parse("abfss://container@account.dfs.core.windows.net/lake").is_ok());
+        assert_ne!(Location::parse("memory://").unwrap().url, Location::parse("memory://").unwrap().url);
+        for wrong in ["", "ftp://x/y"] {
+            assert!(matches!(Location::parse(wrong), Err(StorageError::Url { .. })), "{wrong}");
+        }
+    }
+}

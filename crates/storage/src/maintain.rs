@@ -1,0 +1,237 @@
+//! Keeping tables in shape: restore an old version, merge small files, delete files nobody can read, checkpoints.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chrono::Utc;
+use datafusion::execution::SessionState;
+use deltalake::{
+    DeltaTable,
+    kernel::{Action, LogicalFileView},
+    protocol::DeltaOperation,
+};
+use futures::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
+use wardlake_core::TableName;
+
+use crate::{
+    Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
+    commit::{Change, resets},
+    log::commit_actions,
+    replace::state,
+    rewrite::{Rewrite, Rewritten},
+    write::{FileLayout, NewFiles},
+};
+
+/// What a vacuum deleted, or would delete.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct VacuumReport {
+    /// Files, relative to the table.
+    pub files: Vec<String>,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Lake {
+    /// Makes an old version the newest again, in a new commit. Its ledger comes back too: what was consumed later counts as
+    /// not consumed.
+    pub async fn restore(
+        &self,
+        table: &TableName,
+        version: u64,
+        commit: Commit,
+    ) -> Result<CommitOutcome, StorageError> {
+        let handle = self.handle(table)?;
+        let _writer = handle.writer.lock().await;
+        let newest = self.require(table).await?;
+        let then = newest.at(version).await?;
+        let (ledger, ledger_then) = (newest.ledger().await?, then.ledger().await?);
+        let layout = handle.layout(then.schema(), then.partition_columns(), &commit)?;
+        let views = then.file_views();
+        let paths =
+            |views: &[LogicalFileView]| -> HashSet<String> { views.iter().map(|v| v.path().into_owned()).collect() };
+        let (wanted, active) = (paths(&views), paths(&newest.file_views()));
+        let back: Vec<&LogicalFileView> = views.iter().filter(|view| !active.contains(view.path().as_ref())).collect();
+        self.require_files(&then, &back).await?;
+        let (mut rows, mut bytes) = (0, 0);
+        for view in &back {
+            rows += view.num_records().unwrap_or_default() as u64;
+            bytes += view.size().max(0) as u64;
+        }
+        let change = |now: Option<&DeltaTable>| {
+            let now = now.filter(|now| now.version() == Some(newest.version()));
+            let now = now.ok_or_else(|| StorageError::Conflict { table: table.to_string(), attempts: 1 })?;
+            let mut actions = handle.relayout(now, &layout)?;
+            for view in state(table, now)?.log_data().into_iter().filter(|view| !wanted.contains(view.path().as_ref()))
+            {
+                actions.push(Action::Remove(view.remove_action(true)));
+            }
+            // The library's typed way back to an `add` is this conversion alone.
+            #[allow(deprecated)]
+            actions.extend(back.iter().map(|view| Action::Add(view.add_action())));
+            actions.extend(resets(&ledger, &ledger_then, &commit.ledger).into_iter().map(Action::Txn));
+            Ok(Change { actions, operation: DeltaOperation::Restore { version: Some(version), datetime: None } })
+        };
+        match handle.finish(handle.commit(&commit, change).await, NewFiles::default()).await? {
+            CommitOutcome::Committed { version, .. } => Ok(CommitOutcome::Committed { version, rows, bytes }),
+            applied => Ok(applied),
+        }
+    }
+
+    async fn require_files(&self, then: &TableSnapshot, files: &[&LogicalFileView]) -> Result<(), StorageError> {
+        let store = then.handle.store();
+        let missing = futures::stream::iter(files.iter().map(|view| view.object_store_path()))
+            .map(|path| {
+                let store = Arc::clone(&store);
+                async move {
+                    match store.head(&path).await {
+                        Ok(_) => Ok(0),
+                        Err(object_store::Error::NotFound { .. }) => Ok(1),
+                        Err(error) => Err(StorageError::store("read", path)(error)),
+                    }
+                }
+            })
+            .buffer_unordered(16)
+            .try_fold(0usize, async |sum, missing| Ok(sum + missing))
+            .await?;
+        match missing {
+            0 => Ok(()),
+            files => Err(StorageError::FilesGone { table: then.name().clone(), version: then.version(), files }),
+        }
+    }
+
+    /// Merges small files into files of about `target_bytes`, partition by partition. Rows do not change, and no reader of
+    /// changes sees it. `None` if there was nothing to merge.
+    pub async fn optimize(
+        &self,
+        session: &SessionState,
+        table: &TableName,
+        target_bytes: u64,
+        commit: Commit,
+    ) -> Result<Option<CommitOutcome>, StorageError> {
+        let handle = self.handle(table)?;
+        let _writer = handle.writer.lock().await;
+        let newest = self.require(table).await?;
+        if bins(&newest, target_bytes).is_empty() {
+            return Ok(None);
+        }
+        let mut layout = handle.layout(newest.schema(), newest.partition_columns(), &commit)?;
+        layout.options.target_file_bytes = target_bytes;
+        layout.replaces = Some(newest.schema());
+        let work = Optimize { session: session.clone(), layout, target_bytes };
+        self.commit_rewrite(&handle, &commit, &work, NewFiles::default()).await.map(Some)
+    }
+
+    /// Deletes data files that no kept version names: neither the newest, nor one of `keep_versions`, nor any that was newest
+    /// within `retention`. Files of writes that failed or were killed go too, once older than `retention`: choose it longer
+    /// than the longest write.
+    pub async fn vacuum(
+        &self,
+        table: &TableName,
+        retention: Duration,
+        keep_versions: &BTreeSet<u64>,
+        dry_run: bool,
+    ) -> Result<VacuumReport, StorageError> {
+        let handle = self.handle(table)?;
+        let _writer = handle.writer.lock().await;
+        let newest = self.require(table).await?;
+        let cutoff = Utc::now() - chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX / 2);
+        let mut kept: HashSet<String> = newest.files().into_iter().map(|file| file.path).collect();
+        for version in keep_versions.iter().filter(|version| **version < newest.version()) {
+            kept.extend(newest.at(*version).await?.files().into_iter().map(|file| file.path));
+        }
+        let store = handle.store();
+        let all: Vec<ObjectMeta> = store.list(None).try_collect().await.map_err(StorageError::store("list", table))?;
+        for object in all.iter().filter(|object| object.last_modified >= cutoff) {
+            if let Some(version) = commit_version(&object.location) {
+                for action in commit_actions(table, &handle.log_store, version).await? {
+                    if let Action::Remove(remove) = action {
+                        kept.insert(remove.path);
+                    }
+                }
+            }
+        }
+        let kept: HashSet<Path> =
+            kept.iter().map(|path| Path::parse(path).unwrap_or_else(|_| Path::from(path.as_str()))).collect();
+        let mut report = VacuumReport::default();
+        for object in all {
+            let is_log = object.location.parts().next().is_some_and(|part| part.as_ref() == "_delta_log");
+            if is_log || object.last_modified >= cutoff || kept.contains(&object.location) {
+                continue;
+            }
+            if !dry_run {
+                store.delete(&object.location).await.map_err(StorageError::store("delete", &object.location))?;
+            }
+            report.bytes += object.size;
+            report.files.push(object.location.to_string());
+        }
+        Ok(report)
+    }
+
+    /// Writes a checkpoint of the newest version. Commits write one now and then by themselves.
+    pub async fn checkpoint(&self, table: &TableName) -> Result<(), StorageError> {
+        self.handle(table)?.checkpoint().await
+    }
+}
+
+fn commit_version(path: &Path) -> Option<u64> {
+    let name = path.as_ref().strip_prefix("_delta_log/")?.strip_suffix(".json")?;
+    name.parse().ok().filter(|_| name.len() == 20)
+}
+
+/// Groups of at least two small files of one partition, each group about one target file.
+fn bins(base: &TableSnapshot, target_bytes: u64) -> Vec<Vec<LogicalFileView>> {
+    let mut partitions: HashMap<BTreeMap<String, Option<String>>, Vec<LogicalFileView>> = HashMap::new();
+    for view in base.file_views().into_iter().filter(|view| (view.size().max(0) as u64) < target_bytes / 4 * 3) {
+        partitions.entry(view.partition_values_map().into_iter().collect()).or_default().push(view);
+    }
+    let mut bins = Vec::new();
+    for mut views in partitions.into_values() {
+        views.sort_by_key(|view| (view.modification_time(), view.path().into_owned()));
+        let (mut bin, mut bytes) = (Vec::new(), 0);
+        for view in views {
+            let size = view.size().max(0) as u64;
+            if bytes + size > target_bytes && !bin.is_empty() {
+                bins.push(std::mem::take(&mut bin));
+                bytes = 0;
+            }
+            bytes += size;
+            bin.push(view);
+        }
+        bins.push(bin);
+    }
+    bins.retain(|bin| bin.len() > 1);
+    bins
+}
+
+struct Optimize {
+    session: SessionState,
+    layout: FileLayout,
+    target_bytes: u64,
+}
+
+#[async_trait]
+impl Rewrite for Optimize {
+    async fn rewrite(&self, base: &TableSnapshot) -> Result<Rewritten, StorageError> {
+        let mut files = NewFiles::default();
+        let mut removed = Vec::new();
+        for bin in bins(base, self.target_bytes) {
+            let rows = base.scan(&self.session, "rows", Some(&bin), false).await?;
+            let stream = rows.execute_stream().await.map_err(StorageError::query(base.name()))?;
+            match self.layout.write(vec![stream]).await {
+                Ok(written) => files.adds.extend(written.adds),
+                Err(error) => {
+                    files.discard(&self.layout.store).await;
+                    return Err(error);
+                }
+            }
+            removed.extend(bin);
+        }
+        let operation = DeltaOperation::Optimize { predicate: None, target_size: self.target_bytes as i64 };
+        Ok(Rewritten { removed, files, data_change: false, layout: self.layout.clone(), operation })
+    }
+}

@@ -1,0 +1,147 @@
+//! One table of the lake in this process: its writer lock and its newest known state.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use deltalake::{
+    DeltaTable, DeltaTableError,
+    logstore::{LogStoreRef, StorageConfig, commit_uri_from_version, default_logstore},
+};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path, prefix::PrefixStore};
+use url::Url;
+use wardlake_core::TableName;
+
+use crate::{
+    StorageError,
+    location::Location,
+    log::{Ledger, LogFiles},
+};
+
+/// Chained refreshes after which a table is opened anew: each refresh adds a batch to the state in memory, and every later
+/// refresh walks them all.
+const REFRESHES_PER_OPEN: u32 = 20;
+
+/// A table's place, lock and cache. Shared by all its readers and writers in this process.
+#[derive(Debug)]
+pub(crate) struct TableHandle {
+    pub(crate) name: TableName,
+    pub(crate) log_store: LogStoreRef,
+    /// Held from the check of the ledger to the end of the commit.
+    pub(crate) writer: tokio::sync::Mutex<()>,
+    cached: Mutex<Option<Cached>>,
+}
+
+#[derive(Debug, Clone)]
+struct Cached {
+    table: DeltaTable,
+    /// When the commit file of this version was written: tells a table from one created anew under its name.
+    committed_at: Option<DateTime<Utc>>,
+    refreshes: u32,
+    ledger: Option<Ledger>,
+}
+
+impl TableHandle {
+    pub(crate) fn new(location: &Location, name: TableName) -> Result<Self, StorageError> {
+        let mut url: Url = location.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend([name.schema(), name.name(), ""]);
+        }
+        let prefix = Path::from_url_path(url.path())
+            .map_err(|error| StorageError::Url { url: url.to_string(), reason: error.to_string() })?;
+        let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&location.root), prefix));
+        let log_store = default_logstore(store, Arc::clone(&location.root), &url, &StorageConfig::default());
+        Ok(Self { name, log_store, writer: tokio::sync::Mutex::new(()), cached: Mutex::new(None) })
+    }
+
+    /// Rooted at the table.
+    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
+        self.log_store.object_store(None)
+    }
+
+    /// The newest version by the log's file names alone.
+    pub(crate) async fn newest_version(&self) -> Result<Option<u64>, StorageError> {
+        Ok(LogFiles::list(&self.log_store).await?.newest())
+    }
+
+    /// The newest state, or `None` if the table does not exist. One file lookup when nothing changed.
+    pub(crate) async fn refresh(&self) -> Result<Option<DeltaTable>, StorageError> {
+        let Some(mut cached) = self.cached() else { return self.open().await };
+        let version = cached.table.version().unwrap_or_default();
+        let (current, next) = tokio::join!(self.commit_time(version), self.commit_time(version + 1));
+        if current? != cached.committed_at || cached.refreshes >= REFRESHES_PER_OPEN {
+            return self.open().await;
+        }
+        if next?.is_none() {
+            return Ok(Some(cached.table));
+        }
+        if cached.table.update_incremental(None).await.is_err() {
+            return self.open().await;
+        }
+        let ledger = match cached.ledger.take() {
+            Some(ledger) => {
+                let newest = cached.table.version().unwrap_or_default();
+                ledger.advance(&self.name, &self.log_store, version + 1, newest).await.ok()
+            }
+            None => None,
+        };
+        let refreshes = cached.refreshes + 1;
+        self.keep(cached.table.clone(), refreshes, ledger).await?;
+        Ok(Some(cached.table))
+    }
+
+    async fn open(&self) -> Result<Option<DeltaTable>, StorageError> {
+        if self.newest_version().await?.is_none() {
+            self.forget();
+            return Ok(None);
+        }
+        let mut table = DeltaTable::new(Arc::clone(&self.log_store));
+        match table.load().await {
+            Ok(()) => {}
+            Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            Err(error) => return Err(StorageError::delta(&self.name)(error)),
+        }
+        self.keep(table.clone(), 0, None).await?;
+        Ok(Some(table))
+    }
+
+    async fn keep(&self, table: DeltaTable, refreshes: u32, ledger: Option<Ledger>) -> Result<(), StorageError> {
+        let committed_at = self.commit_time(table.version().unwrap_or_default()).await?;
+        *self.lock_cache() = Some(Cached { table, committed_at, refreshes, ledger });
+        Ok(())
+    }
+
+    async fn commit_time(&self, version: u64) -> Result<Option<DateTime<Utc>>, StorageError> {
+        let path = commit_uri_from_version(Some(version));
+        match self.store().head(&path).await {
+            Ok(meta) => Ok(Some(meta.last_modified)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(StorageError::store("read", path)(error)),
+        }
+    }
+
+    /// What the table has consumed up to `version`.
+    pub(crate) async fn ledger(&self, version: u64) -> Result<Ledger, StorageError> {
+        let cached = self.cached().filter(|cached| cached.table.version() == Some(version));
+        if let Some(ledger) = cached.as_ref().and_then(|cached| cached.ledger.clone()) {
+            return Ok(ledger);
+        }
+        let ledger = Ledger::load(&self.name, &self.log_store, version).await?;
+        if let Some(cached) = self.lock_cache().as_mut().filter(|cached| cached.table.version() == Some(version)) {
+            cached.ledger = Some(ledger.clone());
+        }
+        Ok(ledger)
+    }
+
+    /// Forgets the state in memory: the table was dropped.
+    pub(crate) fn forget(&self) {
+        *self.lock_cache() = None;
+    }
+
+    fn cached(&self) -> Option<Cached> {
+        self.lock_cache().clone()
+    }
+
+    fn lock_cache(&self) -> std::sync::MutexGuard<'_, Option<Cached>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,64 @@
+//! Restore, optimize, vacuum.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use wardlake_core::{ErrorKind, HasErrorKind};
+use wardlake_storage::Commit;
+
+use crate::support::{TestLake, data_files, kv, lake, ledger, rows, rows_at, session, stream, table};
+
+async fn overwritten(times: i64) -> TestLake {
+    let lake = lake().await;
+    for i in 0..times {
+        let commit = ledger(&[("up", i)]);
+        lake.overwrite(&table("s.t"), stream(kv(&[(Some(i), "x")])), commit).await.unwrap();
+    }
+    lake
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vacuum_keeps_what_epochs_name() {
+    let lake = overwritten(5).await;
+    let t = table("s.t");
+    let kept = BTreeSet::from([1, 3]);
+    let week = Duration::from_secs(7 * 86_400);
+    assert_eq!(lake.vacuum(&t, week, &kept, false).await.unwrap().files.len(), 0);
+    // An orphan of a killed write.
+    std::fs::write(lake.folder.path().join("s/t/part-orphan.parquet"), b"half").unwrap();
+    let planned = lake.vacuum(&t, Duration::ZERO, &kept, true).await.unwrap();
+    assert_eq!((planned.files.len(), data_files(&lake, "s.t")), (3, 6));
+    assert_eq!(lake.vacuum(&t, Duration::ZERO, &kept, false).await.unwrap(), planned);
+    assert_eq!(data_files(&lake, "s.t"), 3);
+    for version in [1, 3, 4] {
+        assert_eq!(rows_at(&lake, "s.t", Some(version)).await, [format!("{version},x")]);
+    }
+    let gone = lake.restore(&t, 2, Commit::default()).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound, "{gone}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restore_brings_rows_columns_and_ledger_back() {
+    let lake = overwritten(2).await;
+    let t = table("s.t");
+    let other = crate::support::batch(&[("x", crate::support::texts(["other"]))]);
+    lake.overwrite(&t, stream(other), ledger(&[("later", 1)])).await.unwrap();
+    assert_eq!(lake.restore(&t, 0, Commit::default()).await.unwrap().version(), 3);
+    assert_eq!(rows(&lake, "s.t").await, ["0,x"]);
+    let now = lake.require(&t).await.unwrap();
+    assert_eq!(now.consumed_all().await.unwrap(), [("up".to_owned(), 0)].into());
+    assert_eq!(rows_at(&lake, "s.t", Some(2)).await, ["other"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn optimize_merges_small_files() {
+    let lake = lake().await;
+    let t = table("s.t");
+    for i in 0..10 {
+        lake.append(&t, stream(kv(&[(Some(i), "x")])), Commit::default()).await.unwrap();
+    }
+    let before = rows(&lake, "s.t").await;
+    lake.optimize(&session(), &t, 64 << 20, Commit::default()).await.unwrap().unwrap();
+    assert_eq!(lake.require(&t).await.unwrap().files().len(), 1);
+    assert_eq!(rows(&lake, "s.t").await, before);
+    assert_eq!(lake.optimize(&session(), &t, 64 << 20, Commit::default()).await.unwrap(), None);
+}

@@ -1,0 +1,79 @@
+//! Rows whose columns differ from the table's.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt64Array};
+use wardlake_storage::{Commit, SchemaChange, StorageError};
+
+use crate::support::{TestLake, batch, ints, kv, lake, query, rows, rows_at, session, stream, table, texts};
+
+async fn seeded() -> TestLake {
+    let lake = lake().await;
+    lake.append(&table("s.t"), stream(kv(&[(Some(1), "a")])), Commit::default()).await.unwrap();
+    lake
+}
+
+fn mode(schema_change: SchemaChange) -> Commit {
+    Commit { schema_change, ..Commit::default() }
+}
+
+fn changed() -> arrow::array::RecordBatch {
+    batch(&[("k", ints([2])), ("x", texts(["new"]))])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ignore_keeps_the_tables_columns() {
+    let lake = seeded().await;
+    lake.append(&table("s.t"), stream(changed()), mode(SchemaChange::Ignore)).await.unwrap();
+    assert_eq!(rows(&lake, "s.t").await, ["1,a", "2,"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fail_names_every_difference() {
+    let lake = seeded().await;
+    let error = lake.append(&table("s.t"), stream(changed()), mode(SchemaChange::Fail)).await.unwrap_err();
+    let StorageError::SchemaChanged { added, missing, retyped, .. } = error else { panic!("{error}") };
+    assert_eq!((added, missing, retyped), (vec!["x".to_owned()], vec!["v".to_owned()], vec![]));
+    lake.append(&table("s.t"), stream(kv(&[(Some(2), "b")])), mode(SchemaChange::Fail)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn append_new_columns_adds_them() {
+    let lake = seeded().await;
+    lake.append(&table("s.t"), stream(changed()), mode(SchemaChange::AppendNewColumns)).await.unwrap();
+    assert_eq!(rows(&lake, "s.t").await, ["1,a,", "2,,new"]);
+    // Text in a number's column is an error, never a NULL.
+    let wrong = batch(&[("k", texts(["no number"]))]);
+    let error = lake.append(&table("s.t"), stream(wrong), mode(SchemaChange::AppendNewColumns)).await.unwrap_err();
+    assert!(matches!(&error, StorageError::Cast { column, .. } if column == "k"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_all_columns_rewrites_old_rows() {
+    let lake = seeded().await;
+    let retyped = batch(&[("x", texts(["new"])), ("k", texts(["two"]))]);
+    lake.append(&table("s.t"), stream(retyped), mode(SchemaChange::SyncAllColumns)).await.unwrap();
+    assert_eq!(rows(&lake, "s.t").await, [",1", "new,two"]);
+    assert_eq!(rows_at(&lake, "s.t", Some(0)).await, ["1,a"]);
+    // A dropped column that comes back does not bring its old values back.
+    let back = batch(&[("x", texts(["x"])), ("k", texts(["three"])), ("v", texts(["v"]))]);
+    lake.append(&table("s.t"), stream(back), mode(SchemaChange::SyncAllColumns)).await.unwrap();
+    assert_eq!(rows(&lake, "s.t").await, [",1,", "new,two,", "x,three,v"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_types_are_stored_and_naive_timestamps_need_their_feature() {
+    let lake = seeded().await;
+    let odd = batch(&[
+        ("big", Arc::new(UInt64Array::from(vec![u64::MAX])) as ArrayRef),
+        ("local", Arc::new(TimestampMicrosecondArray::from(vec![1_700_000_000_000_000])) as ArrayRef),
+        ("utc", Arc::new(TimestampMicrosecondArray::from(vec![0]).with_timezone("+02:00")) as ArrayRef),
+    ]);
+    lake.append(&table("s.t"), stream(odd), mode(SchemaChange::AppendNewColumns)).await.unwrap();
+    let now = lake.require(&table("s.t")).await.unwrap();
+    let found =
+        query(now.provider(&session()).await.unwrap(), "SELECT big, local, utc FROM t WHERE big IS NOT NULL").await;
+    assert_eq!(found, ["18446744073709551615,2023-11-14T22:13:20,1970-01-01T00:00:00Z"]);
+    let log = lake.folder.path().join("s/t/_delta_log/00000000000000000001.json");
+    assert!(std::fs::read_to_string(log).unwrap().contains("timestampNtz"));
+}

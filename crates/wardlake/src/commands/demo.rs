@@ -1,0 +1,109 @@
+//! `demo`: everything, once, on a hospital network that does not exist.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use clap::Args;
+use wardlake_engine::Session;
+use wardlake_runner::{IngestOptions, RunSummary, Status, Workspace};
+use wardlake_simulate::SimulationOptions;
+
+use super::{Outcome, build::build_and_record, simulate::simulate};
+use crate::{
+    args::{GlobalArgs, LogFormat, RunArgs},
+    failure::Failure,
+    open::{self, Opened},
+    project_files, rows,
+    terminal::{counted, grouped},
+};
+
+/// Simulate a hospital network, load its extracts, build and test the hospital project on them, and show what came out
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder to work in
+    #[arg(default_value = "wardlake-demo")]
+    dir: PathBuf,
+    /// Daily extracts to simulate
+    #[arg(long, default_value_t = 7)]
+    days: u32,
+    /// Everything random follows from this number
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Share of rows that are damaged
+    #[arg(long, default_value_t = 0.02)]
+    dirt: f64,
+}
+
+pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    std::fs::create_dir_all(&args.dir).map_err(Failure::file(&args.dir))?;
+    let landing = args.dir.join("landing");
+    let options = SimulationOptions { days: args.days, seed: args.seed, dirt: args.dirt, ..SimulationOptions::default() };
+    let simulated = simulate(&options, &landing)?;
+    project_files::write(&args.dir)?;
+    let global = GlobalArgs { project_dir: args.dir.clone(), ..global.clone() };
+    say(&global, &format!("Simulated {} extracts of {} hospitals: {} rows, {} of them damaged.", grouped(simulated.files), options.hospitals, grouped(simulated.rows), grouped(simulated.dirty_rows)));
+
+    let project = open::project(&global, "build", false)?;
+    let opened = Opened::open(&global, Arc::clone(&project)).await?;
+    let result = load_and_build(&opened.workspace, &project, opened.threads).await;
+    let workspace = Arc::clone(&opened.workspace);
+    let (loaded, built) = result?;
+    if global.log_format == LogFormat::Text {
+        let state = open::read_state(&workspace, None, false).await?;
+        let session = workspace.engine.session(state).await?;
+        let report = report(&session, &loaded, &built).await?;
+        drop((workspace, session));
+        opened.close().await;
+        println!("{report}");
+        println!("Took {:.1} s. Go on in {}:", started.elapsed().as_secs_f64(), args.dir.display());
+        println!("  wardlake sql \"select * from gold.dim_department\" --project-dir {}", args.dir.display());
+    } else {
+        drop(workspace);
+        opened.close().await;
+    }
+    Ok(if loaded.is_success() && built.is_success() { Outcome::Done } else { Outcome::Failed })
+}
+
+fn say(global: &GlobalArgs, text: &str) {
+    if global.log_format == LogFormat::Text && !global.quiet {
+        println!("{text}\n");
+    }
+}
+
+async fn load_and_build(
+    workspace: &Arc<Workspace>,
+    project: &Arc<wardlake_project::Project>,
+    threads: usize,
+) -> Result<(RunSummary, RunSummary), Failure> {
+    let options = IngestOptions { threads, project_dir: project.dir().to_owned(), ..IngestOptions::default() };
+    let loaded = wardlake_runner::ingest(Arc::clone(workspace), options).await?;
+    let built = build_and_record(workspace, project, "build", &RunArgs::default(), Vec::new(), threads).await?;
+    Ok((loaded, built))
+}
+
+/// What was built, what was wrong in the data, and the day's key figures.
+async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> Result<String, Failure> {
+    let rows_of = |summary: &RunSummary| summary.results.iter().filter_map(|result| result.rows).sum::<u64>();
+    let kind = |kind: &str| built.results.iter().filter(|result| result.resource_type == kind).count() as u64;
+    let mut text = format!(
+        "\nWhat was built\n  {} rows loaded into {}; {} rows in {}, checked by {}.\n",
+        grouped(rows_of(loaded)),
+        counted(loaded.results.len() as u64, "bronze table"),
+        grouped(rows_of(built)),
+        counted(kind("model") + kind("seed") + kind("snapshot"), "table and view").replace("table and views", "tables and views"),
+        counted(kind("test"), "test"),
+    );
+    text.push_str("\nWhat was wrong in the data\n");
+    let rejected: u64 = loaded.results.iter().filter_map(|result| result.failures).sum();
+    text.push_str(&format!("  {:>8}  records could not be read; they are in system.rejected_rows\n", grouped(rejected)));
+    for result in built.results.iter().filter(|result| matches!(result.status, Status::Warn | Status::Fail)) {
+        let test = result.label.trim_start_matches("test ");
+        text.push_str(&format!("  {:>8}  {test}\n", grouped(result.failures.unwrap_or(0))));
+    }
+    text.push_str("\nKey figures\n");
+    let query = session.query("select figure, value, unit, as_of from gold.kpi_key_figures order by sort_order").await?;
+    let batches = query.collect().await?;
+    text.push_str(&rows::table(&query.schema(), &batches)?);
+    text.push('\n');
+    Ok(text)
+}

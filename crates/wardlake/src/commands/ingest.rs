@@ -1,0 +1,34 @@
+//! `ingest`: load the sources.
+
+use std::sync::Arc;
+
+use clap::Args;
+use wardlake_runner::IngestOptions;
+
+use super::Outcome;
+use crate::{
+    args::{GlobalArgs, SelectArgs},
+    failure::Failure,
+    open::{self, Opened},
+};
+
+/// Load new and changed files of the sources into bronze
+#[derive(Debug, Args)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    select: SelectArgs,
+}
+
+pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcome, Failure> {
+    let project = open::project(global, "ingest", false)?;
+    let opened = Opened::open(global, Arc::clone(&project)).await?;
+    let options = IngestOptions {
+        select: args.select.select.clone(),
+        exclude: args.select.exclude.clone(),
+        threads: opened.threads,
+        project_dir: project.dir().to_owned(),
+    };
+    let summary = wardlake_runner::ingest(Arc::clone(&opened.workspace), options).await;
+    opened.close().await;
+    Ok(if summary?.is_success() { Outcome::Done } else { Outcome::Failed })
+}

@@ -1,0 +1,77 @@
+//! `simulate`: a hospital network's extracts, whose truth is known.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use chrono::NaiveDate;
+use indicatif::{ProgressBar, ProgressStyle};
+use wardlake_simulate::{SimulationOptions, Summary};
+
+use super::Outcome;
+use crate::{failure::Failure, terminal::grouped};
+
+/// Write the daily extracts of a simulated hospital network
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The folder to write to
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Daily extracts
+    #[arg(long, default_value_t = 7)]
+    days: u32,
+    /// Hospitals in the network
+    #[arg(long, default_value_t = 7)]
+    hospitals: usize,
+    /// The date of the first extract
+    #[arg(long, value_name = "DATE")]
+    start_date: Option<NaiveDate>,
+    /// Make the network so large that about this many events come about
+    #[arg(long, value_name = "N")]
+    events: Option<u64>,
+    /// Everything random follows from this number
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Share of rows that are damaged
+    #[arg(long, default_value_t = 0.02)]
+    dirt: f64,
+}
+
+pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
+    let defaults = SimulationOptions::default();
+    let mut options = SimulationOptions {
+        hospitals: args.hospitals,
+        days: args.days,
+        start_date: args.start_date.unwrap_or(defaults.start_date),
+        seed: args.seed,
+        dirt: args.dirt,
+        ..defaults
+    };
+    if let Some(events) = args.events {
+        options = options.for_events(events);
+    }
+    let summary = simulate(&options, &args.out)?;
+    println!(
+        "Wrote {} rows in {} files ({} MB) to {}; {} of them damaged, as _truth/ tells.",
+        grouped(summary.rows),
+        grouped(summary.files),
+        summary.bytes / 1_000_000,
+        args.out.display(),
+        grouped(summary.dirty_rows)
+    );
+    Ok(Outcome::Done)
+}
+
+/// Runs the simulator with a progress bar.
+pub(crate) fn simulate(options: &SimulationOptions, out: &Path) -> Result<Summary, Failure> {
+    let bar = ProgressBar::new(u64::from(options.days));
+    if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} days, {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_prefix("Simulating");
+    let summary = wardlake_simulate::simulate(options, out, &mut |progress| {
+        bar.set_position(u64::from(progress.day));
+        bar.set_message(format!("{} rows", grouped(progress.rows)));
+    });
+    bar.finish_and_clear();
+    Ok(summary?)
+}

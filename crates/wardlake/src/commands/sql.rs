@@ -1,0 +1,49 @@
+//! `sql`: read the lake.
+
+use std::io::{IsTerminal, Read};
+
+use clap::Args;
+
+use super::Outcome;
+use crate::{
+    args::GlobalArgs,
+    failure::Failure,
+    open,
+    rows::{self, OutputArgs},
+};
+
+/// Run a query on the published tables
+#[derive(Debug, Args)]
+pub(crate) struct SqlArgs {
+    /// The query; standard input if none is given
+    query: Option<String>,
+    /// Read an older epoch
+    #[arg(long, value_name = "N")]
+    epoch: Option<u64>,
+    /// Read what builds wrote but did not publish
+    #[arg(long, conflicts_with = "epoch")]
+    working: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(crate) async fn run(global: &GlobalArgs, args: &SqlArgs) -> Result<Outcome, Failure> {
+    let text = match &args.query {
+        Some(text) => text.clone(),
+        None if std::io::stdin().is_terminal() => {
+            return Err(Failure::Usage("give a query: wardlake sql \"select 1\"".to_owned()));
+        }
+        None => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).map_err(Failure::file("standard input".as_ref()))?;
+            text
+        }
+    };
+    let project = open::project(global, "sql", false)?;
+    let workspace = open::quiet_workspace(project).await?;
+    let state = open::read_state(&workspace, args.epoch, args.working).await?;
+    let session = workspace.engine.session(state).await?;
+    let query = session.query(text.trim().trim_end_matches(';')).await?;
+    rows::write(&query, &args.output).await?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,10 @@
+-- Stays longer than the overstay limit, per department name and gender.
+select
+    departments.department,
+    patients.gender,
+    count(*) as overstay_count
+from {{ ref('fact_patient_flow') }} as facts
+inner join {{ ref('dim_patient') }} as patients on facts.patient_sk = patients.surrogate_key
+inner join {{ ref('dim_department') }} as departments on facts.department_sk = departments.surrogate_key
+where facts.length_of_stay_hours > {{ var('overstay_hours') }}
+group by departments.department, patients.gender

@@ -1,0 +1,28 @@
+-- One row per patient.
+select
+    nullif("Id", '') as id,
+    try_cast("BIRTHDATE" as date) as birth_date,
+    try_cast("DEATHDATE" as date) as death_date,
+    nullif("SSN", '') as ssn,
+    nullif("DRIVERS", '') as drivers,
+    nullif("PASSPORT", '') as passport,
+    nullif("PREFIX", '') as prefix,
+    nullif("FIRST", '') as first_name,
+    nullif("LAST", '') as last_name,
+    nullif("SUFFIX", '') as suffix,
+    nullif("MAIDEN", '') as maiden,
+    nullif("MARITAL", '') as marital,
+    nullif("RACE", '') as race,
+    nullif("ETHNICITY", '') as ethnicity,
+    nullif("GENDER", '') as gender,
+    nullif("BIRTHPLACE", '') as birth_place,
+    nullif("ADDRESS", '') as address,
+    nullif("CITY", '') as city,
+    nullif("STATE", '') as state,
+    nullif("COUNTY", '') as county,
+    nullif("ZIP", '') as zip,
+    nullif("LAT", '') as lat,
+    nullif("LON", '') as lon,
+    try_cast("HEALTHCARE_EXPENSES" as decimal(18,2)) as healthcare_expenses,
+    try_cast("HEALTHCARE_COVERAGE" as decimal(18,2)) as healthcare_coverage
+from {{ source('synthea', 'patients') }}

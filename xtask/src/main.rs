@@ -1,0 +1,86 @@
+//! Every command a developer of Wardlake runs, and the ones CI runs: `cargo xtask --help` lists them.
+//!
+//! A task starts other programs and adds nothing to what they print, so that what fails here fails alike by hand.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod check;
+mod process;
+mod python;
+mod test;
+mod tools;
+mod walls;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::process::TaskResult;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The dev commands of Wardlake", long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Format the workspace.
+    Fmt {
+        /// Change nothing; fail if a file is not formatted.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Clippy over every target of the workspace; a warning is an error.
+    Lint,
+    /// Licences, banned crates and sources of every dependency; advisories where their database can be reached.
+    Deny,
+    /// Dependencies that a manifest names and no code uses.
+    Machete,
+    /// The API documentation; a warning is an error.
+    Docs,
+    /// Prove that the pure crates reach neither tokio nor DataFusion.
+    Walls,
+    /// Every test of the workspace, with what they need set up first.
+    Test(test::Args),
+    /// Measure Wardlake beside its peers and print the table.
+    Bench(bench::Args),
+    /// What CI runs, in CI's order.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> TaskResult {
+    match task {
+        Task::Fmt { check } => check::fmt(check),
+        Task::Lint => check::lint(),
+        Task::Deny => check::deny(),
+        Task::Machete => check::machete(),
+        Task::Docs => check::docs(),
+        Task::Walls => walls::check(),
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Ci => ci(),
+    }
+}
+
+/// The order of `.ci/run`: what fails soonest comes first.
+fn ci() -> TaskResult {
+    check::fmt(true)?;
+    walls::check()?;
+    check::deny()?;
+    check::machete()?;
+    check::lint()?;
+    check::docs()?;
+    test::run(&test::Args::default())
+}

@@ -1,0 +1,31 @@
+//! `cargo xtask test`: sets up what the tests need, then lets `cargo test` speak.
+
+use crate::{
+    process::{self, TaskResult, cargo},
+    python,
+};
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Args {
+    /// Leave out the comparisons with other engines (they then say that they were skipped).
+    #[arg(long)]
+    quick: bool,
+    /// Only tests whose name holds this text.
+    filter: Option<String>,
+    /// For cargo test, after `--`: `-- --nocapture`, `-- --test-threads 1`.
+    #[arg(last = true)]
+    harness: Vec<String>,
+}
+
+pub(crate) fn run(args: &Args) -> TaskResult {
+    let mut command = cargo();
+    command.args(["test", "--locked", "--workspace"]).args(&args.filter);
+    if !args.harness.is_empty() {
+        command.arg("--").args(&args.harness);
+    }
+    match args.quick {
+        true => command.env_remove("WARDLAKE_PEERS_PYTHON"),
+        false => command.env("WARDLAKE_PEERS_PYTHON", python::TESTS.python()?),
+    };
+    process::run(&mut command)
+}

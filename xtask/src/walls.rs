@@ -1,0 +1,70 @@
+//! The walls of ARCHITECTURE.md, asked of `cargo tree`: the pure crates reach neither an async runtime nor an engine.
+
+use crate::process::{TaskError, TaskResult, cargo, text};
+
+/// The pure crates, each with what is not followed from it. `wardlake-stack` holds no code: it only makes cargo choose one
+/// feature set for everyone. That choice gives `parquet` the features that storage asked for, tokio among them, although
+/// `connect` calls nothing but its blocking side.
+const PURE: [(&str, &[&str]); 4] = [
+    ("wardlake-core", &[]),
+    ("wardlake-project", &[]),
+    ("wardlake-connect", &["wardlake-stack", "parquet"]),
+    ("wardlake-simulate", &[]),
+];
+
+/// Crates, and families of crates, that no pure crate may reach.
+const FORBIDDEN: [&str; 6] = ["tokio", "datafusion", "deltalake", "object_store", "hyper", "reqwest"];
+
+pub(crate) fn check() -> TaskResult {
+    let mut breaches = Vec::new();
+    for (package, not_followed) in PURE {
+        let mut command = cargo();
+        command.args(["tree", "--locked", "--package", package]);
+        command.args(["--edges", "normal", "--prefix", "none", "--format", "{p}"]);
+        for pruned in not_followed {
+            command.args(["--prune", pruned]);
+        }
+        let reached = forbidden(&text(&mut command)?);
+        match reached.is_empty() {
+            true => println!("{package} reaches none of {}", FORBIDDEN.join(", ")),
+            false => breaches.push(format!("{package} reaches {}", reached.join(", "))),
+        }
+    }
+    if breaches.is_empty() {
+        Ok(())
+    } else {
+        let advice =
+            "`cargo tree --package <crate> --invert <dependency>` shows the way; move the code to the crate above";
+        Err(TaskError::Found(format!("a wall of ARCHITECTURE.md is broken: {}\n{advice}", breaches.join("; "))))
+    }
+}
+
+/// The forbidden packages among the lines of `cargo tree --prefix none`, each `name version …`.
+fn forbidden(tree: &str) -> Vec<String> {
+    let is_forbidden = |name: &str| {
+        FORBIDDEN
+            .iter()
+            .any(|family| name.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '_'])))
+    };
+    let mut found: Vec<String> = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| is_forbidden(name))
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_family_is_forbidden_and_a_longer_name_is_not() {
+        let tree = "wardlake-connect v0.1.0\ntokio v1.48.0\ntokio-util v0.7.0 (*)\ntokiorama v1.0.0\ndatafusion-common v55.0.0\n";
+        assert_eq!(forbidden(tree), ["datafusion-common", "tokio", "tokio-util"]);
+        assert!(forbidden("serde v1.0.0\nchrono v0.4.0\n").is_empty());
+    }
+}
