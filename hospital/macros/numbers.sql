@@ -20,9 +20,9 @@
     where date_day <= {{ last_date }}
 {%- endmacro %}
 
-{#- Interpolated percentile of a column within a group. -#}
+{#- Interpolated percentile of a column within a group, to two decimals: beyond them engines interpolate differently. -#}
 {% macro percentile(column, fraction) -%}
-    percentile_cont({{ fraction }}) within group (order by {{ column }})
+    round(cast(percentile_cont({{ fraction }}) within group (order by {{ column }}) as double), 2)
 {%- endmacro %}
 
 {#- A ratio that is NULL, not an error and not zero, where there is nothing to divide by. -#}

@@ -1,4 +1,4 @@
-//! Cargo's own tools that a task needs: the one on the PATH, or a pinned one that is built once into the cache folder.
+//! Cargo's own tools that a task needs: the one on the PATH, or one that is built once into the cache folder.
 
 use std::{
     env, fs,
@@ -10,11 +10,10 @@ use crate::process::{TaskResult, cache, cargo, run};
 /// One tool of crates.io whose binary bears the crate's name.
 pub(crate) struct Tool {
     name: &'static str,
-    version: &'static str,
 }
 
-pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
-pub(crate) const CARGO_MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2" };
+pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny" };
+pub(crate) const CARGO_MACHETE: Tool = Tool { name: "cargo-machete" };
 
 impl Tool {
     /// The binary, built first where it is missing.
@@ -29,10 +28,7 @@ impl Tool {
         }
         // Its own target folder: the tool's dependencies have other features than ours and must not evict them.
         let target = folder.join("target");
-        run(cargo()
-            .args(["install", "--locked", self.name, "--version", self.version, "--root"])
-            .arg(&folder)
-            .env("CARGO_TARGET_DIR", &target))?;
+        run(cargo().args(["install", "--locked", self.name, "--root"]).arg(&folder).env("CARGO_TARGET_DIR", &target))?;
         remove(&target);
         Ok(own)
     }

@@ -51,7 +51,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error without a place yet.
     pub fn error(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code: code.into(), message: message.into(), location: None, help: None, trace: Vec::new() }
+        Self {
+            severity: Severity::Error,
+            code: code.into(),
+            message: message.into(),
+            location: None,
+            help: None,
+            trace: Vec::new(),
+        }
     }
 
     /// A warning without a place yet.

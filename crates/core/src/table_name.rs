@@ -85,9 +85,15 @@ mod tests {
 
     #[test]
     fn only_safe_folders_are_names() {
-        for (text, ok) in
-            [("gold.dim_patient", true), ("gold.a.b", true), ("x", false), ("_epochs.x", false), ("a.../b", false), (".a.b", false), ("a.", false)]
-        {
+        for (text, ok) in [
+            ("gold.dim_patient", true),
+            ("gold.a.b", true),
+            ("x", false),
+            ("_epochs.x", false),
+            ("a.../b", false),
+            (".a.b", false),
+            ("a.", false),
+        ] {
             assert_eq!(text.parse::<TableName>().is_ok(), ok, "{text}");
         }
     }

@@ -52,7 +52,9 @@ enum Place<'a> {
 
 impl ReadState {
     fn place(&self, name: &TableName) -> Place<'_> {
-        let in_epoch = |epoch: &'_ Epoch| -> Option<Place<'static>> { epoch.tables.get(name).map(|version| Place::Version(*version)) };
+        let in_epoch = |epoch: &'_ Epoch| -> Option<Place<'static>> {
+            epoch.tables.get(name).map(|version| Place::Version(*version))
+        };
         if name.schema() == SYSTEM_SCHEMA {
             return Place::Newest;
         }
@@ -120,7 +122,7 @@ impl LakeCatalog {
             }
             ReadState::Working | ReadState::Build { .. } => {
                 names.extend(self.lake.views().await?.into_iter().map(|(name, _)| name));
-            },
+            }
         }
         names.extend(read(&self.overlays).keys().cloned());
         write(&self.names).clone_from(&names);

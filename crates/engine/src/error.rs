@@ -39,7 +39,9 @@ pub enum EngineError {
         message: String,
     },
     /// Memory and spill space were not enough.
-    #[error("the query needs more memory than its limit: {message}. Raise `memory_limit` in wardlake.yml or lower --threads")]
+    #[error(
+        "the query needs more memory than its limit: {message}. Raise `memory_limit` in wardlake.yml or lower --threads"
+    )]
     ResourcesExhausted {
         /// Which operator asked for how much.
         message: String,
@@ -88,11 +90,9 @@ fn without_values(message: &str) -> String {
         return message.to_owned();
     };
     match message[rest..].find("' to value of") {
-        Some(end) => format!(
-            "{}…{} (use try_cast to turn such values into NULL)",
-            &message[..rest],
-            &message[rest + end..]
-        ),
+        Some(end) => {
+            format!("{}…{} (use try_cast to turn such values into NULL)", &message[..rest], &message[rest + end..])
+        }
         None => message[..rest].to_owned(),
     }
 }

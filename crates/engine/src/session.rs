@@ -169,7 +169,9 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
     match (statements.pop(), statements.is_empty()) {
         (Some(statement), true) => Ok(statement),
         (None, _) => Err(EngineError::NotAQuery { message: "there is no statement in the text".to_owned() }),
-        (Some(_), false) => Err(EngineError::NotAQuery { message: "there are several statements; give them one by one".to_owned() }),
+        (Some(_), false) => {
+            Err(EngineError::NotAQuery { message: "there are several statements; give them one by one".to_owned() })
+        }
     }
 }
 

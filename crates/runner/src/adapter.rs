@@ -137,7 +137,8 @@ fn append_rows(batch: &RecordBatch, rows: &mut Vec<Vec<Cell>>) -> Result<(), arr
     rows.resize_with(first + batch.num_rows(), Vec::new);
     for column in batch.columns() {
         let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
-        let as_integers = arrow::compute::cast(column, &DataType::Int64).ok().filter(|_| column.data_type().is_integer());
+        let as_integers =
+            arrow::compute::cast(column, &DataType::Int64).ok().filter(|_| column.data_type().is_integer());
         let is_fraction = column.data_type().is_floating() || matches!(column.data_type(), DataType::Decimal128(..));
         let as_floats = if is_fraction { arrow::compute::cast(column, &DataType::Float64).ok() } else { None };
         for row in 0..batch.num_rows() {

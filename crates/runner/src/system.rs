@@ -67,8 +67,7 @@ pub(crate) async fn append(
     let name = TableName::new(SCHEMA, table)?;
     let schema = batch.schema();
     let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
-    let commit =
-        Commit { ledger: vec![ledger], schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
+    let commit = Commit { ledger: vec![ledger], schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
     lake.append(&name, vec![stream], commit).await?;
     Ok(())
 }
@@ -106,7 +105,8 @@ fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, Runne
         .map(|result| serde_json::to_value(result.status).ok().and_then(|s| s.as_str().map(str::to_owned)))
         .map(Option::unwrap_or_default)
         .collect();
-    let seconds = |result: &NodeResult| (result.finished_at - result.started_at).num_microseconds().map(|us| us as f64 / 1e6);
+    let seconds =
+        |result: &NodeResult| (result.finished_at - result.started_at).num_microseconds().map(|us| us as f64 / 1e6);
     Columns(Vec::new())
         .text("run_id", results.iter().map(|_| Some(run_id)))
         .text("unique_id", results.iter().map(|result| Some(result.unique_id.as_str())))
@@ -125,9 +125,12 @@ fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, Runne
 }
 
 /// One row of `system.load_log` per loaded file. `sequence` numbers the loads of one path.
-pub(crate) fn load_rows(run_id: &str, loads: &[LoggedFile], logged_at: DateTime<Utc>) -> Result<RecordBatch, RunnerError> {
-    let drift: Vec<String> =
-        loads.iter().map(|l| serde_json::to_string(&l.load.drift).unwrap_or_default()).collect();
+pub(crate) fn load_rows(
+    run_id: &str,
+    loads: &[LoggedFile],
+    logged_at: DateTime<Utc>,
+) -> Result<RecordBatch, RunnerError> {
+    let drift: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.load.drift).unwrap_or_default()).collect();
     let types: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.column_types).unwrap_or_default()).collect();
     let count = |of: fn(&LoggedFile) -> u64| loads.iter().map(move |l| Some(of(l)));
     Columns(Vec::new())

@@ -62,11 +62,7 @@ impl DurableStore {
             .flat_map(|file| file.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(folder)))
             .map(FsPath::to_path_buf)
             .collect();
-        let synced = async {
-            sync_all(files.clone()).await?;
-            sync_all(folders.into_iter().collect()).await
-        };
-        if let Err(error) = synced.await {
+        if let Err(error) = sync_all(files.iter().cloned().chain(folders).collect()).await {
             files.into_iter().for_each(|file| self.note(file));
             return Err(error);
         }
@@ -130,21 +126,29 @@ fn create_parents(path: &FsPath) -> Result<()> {
     missing.iter().filter_map(|folder| folder.parent()).try_for_each(sync)
 }
 
-/// Writes beside the target, syncs, and gives it its name: atomically, and never over another's file with `create`.
-fn put_file(path: &FsPath, payload: &PutPayload, create: bool) -> Result<()> {
+/// Writes a synced file beside the target.
+fn stage(path: &FsPath, payload: &PutPayload) -> Result<PathBuf> {
     create_parents(path)?;
     let mut staged = path.as_os_str().to_owned();
     // LocalFileSystem hides names that end in `#<digits>` from lists: leftovers of a crash are never taken for content.
     staged.push(format!("#{}", uuid::Uuid::new_v4().as_u128()));
     let staged = PathBuf::from(staged);
-    let result = write_synced(&staged, payload).and_then(|()| match create {
-        true => fs::hard_link(&staged, path).map_err(|error| io_error(error, path)),
-        false => fs::rename(&staged, path).map_err(|error| io_error(error, path)),
-    });
-    if create || result.is_err() {
-        let _ = fs::remove_file(&staged);
+    match write_synced(&staged, payload) {
+        Ok(()) => Ok(staged),
+        Err(error) => {
+            let _ = fs::remove_file(&staged);
+            Err(error)
+        }
     }
-    result?;
+}
+
+/// Gives a staged file its name: atomically, and never over another's file with `create`.
+fn publish(staged: &FsPath, path: &FsPath, create: bool) -> Result<()> {
+    let named = if create { fs::hard_link(staged, path) } else { fs::rename(staged, path) };
+    if create || named.is_err() {
+        let _ = fs::remove_file(staged);
+    }
+    named.map_err(|error| io_error(error, path))?;
     path.parent().map_or(Ok(()), sync)
 }
 
@@ -170,6 +174,8 @@ impl ObjectStore for DurableStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
         let path = self.inner.path_to_filesystem(location)?;
         if is_data_file(location) {
+            let parents = path.clone();
+            blocking(move || create_parents(&parents)).await?;
             let result = self.inner.put_opts(location, payload, options).await?;
             self.note(path);
             return Ok(result);
@@ -184,10 +190,20 @@ impl ObjectStore for DurableStore {
                 });
             }
         };
-        if let Some(table) = table_of_log_file(&path) {
-            self.sync_below(&table.to_path_buf()).await?;
+        let data = async {
+            match table_of_log_file(&path) {
+                Some(table) => self.sync_below(table).await,
+                None => Ok(()),
+            }
+        };
+        let target = path.clone();
+        let (data, staged) = tokio::join!(data, blocking(move || stage(&target, &payload)));
+        let staged = staged?;
+        if let Err(error) = data {
+            let _ = fs::remove_file(&staged);
+            return Err(error);
         }
-        blocking(move || put_file(&path, &payload, create)).await?;
+        blocking(move || publish(&staged, &path, create)).await?;
         Ok(PutResult { e_tag: None, version: None })
     }
 
@@ -200,7 +216,12 @@ impl ObjectStore for DurableStore {
         let parents = path.clone();
         blocking(move || create_parents(&parents)).await?;
         let inner = self.inner.put_multipart_opts(location, options).await?;
-        Ok(Box::new(DurableUpload { inner, path, later: is_data_file(location), store: self.clone() }))
+        let sync = match location.as_ref() {
+            _ if is_data_file(location) => SyncAt::BeforeCommit,
+            path if path.contains("/_landing/tmp/") => SyncAt::AtRename,
+            _ => SyncAt::Now,
+        };
+        Ok(Box::new(DurableUpload { inner, path, sync, store: self.clone() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -260,8 +281,19 @@ async fn settle(path: PathBuf) -> Result<()> {
 struct DurableUpload {
     inner: Box<dyn MultipartUpload>,
     path: PathBuf,
-    later: bool,
+    sync: SyncAt,
     store: DurableStore,
+}
+
+/// When an uploaded file is synced.
+#[derive(Debug, Clone, Copy)]
+enum SyncAt {
+    /// Now: it counts as soon as it is there.
+    Now,
+    /// With the others of its table.
+    BeforeCommit,
+    /// When it gets the name under which it counts.
+    AtRename,
 }
 
 #[async_trait]
@@ -272,9 +304,10 @@ impl MultipartUpload for DurableUpload {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let result = self.inner.complete().await?;
-        match self.later {
-            true => self.store.note(self.path.clone()),
-            false => settle(self.path.clone()).await?,
+        match self.sync {
+            SyncAt::Now => settle(self.path.clone()).await?,
+            SyncAt::BeforeCommit => self.store.note(self.path.clone()),
+            SyncAt::AtRename => {}
         }
         Ok(result)
     }

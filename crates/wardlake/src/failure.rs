@@ -114,7 +114,10 @@ fn render(diagnostic: &Diagnostic, root: &Path) -> String {
             Ok(text) => {
                 let offset = offset_of(&text, place.line, place.column);
                 shown = shown.with_label(LabeledSpan::at(offset..offset + word_length(&text[offset..]), "here"));
-                report = Some(Report::new(shown.clone()).with_source_code(NamedSource::new(place.file.display().to_string(), text)));
+                report = Some(
+                    Report::new(shown.clone())
+                        .with_source_code(NamedSource::new(place.file.display().to_string(), text)),
+                );
             }
             Err(_) => shown.message = format!("{} ({place})", shown.message),
         }
@@ -131,7 +134,8 @@ fn render(diagnostic: &Diagnostic, root: &Path) -> String {
 fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
     let rest = &text[start.min(text.len())..];
-    let within: usize = rest.chars().take_while(|c| *c != '\n').take(column.saturating_sub(1)).map(char::len_utf8).sum();
+    let within: usize =
+        rest.chars().take_while(|c| *c != '\n').take(column.saturating_sub(1)).map(char::len_utf8).sum();
     (start + within).min(text.len())
 }
 

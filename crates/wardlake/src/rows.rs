@@ -113,4 +113,3 @@ pub(crate) fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<Strin
     let printed: Result<_, ArrowError> = pretty_format_batches_with_options(&shown, &options);
     Ok(printed.map_err(output)?.to_string())
 }
-

@@ -87,7 +87,9 @@ impl Screen {
                 _ => self.line(&text),
             },
             RunEvent::EpochPublished { epoch } => self.line(&format!("Published epoch {epoch}.")),
-            RunEvent::RunFinished { totals, duration_s, unpublished, .. } => self.ended(totals, duration_s, unpublished),
+            RunEvent::RunFinished { totals, duration_s, unpublished, .. } => {
+                self.ended(totals, duration_s, unpublished)
+            }
         }
     }
 
@@ -152,7 +154,8 @@ impl Screen {
     }
 
     fn loaded(&self, load: &FileLoad) {
-        let mut parts = vec![format!("+{} ~{} -{}", grouped(load.inserted), grouped(load.updated), grouped(load.deleted))];
+        let mut parts =
+            vec![format!("+{} ~{} -{}", grouped(load.inserted), grouped(load.updated), grouped(load.deleted))];
         if load.unchanged > 0 {
             parts.push(format!("{} unchanged", grouped(load.unchanged)));
         }
@@ -181,9 +184,10 @@ impl Screen {
         let verdict = match (totals.error, totals.warn) {
             (0, 0) => self.paint("Completed successfully", 32),
             (0, warnings) => format!("Completed with {}", counted(warnings, "warning")),
-            (errors, warnings) => {
-                self.paint(&format!("Completed with {} and {}", counted(errors, "error"), counted(warnings, "warning")), 31)
-            }
+            (errors, warnings) => self.paint(
+                &format!("Completed with {} and {}", counted(errors, "error"), counted(warnings, "warning")),
+                31,
+            ),
         };
         self.line(&verdict);
         if let Some(reason) = unpublished {

@@ -1,6 +1,7 @@
 -- One row per stay of a patient in one bed. A stay ends at the first of: its own end, the start of the encounter's next stay,
 -- the discharge; so a patient holds one bed at a time, and a discharged one holds none, whatever the feed left open.
--- A bed encounter without one usable movement is one inferred stay in its first department: it is not lost, and it is marked. A department
+-- A bed encounter without one usable movement is one inferred stay, in the bed of its first
+-- movement if it has one, else in its own department: it is not lost, and it is marked. A department
 -- that no extract knows is replaced by that of the bed, which is a matter of fact.
 
 with movements as (
@@ -48,6 +49,14 @@ known as (
 
 ),
 
+first_movements as (
+
+    select encounter_id, department_id, room_id, bed_id
+    from known
+    qualify row_number() over (partition by encounter_id order by movement_id) = 1
+
+),
+
 inferred as (
 
     select
@@ -55,9 +64,9 @@ inferred as (
         encounters.encounter_id,
         encounters.patient_id,
         encounters.hospital_id,
-        encounters.department_id,
-        cast(null as varchar) as room_id,
-        cast(null as varchar) as bed_id,
+        coalesce(first_movements.department_id, encounters.department_id) as department_id,
+        first_movements.room_id,
+        first_movements.bed_id,
         'admit' as movement_type,
         cast(null as varchar) as reason,
         encounters.encounter_class,
@@ -80,6 +89,7 @@ inferred as (
         group by encounter_id
     ) as moved
         on encounters.encounter_id = moved.encounter_id
+    left join first_movements on encounters.encounter_id = first_movements.encounter_id
     where encounters.is_bed_stay
         and encounters.is_counted
         and coalesce(moved.first_started_at > clock.as_of_at, true)
@@ -118,7 +128,8 @@ select
     stays.is_inferred,
     departments.department_id is null as is_department_unknown,
     coalesce(stays.started_at > clock.as_of_at, false) as is_after_now,
-    coalesce(beds.bed_type = 'cot', false) as is_cot,
+    -- Boarders lie in cots of the emergency department; those are no well-baby cots.
+    coalesce(beds.bed_type = 'cot' and coalesce(departments.department_type, 'unknown') <> 'emergency', false) as is_cot,
     stays.is_counted_encounter
         and not stays.is_impossible_stay
         and stays.started_at is not null

@@ -56,7 +56,7 @@
         ('unknown_patient', 'The patient is not in the extracts.', "patient_key = '-1'"),
         ('unknown_medication', 'The medication is not in the formulary.', "medication_key = '-1'"),
         ('unknown_department', 'The department is not in the extracts.', "department_key = '-1'"),
-        ('dispensed_after_now', 'It was dispensed after now.', 'is_after_now'),
+        ('dispensed_after_now', 'It was dispensed after today.', 'is_after_now'),
         ('missing_quantity', 'The quantity is missing or not a number.', 'quantity is null'),
         ('returned_above_dispensed', 'More came back than went out.', 'is_returned_above_dispensed')
     ]),

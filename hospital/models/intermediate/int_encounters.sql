@@ -31,8 +31,9 @@ as_of_now as (
         case when not is_discharge_cancelled and discharged_at <= as_of_at then discharged_date end as left_date,
         -- A patient of the emergency department, admitted from there or not.
         (encounter_class = 'emergency' or triaged_at is not null or departed_ed_at is not null) as is_ed_visit,
-        coalesce(encounter_class in ('inpatient', 'observation') and not is_admission_cancelled, false) as is_bed_stay,
-        coalesce(encounter_class = 'inpatient' and not is_admission_cancelled, false) as is_inpatient,
+        -- Admission decided, still in the emergency department without a bed: a boarder is no inpatient yet.
+        triaged_at is not null and admitted_at is null and departed_ed_at is null and discharged_at is null
+            as is_admission_pending,
         coalesce(discharged_at < coalesce(admitted_at, arrived_at), false) as is_impossible_stay,
         coalesce(triaged_at < arrived_at, false)
             or coalesce(provider_seen_at < arrived_at, false)
@@ -48,6 +49,9 @@ judged as (
 
     select
         *,
+        coalesce(encounter_class in ('inpatient', 'observation') and not is_admission_cancelled and not is_admission_pending, false)
+            as is_bed_stay,
+        coalesce(encounter_class = 'inpatient' and not is_admission_cancelled and not is_admission_pending, false) as is_inpatient,
         case
             when encounter_class = 'emergency' then coalesce(departed_ed_at, left_at)
             else departed_ed_at
@@ -99,6 +103,7 @@ select
     is_bed_stay,
     is_counted,
     is_admission_cancelled,
+    is_admission_pending,
     is_discharge_cancelled,
     is_impossible_stay,
     is_impossible_ed_time,

@@ -73,10 +73,12 @@ struct TextColumn {
 }
 
 impl TextColumn {
-    fn new(rows_before: usize) -> Self {
+    fn new(rows_before: usize, rows: usize, bytes: usize) -> Self {
         let mut nulls = NullBufferBuilder::new(1024);
         nulls.append_n_nulls(rows_before);
-        Self { values: Vec::new(), offsets: vec![0; rows_before + 1], nulls }
+        let mut offsets = Vec::with_capacity(rows.max(rows_before) + 1);
+        offsets.resize(rows_before + 1, 0);
+        Self { values: Vec::with_capacity(bytes), offsets, nulls }
     }
 
     #[inline]
@@ -99,6 +101,19 @@ impl TextColumn {
     }
 }
 
+/// How large the last chunk of a file became, so that the next one need not grow step by step.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SizeHint {
+    rows: usize,
+    column_bytes: Vec<usize>,
+}
+
+impl SizeHint {
+    fn bytes_of(&self, column: usize) -> usize {
+        self.column_bytes.get(column).copied().unwrap_or_default()
+    }
+}
+
 /// Fills one [`Chunk`]. The text of one chunk stays below 2 GiB, since blocks do.
 #[derive(Default)]
 pub(crate) struct ChunkBuilder {
@@ -108,23 +123,34 @@ pub(crate) struct ChunkBuilder {
     hasher: RowHasher,
     positions: Vec<i64>,
     row_hashes: Vec<u128>,
+    hint: SizeHint,
 }
 
 impl ChunkBuilder {
-    pub(crate) fn new(names: &[String]) -> Self {
-        let mut builder = Self {
+    pub(crate) fn new(names: &[String], hint: &SizeHint) -> Self {
+        Self {
             names: names.to_vec(),
-            columns: names.iter().map(|_| TextColumn::new(0)).collect(),
+            columns: (0..names.len()).map(|i| TextColumn::new(0, hint.rows, hint.bytes_of(i))).collect(),
+            by_name: sorted_by_name(names),
+            positions: Vec::with_capacity(hint.rows),
+            row_hashes: Vec::with_capacity(hint.rows),
+            hint: hint.clone(),
             ..Self::default()
-        };
-        builder.by_name = sorted_by_name(&builder.names);
-        builder
+        }
+    }
+
+    /// A little more than what this chunk holds.
+    pub(crate) fn hint(&self) -> SizeHint {
+        let more = |size: usize| size + size / 16 + 16;
+        let column_bytes = self.columns.iter().map(|column| more(column.values.len())).collect();
+        SizeHint { rows: more(self.positions.len()), column_bytes }
     }
 
     /// Adds a column that is NULL in the rows so far, and returns its index.
     pub(crate) fn add_column(&mut self, name: String) -> usize {
         self.names.push(name);
-        self.columns.push(TextColumn::new(self.positions.len()));
+        let bytes = self.hint.bytes_of(self.columns.len());
+        self.columns.push(TextColumn::new(self.positions.len(), self.hint.rows, bytes));
         self.by_name = sorted_by_name(&self.names);
         self.names.len() - 1
     }

@@ -1,7 +1,7 @@
 //! Function calls of other databases as calls, CASE expressions and operators that DataFusion plans.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    BinaryOperator, DataType, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArgumentList, FunctionArguments,
 };
 
@@ -137,8 +137,10 @@ fn aggregate(name: &str, function: &mut Function) -> Option<Expr> {
                 FunctionArgumentClause::OnOverflow(_) => false,
                 _ => true,
             });
+            let mut joined = None;
             if let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(value))) = list.args.first_mut() {
-                *value = cast(value.clone(), DataType::Varchar(None));
+                let original = std::mem::replace(value, cast(value.clone(), DataType::Varchar(None)));
+                joined = Some((original, value.clone()));
             }
             if list.args.len() == 1 {
                 list.args.push(unnamed(separator));
@@ -146,6 +148,17 @@ fn aggregate(name: &str, function: &mut Function) -> Option<Expr> {
             let order = std::mem::take(&mut function.within_group);
             if !order.is_empty() {
                 list.clauses.push(FunctionArgumentClause::OrderBy(order));
+            }
+            // With DISTINCT the order must be that of the very argument: the text.
+            if let (Some(DuplicateTreatment::Distinct), Some((original, text))) = (&list.duplicate_treatment, &joined) {
+                for clause in &mut list.clauses {
+                    if let FunctionArgumentClause::OrderBy(order) = clause {
+                        order
+                            .iter_mut()
+                            .filter(|item| item.expr == *original)
+                            .for_each(|item| item.expr = text.clone());
+                    }
+                }
             }
             function.name = build::name("string_agg");
         }
@@ -210,7 +223,7 @@ fn clock(name: &str, args: &[Expr]) -> Option<Expr> {
             cast(now(), types::timestamp())
         }
         "now" | "current_timestamp" | "systimestamp" | "transaction_timestamp" | "statement_timestamp" => {
-            call("arrow_cast", vec![now(), text("Timestamp(Microsecond, Some(\"UTC\"))")])
+            call("to_timestamp_tz", vec![now()])
         }
         _ => return None,
     })
@@ -257,6 +270,11 @@ fn moved(x: &Expr, by: &Expr, op: BinaryOperator) -> Expr {
 fn value(name: &str, args: &[Expr]) -> Option<Expr> {
     let hex = |digest: &str, x: &Expr| Some(call("encode", vec![call(digest, vec![x.clone()]), text("hex")]));
     match (name, args) {
+        ("convert", [data_type, x, ..]) => {
+            let mut data_type = super::parse_type(&data_type.to_string())?;
+            types::rewrite(&mut data_type);
+            Some(cast(x.clone(), data_type))
+        }
         ("space", [n]) => Some(call("repeat", vec![text(" "), n.clone()])),
         ("sha2" | "sha2_hex", [x]) => hex("sha256", x),
         ("sha2" | "sha2_hex", [x, Expr::Value(bits)]) => match bits.value.to_string().as_str() {

@@ -67,7 +67,7 @@ pub(crate) fn docs() -> Vec<FunctionDoc> {
             "date_sub",
             "date_sub(x, interval)\ndate_sub(x, days)",
             "x moved back; date_add(x, interval) moves forward.",
-            "date_sub(date '2024-03-01', interval '1 day') → 2024-02-29"
+            "date_sub(date '2024-03-01', 1) → 2024-02-29"
         ),
         doc!(
             "add_months",

@@ -8,6 +8,7 @@ mod build;
 mod calls;
 mod docs;
 mod json_path;
+mod names;
 mod pivot;
 mod rewriter;
 mod tuples;
@@ -118,4 +119,9 @@ fn parse_query(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Query, Dial
             .parse_query()
     };
     parse().map(|query| *query).map_err(|error| DialectError::from_parser(error.into()))
+}
+
+/// The type that a text names, if it names one.
+fn parse_type(text: &str) -> Option<datafusion::sql::sqlparser::ast::DataType> {
+    datafusion::sql::sqlparser::parser::Parser::new(&GenericDialect {}).try_with_sql(text).ok()?.parse_data_type().ok()
 }

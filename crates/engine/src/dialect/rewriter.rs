@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::{
     DialectError,
     build::{self, binary, call, text},
-    calls, json_path, pivot, tuples, types,
+    calls, json_path, names, pivot, tuples, types,
 };
 
 /// Rewrites a statement in place, children before parents.
@@ -24,6 +24,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<DialectError> {
+        names::keep(select);
         if let Some(top) = &select.top {
             let help = "write `… ORDER BY … LIMIT n` around this SELECT";
             return ControlFlow::Break(DialectError::at(select, format!("{top} is not supported here"), help));
@@ -127,7 +128,7 @@ fn rewrite(expr: &mut Expr) -> Result<Option<Expr>, DialectError> {
             types::rewrite(&mut typed.data_type);
             if types::is_zoned(&typed.data_type) {
                 let value = Expr::Value(typed.value.clone());
-                Some(zoned("arrow_cast", value))
+                Some(call("to_timestamp_tz", vec![value]))
             } else {
                 None
             }
@@ -199,15 +200,11 @@ fn cast(expr: &mut Expr) -> Option<Expr> {
         }
     }
     if types::is_zoned(data_type) {
-        let function = if lenient { "arrow_try_cast" } else { "arrow_cast" };
-        return Some(zoned(function, value.as_ref().clone()));
+        let function = if lenient { "try_to_timestamp_tz" } else { "to_timestamp_tz" };
+        // An instant in UTC, whatever the session's zone.
+        return Some(call(function, vec![value.as_ref().clone()]));
     }
     None
-}
-
-/// A timestamp with time zone is an instant in UTC, whatever the session's zone.
-fn zoned(function: &str, value: Expr) -> Expr {
-    call(function, vec![value, text("Timestamp(Microsecond, Some(\"UTC\"))")])
 }
 
 /// `INTERVAL x DAY` with a column or a sum as `INTERVAL '1 day' * x`; literals are DataFusion's own.

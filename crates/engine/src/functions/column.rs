@@ -107,12 +107,6 @@ impl Call<'_> {
         Ok(Values { array: array.as_primitive().clone(), stride })
     }
 
-    /// Argument `i` as booleans.
-    pub(super) fn booleans(&self, i: usize) -> Result<Values<BooleanArray>> {
-        let (array, stride) = self.cast(i, &DataType::Boolean)?;
-        Ok(Values { array: array.as_boolean().clone(), stride })
-    }
-
     /// Argument `i` as instants: a date is its midnight; ISO 8601 text is read, an offset in it brings it to UTC.
     pub(super) fn instants(&self, i: usize) -> Result<Instants> {
         let (array, stride) = self.array(i)?;

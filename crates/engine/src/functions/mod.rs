@@ -10,6 +10,7 @@
 //! - Errors name the function and the argument, never the value: values may be a patient's.
 
 mod aggregate;
+mod casts;
 mod column;
 mod datetime;
 mod json;
@@ -51,6 +52,7 @@ pub fn register_all(ctx: &SessionContext) -> Result<(), DataFusionError> {
     for function in aggregate::all() {
         state.register_udaf(Arc::new(function))?;
     }
+    state.register_function_rewrite(Arc::new(casts::TextCasts::new()))?;
     state.register_expr_planner(Arc::new(operators::IntervalOperators))?;
     Ok(())
 }

@@ -1,10 +1,11 @@
-//! Operators that DataFusion lacks: `interval * number`, `interval / number`, `date ± integer`.
+//! Operators that DataFusion lacks: `interval * number`, `interval / number`, `date ± integer`; and `date ± interval`,
+//! which is a timestamp as in PostgreSQL and DuckDB (DataFusion's date would drop the hours).
 
 use std::sync::Arc;
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, IntervalMonthDayNanoArray},
-    datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit},
+    datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit},
 };
 use datafusion::{
     common::{DFSchema, Result, exec_err},
@@ -20,6 +21,7 @@ use super::{
     scalar::{Call, ScalarFunction},
 };
 
+const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 
 pub(super) fn all() -> Vec<ScalarFunction> {
@@ -101,6 +103,14 @@ impl ExprPlanner for IntervalOperators {
             (BinaryOperator::Plus, l, DataType::Date32) if l.is_integer() => days_later(expr.left, expr.right),
             (BinaryOperator::Minus, DataType::Date32, r) if r.is_integer() => {
                 days_later(Expr::Negative(Box::new(cast(expr.right, DataType::Int64))), expr.left)
+            }
+            (BinaryOperator::Plus | BinaryOperator::Minus, DataType::Date32, r) if is_interval(r) => {
+                let left = cast(expr.left, TIMESTAMP);
+                return Ok(PlannerResult::Original(RawBinaryExpr { left, ..expr }));
+            }
+            (BinaryOperator::Plus, l, DataType::Date32) if is_interval(l) => {
+                let right = cast(expr.right, TIMESTAMP);
+                return Ok(PlannerResult::Original(RawBinaryExpr { right, ..expr }));
             }
             _ => return Ok(PlannerResult::Original(expr)),
         };

@@ -9,6 +9,7 @@ mod blocks;
 mod datetime;
 mod error;
 mod functions;
+mod grammar;
 mod lexer;
 mod macros;
 mod position;

@@ -161,7 +161,7 @@ impl Loader {
         let (below, above) = self.layers(package, node.resource_type, &node.fqn);
         let mut base = below;
         merge(&mut base, &layer);
-        Draft { node, base, above, patch }
+        Draft { node, base, above, patch, known: None }
     }
 
     /// Folder configs: those of the node's own package, below its properties, and those of the root project for a

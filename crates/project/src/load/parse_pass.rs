@@ -22,6 +22,8 @@ pub(super) struct Draft {
     pub(super) above: Vec<Map<String, Json>>,
     /// Its properties: where a wrong config may stand.
     pub(super) patch: Option<Patch>,
+    /// What a render would capture, where that is known without one.
+    pub(super) known: Option<Captured>,
 }
 
 /// What a pass gives.
@@ -36,7 +38,9 @@ impl Draft {
         let mut node = self.node.clone();
         let code = node.template.clone().unwrap_or_else(|| node.raw_code.clone());
         let needs_render = node.template.is_some() || node.has_jinja;
-        let captured = if needs_render {
+        let captured = if let Some(known) = &self.known {
+            known.clone()
+        } else if needs_render {
             match self.render(templates, &node, &code) {
                 Ok(captured) => captured,
                 Err(problem) => {

@@ -14,7 +14,7 @@ use crate::{
     config::merge::merge,
     files::slashes,
     generic_test::TestSpec,
-    jinja::{RefCall, SourceCall},
+    jinja::{Captured, RefCall, SourceCall},
     lookup::Found,
     properties::Patch,
     yaml::{Yaml, as_bool},
@@ -210,7 +210,32 @@ impl Loader {
             template: Some(template),
             has_jinja: true,
         };
-        Draft { node, base, above, patch: None }
+        let known = self.known_calls(tested, &spec);
+        Draft { node, base, above, patch: None, known }
+    }
+
+    /// dbt's own four tests call nothing but what their arguments name, so that they need no render to be linked: they
+    /// are most of a project's tests.
+    fn known_calls(&self, tested: &Tested<'_>, spec: &TestSpec) -> Option<Captured> {
+        const BUILT_IN: [&str; 4] = ["not_null", "unique", "accepted_values", "relationships"];
+        if spec.namespace.is_some() || !BUILT_IN.contains(&spec.name.as_str()) {
+            return None;
+        }
+        let found = self.templates.jinja.find_macro(&tested.package, &format!("test_{}", spec.name))?;
+        if found.package != "dbt" {
+            return None;
+        }
+        let mut captured = Captured { macros: vec![found.unique_id.clone()], ..Captured::default() };
+        add_call(&tested.expression, spec.at.line, &mut captured)?;
+        for (key, value) in &spec.kwargs {
+            let text = value.to_string();
+            match value.as_str() {
+                Some(to) if key == "to" => add_call(to, spec.at.line, &mut captured)?,
+                _ if text.contains("{{") || text.contains("{%") || text.contains('(') => return None,
+                _ => {}
+            }
+        }
+        Some(captured)
     }
 
     fn test_config(&mut self, tested: &Tested<'_>, spec: &TestSpec) -> Map<String, Json> {
@@ -257,4 +282,33 @@ impl Loader {
             }
         });
     }
+}
+
+/// Reads a plain `ref('a')` or `source('a', 'b')`, with or without braces; none for anything less plain.
+fn add_call(text: &str, line: usize, captured: &mut Captured) -> Option<()> {
+    let text = text.trim();
+    let inner = text.strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).unwrap_or(text).trim();
+    let (function, rest) = inner.split_once('(')?;
+    let args: Vec<&str> = rest.strip_suffix(')')?.split(',').map(literal).collect::<Option<_>>()?;
+    match (function.trim(), args.as_slice()) {
+        ("ref", [name]) => {
+            captured.refs.push(RefCall { package: None, name: (*name).to_owned(), version: None, line });
+        }
+        ("ref", [package, name]) => {
+            captured.refs.push(RefCall { package: Some((*package).to_owned()), name: (*name).to_owned(), version: None, line });
+        }
+        ("source", [source, table]) => {
+            captured.sources.push(SourceCall { source: (*source).to_owned(), table: (*table).to_owned(), line });
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The text between quotes, if there is nothing else.
+fn literal(argument: &str) -> Option<&str> {
+    let argument = argument.trim();
+    let quote = argument.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
+    let inner = argument.strip_prefix(quote)?.strip_suffix(quote)?;
+    (!inner.is_empty() && !inner.contains(['\'', '"', '\\'])).then_some(inner)
 }

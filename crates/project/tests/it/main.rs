@@ -2,8 +2,10 @@
 
 mod artifacts;
 mod compile;
+mod jinja;
 mod load;
 mod many;
 mod problems;
 mod select;
 mod support;
+mod tmp_dump;

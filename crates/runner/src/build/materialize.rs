@@ -34,11 +34,7 @@ impl From<CommitOutcome> for Written {
 }
 
 /// dbt's `is_incremental()`: the target is a table that exists, the model is incremental, no full refresh is asked.
-pub(crate) async fn is_incremental(
-    context: &BuildContext,
-    node: &Node,
-    name: &TableName,
-) -> Result<bool, RunnerError> {
+pub(crate) async fn is_incremental(context: &BuildContext, node: &Node, name: &TableName) -> Result<bool, RunnerError> {
     let full_refresh = node.config.full_refresh.unwrap_or(context.options.full_refresh);
     Ok(node.config.materialized == "incremental" && !full_refresh && context.workspace.lake.exists(name).await?)
 }

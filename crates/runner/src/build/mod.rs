@@ -22,9 +22,7 @@ use wardlake_project::{Node, ResourceType, UniqueId};
 
 use self::{fingerprint::NodeStates, node::run_node, schedule::Schedule};
 use crate::{
-    NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace,
-    adapter::table_name,
-    publish, system,
+    NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace, adapter::table_name, publish, system,
 };
 
 /// What to run, and how.
@@ -82,13 +80,12 @@ pub async fn build(workspace: Arc<Workspace>, options: BuildOptions) -> Result<R
 }
 
 impl BuildContext {
-    async fn open(
-        workspace: Arc<Workspace>,
-        options: BuildOptions,
-        order: &[UniqueId],
-    ) -> Result<Self, RunnerError> {
-        let working: BTreeSet<TableName> =
-            order.iter().filter_map(|id| workspace.project.node(id)).filter_map(|node| table_name(&node.relation)).collect();
+    async fn open(workspace: Arc<Workspace>, options: BuildOptions, order: &[UniqueId]) -> Result<Self, RunnerError> {
+        let working: BTreeSet<TableName> = order
+            .iter()
+            .filter_map(|id| workspace.project.node(id))
+            .filter_map(|node| table_name(&node.relation))
+            .collect();
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
@@ -114,8 +111,12 @@ async fn run_schedule(context: &Arc<BuildContext>, schedule: &Schedule) -> Resul
             dependants.entry(upstream).or_default().push(id);
         }
     }
-    let mut ready: BTreeSet<usize> =
-        schedule.order.iter().filter(|id| waiting.get(id) == Some(&0)).filter_map(|id| index.get(id).copied()).collect();
+    let mut ready: BTreeSet<usize> = schedule
+        .order
+        .iter()
+        .filter(|id| waiting.get(id) == Some(&0))
+        .filter_map(|id| index.get(id).copied())
+        .collect();
     let mut blocked_by: HashMap<UniqueId, UniqueId> = HashMap::new();
     let mut results = Vec::with_capacity(total);
     let mut running = JoinSet::new();

@@ -84,8 +84,7 @@ fn read(
     let mut arrays = Vec::new();
     for (at, column) in report.columns.iter().enumerate() {
         let parts: Vec<&dyn Array> = chunks.iter().map(|chunk| chunk[at].as_ref()).collect();
-        let text: ArrayRef =
-            if parts.is_empty() { Arc::new(StringArray::new_null(0)) } else { concat(&parts)? };
+        let text: ArrayRef = if parts.is_empty() { Arc::new(StringArray::new_null(0)) } else { concat(&parts)? };
         let wanted = types.iter().find(|(name, _)| name == column).map(|(_, sql)| sql.as_str());
         let data_type = match wanted {
             Some(sql) => type_of_sql(sql).ok_or_else(|| RunnerError::Config {
@@ -96,7 +95,11 @@ fn read(
         let typed = cast(&text, &data_type)?;
         if let Some(row) = (0..text.len()).find(|&row| text.is_valid(row) && typed.is_null(row)) {
             return Err(RunnerError::Config {
-                message: format!("{}: a value of column {column} in record {} is no {data_type}", path.display(), row + 1),
+                message: format!(
+                    "{}: a value of column {column} in record {} is no {data_type}",
+                    path.display(),
+                    row + 1
+                ),
             });
         }
         fields.push(Field::new(column, data_type, true));

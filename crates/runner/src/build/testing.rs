@@ -69,7 +69,8 @@ pub(crate) async fn run_test(
 
 fn keeps_failures(node: &Node) -> bool {
     let test = &node.config.test;
-    test.store_failures.unwrap_or(test.store_failures_as.is_some()) && test.store_failures_as.as_deref() != Some("ephemeral")
+    test.store_failures.unwrap_or(test.store_failures_as.is_some())
+        && test.store_failures_as.as_deref() != Some("ephemeral")
 }
 
 fn message(node: &Node, status: Status, failures: u64) -> Option<String> {

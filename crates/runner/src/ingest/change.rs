@@ -70,16 +70,8 @@ impl KeyStates {
         }
     }
 
-    pub(crate) fn get(&self, key: u128) -> Option<u128> {
-        self.states.get(&key).copied()
-    }
-
     pub(crate) fn set(&mut self, key: u128, hash: u128) {
         self.states.insert(key, hash);
-    }
-
-    pub(crate) fn remove(&mut self, key: u128) {
-        self.states.remove(&key);
     }
 
     /// Forgets every key that is not in `present`, and names them.
@@ -113,7 +105,11 @@ pub(crate) fn key_hashes(keys: &[Option<&StringArray>], rows: usize) -> Vec<u128
 }
 
 /// The key columns of a batch, by name.
-pub(crate) fn key_columns<'a>(keys: &[String], columns: &[String], arrays: &'a [ArrayRef]) -> Vec<Option<&'a StringArray>> {
+pub(crate) fn key_columns<'a>(
+    keys: &[String],
+    columns: &[String],
+    arrays: &'a [ArrayRef],
+) -> Vec<Option<&'a StringArray>> {
     keys.iter()
         .map(|key| columns.iter().position(|column| column == key).and_then(|at| arrays[at].as_string_opt::<i32>()))
         .collect()

@@ -77,7 +77,9 @@ impl<'a> LateFile<'a> {
     pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Option<RowChange> {
         self.rows += 1;
         if self.is_again {
-            if !self.dirty.contains(&key) || self.history.has_row_at(key, self.place) && !self.current.contains_key(&key) {
+            if !self.dirty.contains(&key)
+                || self.history.has_row_at(key, self.place) && !self.current.contains_key(&key)
+            {
                 self.dirty.remove(&key);
                 return None;
             }
@@ -123,9 +125,5 @@ impl<'a> LateFile<'a> {
         for key in self.current.keys() {
             self.dirty.remove(key);
         }
-    }
-
-    pub(crate) fn note_name(&mut self, key: u128, name: impl FnOnce() -> Vec<Option<Box<str>>>) {
-        self.history.names.entry(key).or_insert_with(name);
     }
 }

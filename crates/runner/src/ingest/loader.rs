@@ -1,7 +1,7 @@
 //! The blocking half of a load: reads files in order, decides which rows are news, and hands finished bronze batches on.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io::Write,
     sync::Arc,
     time::Instant,
@@ -12,7 +12,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, TimeUnit},
 };
 use chrono::{DateTime, Utc};
-use wardlake_connect::{Chunk, Event, FileReport, FoundFile, Rejected, source::{Change, Deletes, OnSchemaChange}};
+use wardlake_connect::{
+    Chunk, Event, FileReport, FoundFile, Rejected,
+    source::{Change, Deletes, OnSchemaChange},
+};
 use wardlake_core::lineage;
 
 use super::{
@@ -43,6 +46,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) column_types: BTreeMap<String, String>,
     pub(crate) rows_in_table: u64,
     pub(crate) seen: SeenFiles,
+    /// Per path that was loaded before into a table without keys: its rows in bronze.
+    pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
     pub(crate) send: &'a mut dyn FnMut(Piece) -> Result<(), RunnerError>,
 }
 
@@ -73,6 +78,8 @@ struct FileInWork<'a> {
     types: BTreeMap<String, String>,
     present: Option<HashSet<u128>>,
     rejected: Vec<Rejected>,
+    /// How often each row of an earlier load of this path is in bronze, for tables without keys.
+    loaded: Option<HashMap<u128, u64>>,
     received_us: i64,
 }
 
@@ -94,6 +101,7 @@ impl Loader<'_> {
             types: BTreeMap::new(),
             present: (detects_deletes || late.is_some()).then(HashSet::new),
             rejected: Vec::new(),
+            loaded: self.loaded_rows.remove(&file.relative),
             // Files of one commit keep their order.
             received_us: self.received_at.timestamp_micros() + turn as i64,
         };
@@ -169,10 +177,7 @@ impl Loader<'_> {
         chunk: &Chunk,
         mut late: Option<&mut LateFile>,
     ) -> Vec<Option<RowChange>> {
-        let Some(states) = &mut self.states else {
-            work.counts.inserted += chunk.rows as u64;
-            return vec![Some(RowChange::Insert); chunk.rows];
-        };
+        let Some(states) = &mut self.states else { return append_news(work, chunk) };
         let keys = key_columns(&self.plan.table.keys, &chunk.columns, &chunk.arrays);
         let hashes = key_hashes(&keys, chunk.rows);
         let mut news = Vec::with_capacity(chunk.rows);
@@ -347,7 +352,8 @@ impl Loader<'_> {
 
     fn drift(&self, report: &FileReport, types: &BTreeMap<String, String>) -> Vec<ColumnDrift> {
         let named = |columns: &[String], change: &str| -> Vec<ColumnDrift> {
-            let drift = |column: &String| ColumnDrift { column: column.clone(), change: change.to_owned(), detail: None };
+            let drift =
+                |column: &String| ColumnDrift { column: column.clone(), change: change.to_owned(), detail: None };
             columns.iter().map(drift).collect()
         };
         let mut drift = named(&report.schema.added, "added");
@@ -368,6 +374,27 @@ impl Loader<'_> {
     }
 }
 
+/// A file without keys that was loaded before and has grown brings only the rows it did not have.
+fn append_news(work: &mut FileInWork<'_>, chunk: &Chunk) -> Vec<Option<RowChange>> {
+    let Some(loaded) = &mut work.loaded else {
+        work.counts.inserted += chunk.rows as u64;
+        return vec![Some(RowChange::Insert); chunk.rows];
+    };
+    let mut news = Vec::with_capacity(chunk.rows);
+    for hash in &chunk.row_hashes {
+        let change = match loaded.get_mut(hash).filter(|count| **count > 0) {
+            Some(count) => {
+                *count -= 1;
+                None
+            }
+            None => Some(RowChange::Insert),
+        };
+        work.counts.add(change);
+        news.push(change);
+    }
+    news
+}
+
 /// Whether rows of this table are compared with what was there before.
 pub(crate) fn is_compared(plan: &TablePlan) -> bool {
     plan.table.change != Change::Append
@@ -385,7 +412,8 @@ fn hex_hashes(hashes: &[u128]) -> StringArray {
     }
     let offsets = arrow::buffer::OffsetBuffer::from_repeated_length(32, hashes.len());
     let text = String::from_utf8(text).unwrap_or_default();
-    StringArray::try_new(offsets, text.into_bytes().into(), None).unwrap_or_else(|_| StringArray::new_null(hashes.len()))
+    StringArray::try_new(offsets, text.into_bytes().into(), None)
+        .unwrap_or_else(|_| StringArray::new_null(hashes.len()))
 }
 
 #[cfg(test)]

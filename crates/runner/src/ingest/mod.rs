@@ -85,7 +85,13 @@ pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result
     finish(&workspace, results, started).await
 }
 
-async fn load_node(workspace: &Arc<Workspace>, log: &LoadLog, plan: TablePlan, index: usize, total: usize) -> NodeResult {
+async fn load_node(
+    workspace: &Arc<Workspace>,
+    log: &LoadLog,
+    plan: TablePlan,
+    index: usize,
+    total: usize,
+) -> NodeResult {
     let started_at = Utc::now();
     let label = format!("source {}", plan.label);
     workspace.events.tell(RunEvent::NodeStarted {

@@ -36,7 +36,10 @@ fn class_of_value(value: &str) -> &'static str {
         // Leading zeros are part of an identifier, not of a number.
         return if digits.is_empty() || (digits.len() > 1 && digits[0] == b'0') { "text" } else { "integer" };
     }
-    if digits[0].is_ascii_digit() && digits.iter().all(|b| b.is_ascii_digit() || *b == b'.') && value.parse::<f64>().is_ok() {
+    if digits[0].is_ascii_digit()
+        && digits.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+        && value.parse::<f64>().is_ok()
+    {
         return "decimal";
     }
     let is_iso_date = bytes.len() >= 10

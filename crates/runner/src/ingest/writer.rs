@@ -1,7 +1,7 @@
 //! The async half of a load: takes batches from the loader's thread, writes them as they come, and commits once.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     sync::Arc,
 };
@@ -106,6 +106,7 @@ struct Past {
     /// Places of all files, loaded and new, in the table's file order.
     places: BTreeMap<String, usize>,
     column_types: BTreeMap<String, String>,
+    loaded_rows: HashMap<String, HashMap<u128, u64>>,
 }
 
 impl Past {
@@ -122,7 +123,8 @@ impl Past {
             .into_iter()
             .filter(|column| !lineage::ALL.contains(&column.as_str()))
             .collect();
-        let mut order: Vec<(String, &str)> = seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
+        let mut order: Vec<(String, &str)> =
+            seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
         order.extend(files.iter().map(|file| (order_key(plan, file), file.relative.as_str())));
         order.sort();
         order.dedup_by(|a, b| a.1 == b.1);
@@ -137,11 +139,36 @@ impl Past {
             states: None,
             history: None,
             places,
+            loaded_rows: HashMap::new(),
         };
         if is_compared(plan) {
             past.read_states(workspace, plan, snapshot.is_some(), has_late).await?;
+        } else if snapshot.is_some() {
+            let again: HashSet<&str> =
+                files.iter().map(|file| file.relative.as_str()).filter(|file| seen.0.contains_key(*file)).collect();
+            past.read_loaded(workspace, plan, &again).await?;
         }
         Ok(past)
+    }
+
+    /// Counts the bronze rows of paths that are loaded again into a table without keys.
+    async fn read_loaded(
+        &mut self,
+        workspace: &Workspace,
+        plan: &TablePlan,
+        again: &HashSet<&str>,
+    ) -> Result<(), RunnerError> {
+        if again.is_empty() {
+            return Ok(());
+        }
+        let session = workspace.engine.session(ReadState::Working).await?;
+        let loaded = &mut self.loaded_rows;
+        stored_rows(&session, &plan.name, &[], &[], |row, _| {
+            if again.contains(row.file.as_str()) {
+                *loaded.entry(row.file).or_default().entry(row.hash).or_default() += 1;
+            }
+        })
+        .await
     }
 
     async fn read_states(
@@ -156,7 +183,7 @@ impl Past {
         let mut history = History::default();
         if exists {
             let session = workspace.engine.session(ReadState::Working).await?;
-            let mut newest: std::collections::HashMap<u128, (usize, StoredRow)> = std::collections::HashMap::new();
+            let mut newest: HashMap<u128, (usize, StoredRow)> = HashMap::new();
             let places = &self.places;
             stored_rows(&session, &plan.name, &plan.table.keys, &self.columns, |row, name| {
                 if keeps_names {
@@ -188,7 +215,9 @@ impl Past {
 pub(crate) fn order_key(plan: &TablePlan, file: &FoundFile) -> String {
     use wardlake_connect::source::OrderBy;
     match plan.table.order_by {
-        OrderBy::Date => format!("{}\u{1}{}", file.date.map(|date| date.to_string()).unwrap_or_default(), file.relative),
+        OrderBy::Date => {
+            format!("{}\u{1}{}", file.date.map(|date| date.to_string()).unwrap_or_default(), file.relative)
+        }
         OrderBy::Name => file.relative.clone(),
         OrderBy::Modified => format!("{:020}\u{1}{}", file.modified.timestamp_micros(), file.relative),
     }
@@ -215,8 +244,9 @@ impl LoadJob {
     fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
         let Self { plan, lake, seen, files, past, handle, send } = self;
         let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
-        let Past { columns, rows, states, mut history, places, column_types } = past;
-        let order_keys: BTreeMap<String, String> = seen.0.iter().map(|(file, seen)| (file.clone(), seen.order_key.clone())).collect();
+        let Past { columns, rows, states, mut history, places, column_types, loaded_rows } = past;
+        let order_keys: BTreeMap<String, String> =
+            seen.0.iter().map(|(file, seen)| (file.clone(), seen.order_key.clone())).collect();
         let last_loaded = order_keys.keys().filter_map(|file| places.get(file)).max().copied();
         let mut loader = Loader {
             plan: &plan,
@@ -227,6 +257,7 @@ impl LoadJob {
             column_types,
             rows_in_table: rows,
             seen,
+            loaded_rows,
             send: &mut hand_on,
         };
         let mut loaded = Vec::with_capacity(files.len());
@@ -299,7 +330,8 @@ fn reread(
             table: loader.plan.label.clone(),
             error: ConnectError::Landing { path: relative.clone().into(), source },
         })?;
-        let found = FoundFile::at(copy.path()).map_err(|error| RunnerError::Source { table: loader.plan.label.clone(), error })?;
+        let found = FoundFile::at(copy.path())
+            .map_err(|error| RunnerError::Source { table: loader.plan.label.clone(), error })?;
         let file = FoundFile { relative, ..found };
         // Behind everything this load has received so far.
         let turn = 1_000_000 + turn;

@@ -17,7 +17,10 @@ pub(crate) fn run(global: &GlobalArgs, _: &CleanArgs) -> Result<Outcome, Failure
         let Ok(path) = path.canonicalize() else { continue };
         // As in dbt: nothing outside the project, and not the project itself.
         if !path.starts_with(&root) || path == root {
-            return Err(Failure::Usage(format!("clean-targets names {}, which is outside the project", path.display())));
+            return Err(Failure::Usage(format!(
+                "clean-targets names {}, which is outside the project",
+                path.display()
+            )));
         }
         if project.lake_url().starts_with(path.to_string_lossy().as_ref()) {
             return Err(Failure::Usage(format!("clean-targets names {}, which holds the lake", path.display())));

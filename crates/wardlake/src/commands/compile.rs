@@ -38,7 +38,8 @@ pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outco
         let Some(node) = project.node(id) else { continue };
         let sql = wardlake_runner::compile(&workspace, &session, id).await?;
         let path = project.target_dir().join("compiled").join(&node.package).join(&node.original_file_path);
-        let path = if node.resource_type == ResourceType::Test { path.join(format!("{}.sql", node.name)) } else { path };
+        let path =
+            if node.resource_type == ResourceType::Test { path.join(format!("{}.sql", node.name)) } else { path };
         artifacts::write_text(&path, &sql)?;
         if selected.len() == 1 {
             println!("{sql}");
@@ -46,7 +47,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outco
     }
     artifacts::write_manifest(&project)?;
     if selected.len() != 1 && !global.quiet {
-        println!("Compiled {} to {}.", crate::terminal::counted(selected.len() as u64, "node"), project.target_dir().display());
+        println!(
+            "Compiled {} to {}.",
+            crate::terminal::counted(selected.len() as u64, "node"),
+            project.target_dir().display()
+        );
     }
     Ok(Outcome::Done)
 }

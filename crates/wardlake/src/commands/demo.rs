@@ -37,11 +37,21 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
     let started = Instant::now();
     std::fs::create_dir_all(&args.dir).map_err(Failure::file(&args.dir))?;
     let landing = args.dir.join("landing");
-    let options = SimulationOptions { days: args.days, seed: args.seed, dirt: args.dirt, ..SimulationOptions::default() };
+    let options =
+        SimulationOptions { days: args.days, seed: args.seed, dirt: args.dirt, ..SimulationOptions::default() };
     let simulated = simulate(&options, &landing)?;
     project_files::write(&args.dir)?;
     let global = GlobalArgs { project_dir: args.dir.clone(), ..global.clone() };
-    say(&global, &format!("Simulated {} extracts of {} hospitals: {} rows, {} of them damaged.", grouped(simulated.files), options.hospitals, grouped(simulated.rows), grouped(simulated.dirty_rows)));
+    say(
+        &global,
+        &format!(
+            "Simulated {} extracts of {} hospitals: {} rows, {} of them damaged.",
+            grouped(simulated.files),
+            options.hospitals,
+            grouped(simulated.rows),
+            grouped(simulated.dirty_rows)
+        ),
+    );
 
     let project = open::project(&global, "build", false)?;
     let opened = Opened::open(&global, Arc::clone(&project)).await?;
@@ -90,18 +100,27 @@ async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> R
         grouped(rows_of(loaded)),
         counted(loaded.results.len() as u64, "bronze table"),
         grouped(rows_of(built)),
-        counted(kind("model") + kind("seed") + kind("snapshot"), "table and view").replace("table and views", "tables and views"),
+        counted(kind("model") + kind("seed") + kind("snapshot"), "table and view")
+            .replace("table and views", "tables and views"),
         counted(kind("test"), "test"),
     );
     text.push_str("\nWhat was wrong in the data\n");
     let rejected: u64 = loaded.results.iter().filter_map(|result| result.failures).sum();
-    text.push_str(&format!("  {:>8}  records could not be read; they are in system.rejected_rows\n", grouped(rejected)));
+    text.push_str(&format!(
+        "  {:>8}  records could not be read; they are in system.rejected_rows\n",
+        grouped(rejected)
+    ));
     for result in built.results.iter().filter(|result| matches!(result.status, Status::Warn | Status::Fail)) {
         let test = result.label.trim_start_matches("test ");
         text.push_str(&format!("  {:>8}  {test}\n", grouped(result.failures.unwrap_or(0))));
     }
     text.push_str("\nKey figures\n");
-    let query = session.query("select figure, value, unit, as_of from gold.kpi_key_figures order by sort_order").await?;
+    let query = session
+        .query(
+            "select figure, round(figure_value, 3) as value, unit, definition \
+             from gold.kpi_key_figures order by figure_number",
+        )
+        .await?;
     let batches = query.collect().await?;
     text.push_str(&rows::table(&query.schema(), &batches)?);
     text.push('\n');

@@ -66,8 +66,14 @@ pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcom
                 Some(number) => Some(lake.epoch(number).await?),
                 None => lake.newest_epoch().await?,
             };
-            let epoch = epoch.ok_or_else(|| Failure::Usage("nothing is published yet; run `wardlake build`".to_owned()))?;
-            println!("epoch {}  {}  run {}", epoch.number, epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"), epoch.run_id);
+            let epoch =
+                epoch.ok_or_else(|| Failure::Usage("nothing is published yet; run `wardlake build`".to_owned()))?;
+            println!(
+                "epoch {}  {}  run {}",
+                epoch.number,
+                epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"),
+                epoch.run_id
+            );
             for (name, version) in &epoch.tables {
                 println!("  table {name} @ {version}");
             }

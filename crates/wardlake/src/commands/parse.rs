@@ -16,8 +16,7 @@ pub(crate) fn run(global: &GlobalArgs, _: &ParseArgs) -> Result<Outcome, Failure
     let project = open::project(global, "parse", false)?;
     artifacts::write_manifest(&project)?;
     if !global.quiet {
-        let found: Vec<String> =
-            project.inventory().iter().map(|(kind, count)| counted(*count as u64, kind)).collect();
+        let found: Vec<String> = project.inventory().iter().map(|(kind, count)| counted(*count as u64, kind)).collect();
         println!("Found {} in {:.2}s", found.join(", "), started.elapsed().as_secs_f64());
     }
     Ok(Outcome::Done)

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use chrono::NaiveDate;
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use wardlake_simulate::{SimulationOptions, Summary};
 

@@ -23,8 +23,12 @@ select
     coalesce(attendance.status = 'absent', false) as is_absent,
     coalesce(attendance.status = 'late', false) as is_late,
     coalesce(attendance.clock_out_at < attendance.clock_in_at, false) as is_impossible_clock,
-    coalesce(attendance.status <> 'absent' and attendance.clock_in_at is not null and attendance.clock_out_at is null, false)
-        as is_clock_out_missing,
+    coalesce(
+        attendance.status <> 'absent' and attendance.clock_in_at is not null and attendance.clock_out_at is null
+        and attendance.shift_date < clock.as_of_date
+        and attendance.scheduled_end_at < clock.as_of_at,
+        false
+    ) as is_clock_out_missing,
     attendance.scheduled_start_at,
     attendance.scheduled_end_at,
     attendance.clock_in_at,
@@ -33,6 +37,7 @@ select
     attendance.source_file,
     attendance.source_position
 from {{ ref('stg_hospital__attendance') }} as attendance
+cross join {{ ref('int_clock') }} as clock
 left join {{ ref('dim_staff') }} as staff on attendance.employee_id = staff.staff_id
 left join {{ ref('dim_department') }} as departments
     on attendance.department_id = departments.department_id

@@ -27,7 +27,7 @@ select
     cast(dispensed.net_quantity as double) * cast(medications.unit_cost as double) as net_cost,
     cast(dispensed.net_quantity as double) * medications.ddd_per_unit as net_ddd,
     coalesce(dispensed.returned_quantity > dispensed.quantity, false) as is_returned_above_dispensed,
-    coalesce(dispensed.dispensed_at > clock.as_of_at, false) as is_after_now,
+    coalesce(dispensed.dispensed_date > clock.as_of_date, false) as is_after_now,
     dispensed.dispensed_at,
     dispensed.dispensed_date,
     dispensed.source_file,

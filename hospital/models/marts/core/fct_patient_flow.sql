@@ -42,6 +42,7 @@ select
     encounters.is_in_ed,
     encounters.is_left_without_being_seen,
     encounters.is_admission_cancelled,
+    encounters.is_admission_pending,
     encounters.is_discharge_cancelled,
     encounters.is_impossible_stay,
     encounters.is_impossible_ed_time,

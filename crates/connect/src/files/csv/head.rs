@@ -107,6 +107,7 @@ fn first_record(
             // A broken header is one line of names as they stand.
             scanner.seek(at);
             record = scanner.line(at);
+            split_plainly(dialect, bytes, (record.start, record.end), fields);
         }
         if bytes[record.start..record.end].iter().all(|byte| matches!(byte, b' ' | b'\r')) {
             at = record.next;
@@ -116,6 +117,19 @@ fn first_record(
         return (Some((at, record.next)), blank);
     }
     (None, blank)
+}
+
+/// Splits a line without regard to quotes.
+fn split_plainly(dialect: &Dialect, bytes: &[u8], (start, end): (usize, usize), fields: &mut Vec<Field>) {
+    let plain = Dialect { quote: None, escape: None, ..dialect.clone() };
+    let line = &bytes[start..end];
+    let mut places = Vec::new();
+    plain.note(line, &mut places);
+    Scanner::new(&plain, line, &places).record(0, fields);
+    for field in fields {
+        field.start += start;
+        field.end += start;
+    }
 }
 
 fn encode(text: &str, encoding: Encoding) -> Vec<u8> {

@@ -21,7 +21,7 @@ use self::{
     scan::{Dialect, Ending, Field, Record, Scanner},
 };
 use super::{
-    chunk::{At, ChunkBuilder, Slot},
+    chunk::{At, ChunkBuilder, SizeHint, Slot},
     pipeline::{Block, BlockParser, Parsed, Split},
     stream::decode_single_byte,
 };
@@ -52,6 +52,7 @@ pub(crate) struct CsvParser {
     fields: Vec<Field>,
     slots: Vec<Slot>,
     scratch: Vec<u8>,
+    hint: SizeHint,
 }
 
 impl CsvParser {
@@ -66,6 +67,7 @@ impl CsvParser {
             fields: Vec::new(),
             slots: Vec::new(),
             scratch: Vec::new(),
+            hint: SizeHint::default(),
         }
     }
 }
@@ -84,7 +86,7 @@ impl BlockParser for CsvParser {
         dialect.note(bytes, &mut places);
         let purity = Purity { is_text: self.is_text(bytes), has_nul: memchr(0, bytes).is_some() };
         let mut scanner = Scanner::new(&dialect, bytes, &places);
-        let mut builder = ChunkBuilder::new(&self.columns);
+        let mut builder = ChunkBuilder::new(&self.columns, &self.hint);
         let mut parsed = Parsed::default();
         let (mut at, mut line) = (0, block.start.line);
         // Up to here every record has to have all its fields.
@@ -126,6 +128,7 @@ impl BlockParser for CsvParser {
             line += record.lines;
         }
         self.places = places;
+        self.hint = builder.hint();
         parsed.chunk = builder.finish()?;
         Ok(parsed)
     }

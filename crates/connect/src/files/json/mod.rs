@@ -16,7 +16,7 @@ use serde::de::IgnoredAny;
 
 use self::text::{is_number, is_space, skip_space, string_end, unescape, value_end};
 use super::{
-    chunk::{ChunkBuilder, ColumnNames, Slot},
+    chunk::{ChunkBuilder, ColumnNames, SizeHint, Slot},
     pipeline::{Block, BlockParser, Parsed, Split},
     stream::decode_single_byte,
 };
@@ -45,12 +45,13 @@ pub(crate) struct JsonParser {
     encoding: Encoding,
     nulls: Arc<[Vec<u8>]>,
     is_document: bool,
+    hint: SizeHint,
 }
 
 impl JsonParser {
     pub(crate) fn new(names: ColumnNames, format: &Format, encoding: Encoding, is_document: bool) -> Self {
         let nulls = format.nulls.iter().map(|text| text.as_bytes().to_vec()).collect();
-        Self { names, encoding, nulls, is_document }
+        Self { names, encoding, nulls, is_document, hint: SizeHint::default() }
     }
 }
 
@@ -61,7 +62,7 @@ impl BlockParser for JsonParser {
         let is_text = |bytes: &[u8]| if is_single_byte { bytes.is_ascii() } else { std::str::from_utf8(bytes).is_ok() };
         let block_is_text = is_text(bytes);
         let block_has_nul = memchr(0, bytes).is_some();
-        let mut rows = Rows::new(&self.names, &self.nulls);
+        let mut rows = Rows::new(&self.names, &self.nulls, &self.hint);
         let mut parsed = Parsed::default();
         let mut decoded = Vec::new();
         let mut record = |rows: &mut Rows<'_>, parsed: &mut Parsed, line: u64, start: usize, end: usize| {
@@ -100,7 +101,9 @@ impl BlockParser for JsonParser {
                 line += 1;
             }
         }
+        let hint = rows.builder.hint();
         parsed.chunk = rows.builder.finish()?;
+        self.hint = hint;
         Ok(parsed)
     }
 }
@@ -122,11 +125,11 @@ struct Rows<'p> {
 }
 
 impl<'p> Rows<'p> {
-    fn new(names: &'p ColumnNames, nulls: &'p [Vec<u8>]) -> Self {
+    fn new(names: &'p ColumnNames, nulls: &'p [Vec<u8>], hint: &SizeHint) -> Self {
         Self {
             names,
             nulls,
-            builder: ChunkBuilder::default(),
+            builder: ChunkBuilder::new(&[], hint),
             keys: Vec::new(),
             key_index: HashMap::new(),
             columns: HashMap::new(),

@@ -61,9 +61,9 @@ pub(super) fn all() -> Vec<ScalarFunction> {
             FunctionDoc {
                 name: "age",
                 signature: "age(later, earlier)\nage(earlier)",
-                description: "The difference in years, months, days and time, as PostgreSQL counts it; with one \
+                description: "The difference in whole months, days and time, as PostgreSQL counts it; with one \
                               argument, up to today's midnight (UTC).",
-                example: "age(date '2024-03-01', date '1957-06-13') → 66 years 8 mons 17 days",
+                example: "age(date '2024-03-01', date '1957-06-13') → 800 mons 17 days",
             },
             2..=2,
             |_| Ok(DataType::Interval(IntervalUnit::MonthDayNano)),

@@ -39,57 +39,86 @@ pub(super) fn all() -> Vec<ScalarFunction> {
             to_char,
         )
         .aliases(&["date_format", "to_varchar", "strftime", "format_date", "format_timestamp"]),
-        ScalarFunction::new(
-            FunctionDoc {
-                name: "to_date",
-                signature: "to_date(x)\nto_date(x, pattern, …)",
-                description: "A date from text by the first pattern that fits (PostgreSQL's or strftime's), or by ISO \
-                              8601 without one. Timestamps lose their time; integers are days since 1970. Text that \
-                              does not fit is an error.",
-                example: "to_date('29.02.2024', 'DD.MM.YYYY') → 2024-02-29",
-            },
+        reader("to_date"),
+        reader("try_to_date"),
+        reader("to_timestamp"),
+        reader("try_to_timestamp"),
+        reader("to_timestamp_tz"),
+        reader("try_to_timestamp_tz"),
+    ]
+}
+
+/// The function that reads dates or timestamps under this name; casts from text call the same ones.
+pub(in crate::functions) fn reader(name: &'static str) -> ScalarFunction {
+    let doc = |signature, description, example| FunctionDoc { name, signature, description, example };
+    match name {
+        "to_date" => ScalarFunction::new(
+            doc(
+                "to_date(x)\nto_date(x, pattern, …)",
+                "A date from text by the first pattern that fits (PostgreSQL's or strftime's), or by ISO 8601 without \
+                 one. Timestamps lose their time; integers are days since 1970. Text that does not fit is an error. \
+                 Casts from text to DATE are the same.",
+                "to_date('29.02.2024', 'DD.MM.YYYY') → 2024-02-29",
+            ),
             1..=8,
             |_| Ok(DataType::Date32),
             |call| read(call, false),
         ),
-        ScalarFunction::new(
-            FunctionDoc {
-                name: "try_to_date",
-                signature: "try_to_date(x)\ntry_to_date(x, pattern, …)",
-                description: "Like to_date, but NULL for text that does not fit.",
-                example: "try_to_date('2025-13-01') → NULL",
-            },
+        "try_to_date" => ScalarFunction::new(
+            doc(
+                "try_to_date(x)\ntry_to_date(x, pattern, …)",
+                "Like to_date, but NULL for text that does not fit.",
+                "try_to_date('2025-13-01') → NULL",
+            ),
             1..=8,
             |_| Ok(DataType::Date32),
             |call| read(call, true),
         ),
-        ScalarFunction::new(
-            FunctionDoc {
-                name: "to_timestamp",
-                signature: "to_timestamp(x)\nto_timestamp(x, pattern, …)",
-                description: "A timestamp from text by the first pattern that fits (PostgreSQL's or strftime's), or by \
-                              ISO 8601 without one. An offset in the text brings it to UTC. Numbers are seconds since \
-                              1970. Text that does not fit is an error.",
-                example: "to_timestamp('02/29/2024 1:45 PM', 'MM/DD/YYYY HH12:MI AM') → 2024-02-29T13:45:00",
-            },
+        "to_timestamp" => ScalarFunction::new(
+            doc(
+                "to_timestamp(x)\nto_timestamp(x, pattern, …)",
+                "A timestamp from text by the first pattern that fits (PostgreSQL's or strftime's), or by ISO 8601 \
+                 without one. An offset in the text brings it to UTC. Numbers are seconds since 1970. Text that does \
+                 not fit is an error. Casts from text to TIMESTAMP are the same.",
+                "to_timestamp('02/29/2024 1:45 PM', 'MM/DD/YYYY HH12:MI AM') → 2024-02-29T13:45:00",
+            ),
             1..=8,
             timestamp_type,
             |call| read(call, false),
         )
         .aliases(&["strptime", "to_timestamp_ntz", "parse_timestamp"]),
-        ScalarFunction::new(
-            FunctionDoc {
-                name: "try_to_timestamp",
-                signature: "try_to_timestamp(x)\ntry_to_timestamp(x, pattern, …)",
-                description: "Like to_timestamp, but NULL for text that does not fit.",
-                example: "try_to_timestamp('yesterday') → NULL",
-            },
+        "to_timestamp_tz" => ScalarFunction::new(
+            doc(
+                "to_timestamp_tz(x)\nto_timestamp_tz(x, pattern, …)",
+                "Like to_timestamp, as a timestamp with time zone in UTC. Casts to TIMESTAMPTZ are the same.",
+                "to_timestamp_tz('2024-07-01T08:00-04:00') → 2024-07-01T12:00:00Z",
+            ),
+            1..=8,
+            |_| Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            |call| read(call, false),
+        ),
+        "try_to_timestamp_tz" => ScalarFunction::new(
+            doc(
+                "try_to_timestamp_tz(x)\ntry_to_timestamp_tz(x, pattern, …)",
+                "Like to_timestamp_tz, but NULL for text that does not fit.",
+                "try_to_timestamp_tz('n/a') → NULL",
+            ),
+            1..=8,
+            |_| Ok(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))),
+            |call| read(call, true),
+        ),
+        _ => ScalarFunction::new(
+            doc(
+                "try_to_timestamp(x)\ntry_to_timestamp(x, pattern, …)",
+                "Like to_timestamp, but NULL for text that does not fit.",
+                "try_to_timestamp('yesterday') → NULL",
+            ),
             1..=8,
             timestamp_type,
             |call| read(call, true),
         )
         .aliases(&["try_strptime", "try_to_timestamp_ntz"]),
-    ]
+    }
 }
 
 fn timestamp_type(types: &Types<'_>) -> Result<DataType> {
@@ -214,7 +243,7 @@ fn read(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
         part::micros(clock.local).checked_sub(i64::from(offset_s) * part::SECOND_US)
     })?;
     if misfit && !lenient {
-        return exec_err!("{0}: a text does not fit the pattern; try_{0} gives NULL instead", call.name);
+        return exec_err!("{0}: a text does not fit; try_{0} (or try_cast) gives NULL instead", call.name);
     }
     Ok(array)
 }

@@ -28,19 +28,25 @@ pub(in crate::functions) fn parse(text: &str) -> Option<Written> {
     }
     let mut reader = Reader { rest: text.as_bytes() };
     let year = reader.digits(4)?;
-    let dashed = reader.eat(b'-');
-    let month = reader.digits(2)?;
-    if dashed && !reader.eat(b'-') {
-        return None;
-    }
-    let day = reader.digits(2)?;
+    let separator = reader.rest.first().copied().filter(|byte| matches!(byte, b'-' | b'/'));
+    let (month, day) = match separator {
+        Some(separator) => {
+            reader.eat(separator);
+            let month = reader.one_or_two_digits()?;
+            if !reader.eat(separator) {
+                return None;
+            }
+            (month, reader.one_or_two_digits()?)
+        }
+        None => (reader.digits(2)?, reader.digits(2)?),
+    };
     let date = NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
     if reader.rest.is_empty() {
         return Some(Written { local: date.and_time(NaiveTime::MIN), offset_s: None });
     }
     if reader.eat(b'T') || reader.eat(b't') || reader.eat(b' ') {
         while reader.eat(b' ') {}
-    } else if dashed {
+    } else if separator.is_some() {
         return None;
     }
     let time = reader.time()?;
@@ -76,9 +82,13 @@ impl Reader<'_> {
         Some(value)
     }
 
+    fn one_or_two_digits(&mut self) -> Option<u32> {
+        self.digits(2).or_else(|| self.digits(1))
+    }
+
     /// `HH:MM[:SS[.f…]]` or `HHMM[SS[.f…]]`. Digits after the sixth of the fraction are cut.
     fn time(&mut self) -> Option<NaiveTime> {
-        let hour = self.digits(2)?;
+        let hour = if self.rest.get(1) == Some(&b':') { self.digits(1)? } else { self.digits(2)? };
         let colon = self.eat(b':');
         let minute = self.digits(2)?;
         let (mut second, mut micro) = (0, 0);
@@ -143,6 +153,8 @@ mod tests {
             ("202402291345", Some("2024-02-29 13:45:00")),
             ("2024-02-29T13:45:30Z", Some("2024-02-29 13:45:30")),
             ("9999-12-31", Some("9999-12-31 00:00:00")),
+            ("2024-2-9 7:05", Some("2024-02-09 07:05:00")),
+            ("2024/02/29", Some("2024-02-29 00:00:00")),
             ("2023-02-29", None),
             ("2024-13-01", None),
             ("2024-02-29T25:00", None),

@@ -12,6 +12,7 @@ mod zone;
 use super::scalar::ScalarFunction;
 
 pub(super) use arithmetic::dateadd_function as dateadd;
+pub(super) use convert::reader;
 
 pub(super) fn all() -> Vec<ScalarFunction> {
     let families = [arithmetic::all(), convert::all(), fields::all(), zone::all()];

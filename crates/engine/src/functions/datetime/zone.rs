@@ -5,7 +5,7 @@
 use std::{collections::HashMap, str::FromStr};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, timezone::Tz},
+    array::{ArrayRef, AsArray, timezone::Tz},
     datatypes::{DataType, TimeUnit},
 };
 use chrono::{LocalResult, TimeZone};

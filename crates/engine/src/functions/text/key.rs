@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<ScalarFunction> {
                 description: "The MD5, as 32 hex digits, of the arguments as text joined by '-', with \
                               '_dbt_utils_surrogate_key_null_' for NULL: the same key as dbt_utils.generate_surrogate_key. \
                               Never NULL.",
-                example: "surrogate_key('P1', 2) → bb5c0ac3c5a3e13c6d0f7e8f4a3f6a4e",
+                example: "surrogate_key('P1', 2) → 2c5cd4115467d1d1eaf4ae86d0bca079",
             },
             1..=64,
             |_| Ok(DataType::Utf8),

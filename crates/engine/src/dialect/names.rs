@@ -1,0 +1,44 @@
+//! Names of columns that have none of their own: the text of their expression as it was written, as in DuckDB; the
+//! column's name for a cast of a column, as in PostgreSQL. So a rewritten call keeps its name, and two columns of the
+//! same text do not collide, which DataFusion refuses.
+
+use std::collections::HashMap;
+
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem};
+
+/// Names the unnamed columns of a SELECT, before anything in it is rewritten.
+pub(super) fn keep(select: &mut Select) {
+    let mut seen = HashMap::new();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let Some(name) = name(expr) else { continue };
+        let count = seen.entry(name.clone()).and_modify(|count| *count += 1).or_insert(0_u32);
+        let name = if *count == 0 { name } else { format!("{name}:{count}") };
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+    }
+}
+
+/// None for expressions that are or expand to columns and keep their names.
+fn name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::CompoundFieldAccess { .. }
+        | Expr::Wildcard(_)
+        | Expr::QualifiedWildcard(..) => None,
+        Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("unnest") => None,
+        Expr::Nested(inner) => name(inner).or_else(|| column(inner)),
+        Expr::Cast { expr: inner, .. } => Some(column(inner).unwrap_or_else(|| expr.to_string())),
+        other => Some(other.to_string()),
+    }
+}
+
+fn column(expr: &Expr) -> Option<String> {
+    let ident = match expr {
+        Expr::Identifier(ident) => ident,
+        Expr::CompoundIdentifier(parts) => parts.last()?,
+        _ => return None,
+    };
+    // Unquoted names are lower case to DataFusion.
+    Some(if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() })
+}
