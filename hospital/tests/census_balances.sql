@@ -1,5 +1,5 @@
--- A warning: inpatients in a bed at midnight are those admitted so far less those discharged so far. A day on which this does not hold has stays
--- with a gap between admission and the first bed, or a bed stay whose times are damaged.
+-- A warning: inpatients in a bed at midnight are those admitted so far less those discharged so far. A day on which this does
+-- not hold has stays with a gap between admission and the first bed, or a bed stay whose times are damaged.
 {{ config(severity='warn') }}
 
 with changes as (

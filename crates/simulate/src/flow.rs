@@ -355,10 +355,11 @@ impl Scene<'_> {
         self.flow.waiting[department].push_back((slot, encounter.number));
         let patience = self.chance.minutes(200.0, 480.0);
         self.plan(patience, Step::Surge, slot, encounter);
-        if encounter.came_by_emergency() && encounter.movements.is_empty() {
-            if let Some(cot) = self.site.departments[encounter.department].free_cots.pop_first() {
-                self.move_to(encounter, cot, "boarding");
-            }
+        if encounter.came_by_emergency()
+            && encounter.movements.is_empty()
+            && let Some(cot) = self.site.departments[encounter.department].free_cots.pop_first()
+        {
+            self.move_to(encounter, cot, "boarding");
         }
     }
 

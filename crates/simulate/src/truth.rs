@@ -146,10 +146,10 @@ impl Truth {
                     }
                 }
             }
-            if let (Some(at), Some(last)) = (encounter.discharged_at, encounter.movements.last()) {
-                if is_today(at) {
-                    departments[site.beds[last.bed].department].discharges += 1;
-                }
+            if let (Some(at), Some(last)) = (encounter.discharged_at, encounter.movements.last())
+                && is_today(at)
+            {
+                departments[site.beds[last.bed].department].discharges += 1;
             }
         }
         hospital.midnight_census = departments.iter().map(|department| department.midnight_census).sum();

@@ -34,6 +34,7 @@ pub(crate) const DEST: &str = "dbt_internal_dest";
 pub(crate) const IN_SOURCE: &str = "__wardlake_in_source";
 /// True in rows of the table, NULL where an outer join found none.
 pub(crate) const IN_DEST: &str = "__wardlake_in_dest";
+const TIMES: &str = "__wardlake_times";
 
 /// How rows are merged.
 #[derive(Debug, Clone)]
@@ -278,8 +279,8 @@ pub(crate) async fn check_unique(
     }
     let twice = rows
         .filter(Expr::Not(Box::new(null)))
-        .and_then(|rows| rows.aggregate(columns, vec![count(lit(1i64)).alias("n")]))
-        .and_then(|rows| rows.filter(ident("n").gt(lit(1i64))))
+        .and_then(|rows| rows.aggregate(columns, vec![count(lit(1i64)).alias(TIMES)]))
+        .and_then(|rows| rows.filter(ident(TIMES).gt(lit(1i64))))
         .map_err(query())?;
     match twice.count().await.map_err(query())? as u64 {
         0 => Ok(()),

@@ -25,7 +25,7 @@ use datafusion::{
 use futures::StreamExt;
 use wardlake_core::TableName;
 
-use crate::{StorageError, types::cast_batch};
+use crate::{StorageError, types::cast_batch, write::AbortOnDrop};
 
 /// Bytes one stream may keep in memory.
 const MEMORY_PER_STREAM: usize = 64 << 20;
@@ -58,8 +58,9 @@ impl Spool {
         schema: SchemaRef,
     ) -> Result<Self, StorageError> {
         let tasks = streams.into_iter().map(|stream| {
-            let (table, session, schema) = (table.clone(), session.clone(), Arc::clone(&schema));
-            async move { Part::fill(&table, &session, stream, schema).await.map(Arc::new) }
+            let (name, session, schema) = (table.clone(), session.clone(), Arc::clone(&schema));
+            let task = tokio::spawn(async move { Part::fill(&name, &session, stream, schema).await.map(Arc::new) });
+            async move { AbortOnDrop(task).await.map_err(StorageError::task(table))? }
         });
         let parts = futures::future::try_join_all(tasks).await?;
         Ok(Self { schema, parts })

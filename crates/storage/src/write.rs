@@ -205,7 +205,7 @@ impl FileLayout {
 const WRITE_SLICE_ROWS: usize = 8 << 10;
 
 /// A task that ends with the future that waits for it: a cancelled build stops writing.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+pub(crate) struct AbortOnDrop<T>(pub(crate) tokio::task::JoinHandle<T>);
 
 impl<T> Future for AbortOnDrop<T> {
     type Output = Result<T, tokio::task::JoinError>;

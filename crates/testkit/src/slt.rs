@@ -21,7 +21,7 @@ use wardlake_engine::{dialect, functions};
 #[derive(Debug, thiserror::Error)]
 pub enum SltError {
     /// A record of a file gave another result.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", .path.display())]
     Failed {
         /// The file.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum SltError {
         source: Box<TestError>,
     },
     /// The folder or a file could not be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", .path.display())]
     Unreadable {
         /// The folder or file.
         path: PathBuf,

@@ -1,8 +1,8 @@
 -- One row per stay of a patient in one bed. A stay ends at the first of: its own end, the start of the encounter's next stay,
 -- the discharge; so a patient holds one bed at a time, and a discharged one holds none, whatever the feed left open.
--- A bed encounter without one usable movement is one inferred stay, in the bed of its first
--- movement if it has one, else in its own department: it is not lost, and it is marked. A department
--- that no extract knows is replaced by that of the bed, which is a matter of fact.
+-- A bed encounter without one usable movement is one inferred stay, in the bed of its first movement if it has one, else in
+-- its own department: it is not lost, and it is marked. A department that no extract knows is replaced by that of the bed,
+-- which is a matter of fact.
 
 with movements as (
 

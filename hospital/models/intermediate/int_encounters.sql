@@ -110,7 +110,7 @@ select
     is_after_now,
     has_ambiguous_time,
     is_bed_stay and is_counted and left_at is null as is_in_hospital,
-    is_ed_visit and is_counted and arrived_at <= as_of_at and discharged_at is null
+    is_ed_visit and is_counted and arrived_at <= as_of_at and left_at is null
         and (ed_departed_at is null or ed_departed_at > as_of_at) as is_in_ed,
     coalesce(discharge_disposition = 'lwbs', false) as is_left_without_being_seen,
     -- instants, local times and dates

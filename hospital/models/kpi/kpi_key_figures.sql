@@ -16,7 +16,8 @@
         'los_days', 'discharges', 'discharged_recent'),
     ('discharge_before_noon', 'ratio', 'live discharges before noon ÷ live discharges, last 30 days',
         'before_noon', 'live_discharges', 'discharged_recent'),
-    ('overstaying', 'ratio', 'inpatients past their expected day ÷ inpatients with one, now', 'overstaying', 'with_expected', 'overstay'),
+    ('overstaying', 'ratio', 'inpatients past their expected day ÷ inpatients with one, now',
+        'overstaying', 'with_expected', 'overstay'),
     ('no_show', 'ratio', 'did not attend ÷ (attended + did not attend), last 30 days', 'no_shows', 'kept_or_missed', 'visits'),
     ('claim_denial', 'ratio', 'denied ÷ submitted claims, last 90 days', 'denied_claims', 'submitted_claims', 'claims'),
     ('days_in_receivable', 'days', 'owed ÷ average daily revenue', 'receivable_amount', 'average_daily_revenue', 'receivable')
@@ -115,7 +116,8 @@ claims as (
         count(*) as submitted_claims
     from {{ ref('fct_claim') }}
     cross join {{ ref('int_clock') }} as clock
-    where submitted_date > {{ add_days('clock.as_of_date', -90) }}
+    where submitted_at <= clock.as_of_at
+        and submitted_date > {{ add_days('clock.as_of_date', -90) }}
 
 ),
 

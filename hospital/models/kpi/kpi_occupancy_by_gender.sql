@@ -1,5 +1,5 @@
--- Instantaneous occupancy by gender. Every group is divided by all staffed beds of the hospital, so that the groups' rates add up to
--- the hospital's rate and to nothing else; the share is of the patients in a bed.
+-- Instantaneous occupancy by gender. Every group is divided by all staffed beds of the hospital, so that the groups' rates
+-- add up to the hospital's rate and to nothing else; the share is of the patients in a bed.
 
 with beds as (
 

@@ -1,4 +1,5 @@
--- The newest state of each planned shift. Worked hours are instants apart, so a night with a clock change has 7 or 9 of them.
+-- The newest state of each planned shift. Worked hours are instants apart, so a night with a clock change has 7 or 9
+-- of them.
 
 with newest as (
 

@@ -1,4 +1,5 @@
--- The newest state of each encounter. `…_at` are instants (UTC) for order and durations, `…_local_at` and `…_date` the wall clock for counting days.
+-- The newest state of each encounter. `…_at` are instants (UTC) for order and durations, `…_local_at` and `…_date`
+-- the wall clock for counting days.
 
 with newest as (
 
@@ -23,7 +24,10 @@ typed as (
         {{ as_text('diagnosis_text') }} as diagnosis_text,
         -- numerics and flags
         {{ as_integer('triage_level') }} as triage_level,
-        {{ has_ambiguous_time(['arrived_at', 'triaged_at', 'provider_seen_at', 'admit_decision_at', 'departed_ed_at', 'admitted_at', 'discharged_at']) | indent(8) }} as has_ambiguous_time,
+        {{ has_ambiguous_time([
+            'arrived_at', 'triaged_at', 'provider_seen_at', 'admit_decision_at',
+            'departed_ed_at', 'admitted_at', 'discharged_at'
+        ]) | indent(8) }} as has_ambiguous_time,
         -- dates and instants
         {{ as_instant('arrived_at') }} as arrived_at,
         {{ as_instant('triaged_at') }} as triaged_at,

@@ -123,6 +123,20 @@ fn aggregate(name: &str, function: &mut Function) -> Option<Expr> {
             list.args = vec![unnamed(case(vec![(condition, number(1))], None))];
             function.name = build::name("count");
         }
+        // DataFusion plans WITHIN GROUP only without OVER; the argument form is the same function.
+        "percentile_cont" | "percentile_disc" if function.over.is_some() && function.within_group.len() == 1 => {
+            let order = function.within_group.pop()?;
+            let share = only_argument(list)?;
+            let share = match (order.options.asc, name) {
+                (Some(false), "percentile_cont") => binary(number(1), BinaryOperator::Minus, share),
+                (Some(false), _) => {
+                    function.within_group.push(order);
+                    return None;
+                }
+                _ => share,
+            };
+            list.args = vec![unnamed(order.expr), unnamed(share)];
+        }
         "mode" if list.args.is_empty() => {
             let order = function.within_group.pop()?;
             list.args = vec![unnamed(order.expr)];

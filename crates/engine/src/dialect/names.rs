@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Select, SelectItem};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, OrderByKind, Query, Select, SelectItem, SetExpr};
 
 /// Names the unnamed columns of a SELECT, before anything in it is rewritten.
 pub(super) fn keep(select: &mut Select) {
@@ -15,6 +15,22 @@ pub(super) fn keep(select: &mut Select) {
         let count = seen.entry(name.clone()).and_modify(|count| *count += 1).or_insert(0_u32);
         let name = if *count == 0 { name } else { format!("{name}:{count}") };
         *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+    }
+}
+
+/// `SELECT DISTINCT upper(x) … ORDER BY upper(x)`: DataFusion finds the column only by its name.
+pub(super) fn order_by_name(query: &mut Query) {
+    let (SetExpr::Select(select), Some(order_by)) = (query.body.as_mut(), &mut query.order_by) else { return };
+    let OrderByKind::Expressions(order) = &mut order_by.kind else { return };
+    if select.distinct.is_none() {
+        return;
+    }
+    keep(select);
+    for item in &select.projection {
+        let SelectItem::ExprWithAlias { expr, alias } = item else { continue };
+        order.iter_mut().filter(|order| order.expr == *expr).for_each(|order| {
+            order.expr = Expr::Identifier(alias.clone());
+        });
     }
 }
 

@@ -20,6 +20,7 @@ impl VisitorMut for Rewriter {
     type Break = DialectError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DialectError> {
+        names::order_by_name(query);
         into_flow(limit(query))
     }
 

@@ -62,11 +62,15 @@ impl Call<'_> {
 
     /// The type of argument `i`; NULL if there is none.
     pub(super) fn data_type(&self, i: usize) -> DataType {
-        self.args.get(i).map_or(DataType::Null, ColumnarValue::data_type)
+        match self.args.get(i).map_or(DataType::Null, ColumnarValue::data_type) {
+            DataType::Dictionary(_, value) => *value,
+            data_type => data_type,
+        }
     }
 
     /// Argument `i` as an array and how far a row moves in it. A missing argument is NULL.
     pub(super) fn array(&self, i: usize) -> Result<(ArrayRef, usize)> {
+        // Dictionaries are unpacked: kernels see plain arrays only.
         let (array, stride) = match self.args.get(i) {
             Some(ColumnarValue::Array(array)) => (Arc::clone(array), 1),
             Some(ColumnarValue::Scalar(value)) => (value.to_array_of_size(1)?, 0),

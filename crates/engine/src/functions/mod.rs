@@ -40,8 +40,8 @@ pub struct FunctionDoc {
 
 /// Registers every function of Wardlake, and the JSON functions and operators (`->`, `->>`), in `ctx`.
 ///
-/// Functions of DataFusion that have the same name are replaced (`to_char`, `to_date`, `to_timestamp`, `decode`,
-/// `split_part`).
+/// Functions of DataFusion that have the same name are replaced (`to_char`, `to_date`, `to_timestamp`,
+/// `percentile_cont`).
 pub fn register_all(ctx: &SessionContext) -> Result<(), DataFusionError> {
     let state = ctx.state_ref();
     let mut state = state.write();

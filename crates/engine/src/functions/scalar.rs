@@ -40,7 +40,10 @@ impl Types<'_> {
 
     /// The type of argument `i`; NULL if there is none.
     pub(super) fn get(&self, i: usize) -> &DataType {
-        self.args.arg_fields.get(i).map_or(&DataType::Null, |field| field.data_type())
+        match self.args.arg_fields.get(i).map_or(&DataType::Null, |field| field.data_type()) {
+            DataType::Dictionary(_, value) => value,
+            data_type => data_type,
+        }
     }
 
     /// The value of argument `i` if it is a constant whole number.

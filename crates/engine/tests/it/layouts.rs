@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{ArrayRef, Date32Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::cast,
     datatypes::{DataType, TimeUnit},
     util::pretty::pretty_format_batches,
@@ -34,7 +34,8 @@ async fn assert_same(values: ArrayRef, layouts: &[DataType], expressions: &[&str
 
 #[tokio::test]
 async fn text_of_any_layout() {
-    let values: ArrayRef = Arc::new(StringArray::from(vec![Some("2024-02-29"), None, Some("2024-03-01 10:00"), Some("")]));
+    let values: ArrayRef =
+        Arc::new(StringArray::from(vec![Some("2024-02-29"), None, Some("2024-03-01 10:00"), Some("")]));
     let layouts = [
         DataType::LargeUtf8,
         DataType::Utf8View,
@@ -57,8 +58,10 @@ async fn text_of_any_layout() {
 
 #[tokio::test]
 async fn timestamps_of_any_unit() {
-    let values: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![Some(1_709_214_330_000_000), None, Some(-1_000_000)]));
-    let layouts = [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Nanosecond].map(|unit| DataType::Timestamp(unit, None));
+    let values: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from(vec![Some(1_709_214_330_000_000), None, Some(-1_000_000)]));
+    let layouts =
+        [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Nanosecond].map(|unit| DataType::Timestamp(unit, None));
     let expressions = [
         "dateadd(month, 1, x)",
         "datediff(hour, x, timestamp '2024-01-01 00:00:00')",
@@ -73,11 +76,16 @@ async fn timestamps_of_any_unit() {
 
 #[tokio::test]
 async fn a_column_with_a_zone_is_read_on_its_clock() {
-    let values: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1_710_052_200_000_000]).with_timezone("America/New_York"));
+    let values: ArrayRef =
+        Arc::new(TimestampMicrosecondArray::from(vec![1_710_052_200_000_000]).with_timezone("America/New_York"));
     // 2024-03-10 01:30 in New York, half an hour before the clock jumps from 2 to 3.
-    let shown = run(&values, "to_char(x, 'YYYY-MM-DD HH24:MI OF') || ' ' || to_char(dateadd(day, -1, x), 'DD HH24:MI OF')").await;
+    let shown =
+        run(&values, "to_char(x, 'YYYY-MM-DD HH24:MI OF') || ' ' || to_char(dateadd(day, -1, x), 'DD HH24:MI OF')")
+            .await;
     assert!(shown.contains("2024-03-10 01:30 -05 09 01:30 -05"), "{shown}");
-    let shown = run(&values, "to_char(dateadd(hour, 1, x), 'HH24:MI OF') || ' ' || to_char(dateadd(day, 1, x), 'HH24:MI OF')").await;
+    let shown =
+        run(&values, "to_char(dateadd(hour, 1, x), 'HH24:MI OF') || ' ' || to_char(dateadd(day, 1, x), 'HH24:MI OF')")
+            .await;
     assert!(shown.contains("03:30 -04 01:30 -04"), "{shown}");
 }
 

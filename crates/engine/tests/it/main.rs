@@ -1,5 +1,9 @@
 //! Integration tests of the engine: SQL behaviour is in `tests/slt`, invariants are here.
 
+// Helpers of tests fail by panicking, as tests do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod dialect;
 mod documented;
 mod invariants;
 mod layouts;

@@ -2,7 +2,7 @@
 
 use wardlake_core::{Diagnostic, Location};
 
-use super::{Loader, parse_pass::find_word};
+use super::{Loader, parse_pass::find_word as find};
 use crate::{
     Node, ResourceType, UniqueId,
     jinja::{RefCall, SourceCall},
@@ -147,4 +147,11 @@ fn placed(problem: Diagnostic, caller: &Caller<'_>, line: usize, name: &str) -> 
         Some((line, column)) => problem.at(&place.file, line, column),
         None => problem.at(&place.file, place.line, place.column),
     }
+}
+
+/// Where a name stands in quotes, or else at all: short names are parts of many words.
+fn find_word(text: &str, name: &str, first_line: usize) -> Option<(usize, usize)> {
+    let quoted =
+        |quote: char| find(text, &format!("{quote}{name}{quote}"), first_line).map(|(line, column)| (line, column + 1));
+    quoted('\'').or_else(|| quoted('"')).or_else(|| find(text, name, first_line))
 }

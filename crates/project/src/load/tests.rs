@@ -295,7 +295,12 @@ fn add_call(text: &str, line: usize, captured: &mut Captured) -> Option<()> {
             captured.refs.push(RefCall { package: None, name: (*name).to_owned(), version: None, line });
         }
         ("ref", [package, name]) => {
-            captured.refs.push(RefCall { package: Some((*package).to_owned()), name: (*name).to_owned(), version: None, line });
+            captured.refs.push(RefCall {
+                package: Some((*package).to_owned()),
+                name: (*name).to_owned(),
+                version: None,
+                line,
+            });
         }
         ("source", [source, table]) => {
             captured.sources.push(SourceCall { source: (*source).to_owned(), table: (*table).to_owned(), line });

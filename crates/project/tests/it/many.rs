@@ -36,7 +36,7 @@ proptest! {
         let mut refs = vec![String::new(); 12];
         for (child, parent) in edges {
             if parent < child {
-                let _ = write!(refs[child], " -- {{{{ ref('m{parent}') }}}}\n");
+                let _ = writeln!(refs[child], " -- {{{{ ref('m{parent}') }}}}");
             }
         }
         for (i, text) in refs.iter().enumerate() {

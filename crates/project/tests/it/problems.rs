@@ -73,7 +73,7 @@ fn disabled_parents_and_double_descriptions() {
             ("models/a.sql", "{{ config(enabled=false) }}select 1"),
             ("models/b.sql", "select * from {{ ref('a') }}")
         ]),
-        ["WL-P015 models/b.sql:1:22"]
+        ["WL-P015 models/b.sql:1:23"]
     );
     assert_eq!(
         problems(&[("models/a.sql", "select 1"), ("models/p.yml", "models:\n  - name: a\n  - name: a\n")]),

@@ -25,7 +25,8 @@ fn dump() {
                 println!("compiled {} in {:?}", compiled.len(), t.elapsed());
             }
             if let Ok(out) = std::env::var("PROJ_OUT") {
-                std::fs::write(out, serde_json::to_vec(&wardlake_project::Manifest::new(&p, &compiled)).unwrap()).unwrap();
+                std::fs::write(out, serde_json::to_vec(&wardlake_project::Manifest::new(&p, &compiled)).unwrap())
+                    .unwrap();
             }
         }
         Err(problems) => println!("{problems}"),

@@ -1,4 +1,5 @@
 //! Tests of the lake through its public surface, on real folders.
+#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test ends where it fails")]
 
 mod epochs;
 mod incremental;

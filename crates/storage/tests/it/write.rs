@@ -29,6 +29,19 @@ async fn the_same_input_is_appended_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn upstream_tables_may_stand_still_while_others_move() {
+    let lake = lake().await;
+    let t = table("silver.t");
+    let write = |entries: &'static [(&str, i64)]| lake.append(&t, stream(kv(&[(Some(1), "a")])), ledger(entries));
+    write(&[("table:s.x", 3), ("table:s.y", 5)]).await.unwrap();
+    assert_eq!(write(&[("table:s.x", 4), ("table:s.y", 5)]).await.unwrap().version(), 1);
+    let applied = write(&[("table:s.x", 4), ("table:s.y", 5)]).await.unwrap();
+    assert_eq!(applied, CommitOutcome::AlreadyApplied { version: 1 });
+    let stale = write(&[("table:s.x", 3), ("table:s.y", 6)]).await.unwrap_err();
+    assert_eq!(stale.kind(), ErrorKind::Conflict, "{stale}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_dies_leaves_nothing_and_can_be_run_again() {
     let lake = lake().await;
     let t = table("s.t");

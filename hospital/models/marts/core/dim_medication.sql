@@ -1,5 +1,5 @@
--- One row per medication of the formulary as it is now, and the unknown member. `ddd_per_unit` is how many defined daily doses (WHO) one unit holds, where the units of
--- strength and DDD can be converted.
+-- One row per medication of the formulary as it is now, and the unknown member. `ddd_per_unit` is how many defined daily
+-- doses (WHO) one unit holds, where the units of strength and DDD can be converted.
 
 select
     {{ surrogate_key(['medication_id']) }} as medication_key,

@@ -1,6 +1,7 @@
--- One row per bed encounter and local day: the bed day belongs to the department where the patient is at the midnight that ends
--- the day. The admission day counts, the discharge day does not, in and out on one day is one day (Noridian; SSA POMS; Queensland Health). Only days
--- that are over are counted: a patient still in has no row for today. At most `max_stay_days` days of one bed stay.
+-- One row per bed encounter and local day: the bed day belongs to the department where the patient is at the midnight that
+-- ends the day. The admission day counts, the discharge day does not, in and out on one day is one day (Noridian; SSA POMS;
+-- Queensland Health). Only days that are over are counted: a patient still in has no row for today. At most `max_stay_days`
+-- days of one bed stay.
 
 with stays as (
 

@@ -16,7 +16,8 @@ select
     cast(sum(claims.days_to_adjudication) as bigint) as adjudication_days
 from {{ ref('fct_claim') }} as claims
 inner join {{ ref('dim_payer') }} as payers on claims.payer_key = payers.payer_key
-where claims.submitted_date is not null
+cross join {{ ref('int_clock') }} as clock
+where claims.submitted_at <= clock.as_of_at
 group by
     claims.payer_key,
     payers.payer_id,

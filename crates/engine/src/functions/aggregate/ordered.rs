@@ -3,15 +3,15 @@
 use std::{mem::size_of_val, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, ListArray},
+    array::{Array, ArrayRef, AsArray, ListArray, RecordBatch},
     buffer::OffsetBuffer,
     compute::{SortOptions, concat, filter, is_not_null, partition, sort, sort_to_indices},
-    datatypes::{DataType, Field, FieldRef},
+    datatypes::{DataType, Field, FieldRef, Schema},
 };
 use datafusion::{
     common::{Result, ScalarValue, exec_err, plan_err},
     logical_expr::{
-        Accumulator, AggregateUDFImpl, Signature, Volatility,
+        Accumulator, AggregateUDFImpl, ColumnarValue, Signature, Volatility,
         function::{AccumulatorArgs, StateFieldsArgs},
     },
 };
@@ -94,6 +94,19 @@ impl SliceMemory for ArrayRef {
 fn list_state(args: &StateFieldsArgs<'_>) -> Vec<FieldRef> {
     let element = Field::new_list_field(args.input_fields[0].data_type().clone(), true);
     vec![Arc::new(Field::new(format!("{}[values]", args.name), DataType::List(Arc::new(element)), true))]
+}
+
+/// The constant share of a percentile, its second argument.
+pub(super) fn share(args: &AccumulatorArgs<'_>) -> Result<f64> {
+    let empty = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    let value = match args.exprs.get(1).map(|expr| expr.evaluate(&empty)) {
+        Some(Ok(ColumnarValue::Scalar(value))) => value.cast_to(&DataType::Float64)?,
+        _ => return plan_err!("{}: the share must be a constant", args.name),
+    };
+    match value {
+        ScalarValue::Float64(Some(share)) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => plan_err!("{}: the share must lie between 0 and 1", args.name),
+    }
 }
 
 /// `mode`.
@@ -205,17 +218,7 @@ impl AggregateUDFImpl for PercentileDisc {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        let empty = arrow::array::RecordBatch::new_empty(Arc::new(arrow::datatypes::Schema::empty()));
-        let share = match args.exprs[1].evaluate(&empty) {
-            Ok(value) => value.into_array(1).and_then(|array| ScalarValue::try_from_array(&array, 0))?,
-            Err(_) => return plan_err!("percentile_disc: the share must be a constant"),
-        };
-        let ScalarValue::Float64(Some(share)) = share.cast_to(&DataType::Float64)? else {
-            return plan_err!("percentile_disc: the share must be a number from 0 to 1");
-        };
-        if !(0.0..=1.0).contains(&share) {
-            return plan_err!("percentile_disc: the share must lie between 0 and 1");
-        }
+        let share = share(&args)?;
         let descending = args.order_bys.first().is_some_and(|order| order.options.descending);
         let values = Values::new(args.expr_fields[0].data_type().clone());
         Ok(Box::new(PercentileDiscAccumulator { values, share, descending }))
