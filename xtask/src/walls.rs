@@ -2,28 +2,18 @@
 
 use crate::process::{TaskError, TaskResult, cargo, text};
 
-/// The pure crates, each with what is not followed from it. `wardlake-stack` holds no code: it only makes cargo choose one
-/// feature set for everyone. That choice gives `parquet` the features that storage asked for, tokio among them, although
-/// `connect` calls nothing but its blocking side.
-const PURE: [(&str, &[&str]); 4] = [
-    ("wardlake-core", &[]),
-    ("wardlake-project", &[]),
-    ("wardlake-connect", &["wardlake-stack", "parquet"]),
-    ("wardlake-simulate", &[]),
-];
+/// The pure crates.
+const PURE: [&str; 4] = ["wardlake-core", "wardlake-project", "wardlake-connect", "wardlake-simulate"];
 
 /// Crates, and families of crates, that no pure crate may reach.
 const FORBIDDEN: [&str; 6] = ["tokio", "datafusion", "deltalake", "object_store", "hyper", "reqwest"];
 
 pub(crate) fn check() -> TaskResult {
     let mut breaches = Vec::new();
-    for (package, not_followed) in PURE {
+    for package in PURE {
         let mut command = cargo();
         command.args(["tree", "--locked", "--package", package]);
         command.args(["--edges", "normal", "--prefix", "none", "--format", "{p}"]);
-        for pruned in not_followed {
-            command.args(["--prune", pruned]);
-        }
         let reached = forbidden(&text(&mut command)?);
         match reached.is_empty() {
             true => println!("{package} reaches none of {}", FORBIDDEN.join(", ")),

@@ -70,7 +70,11 @@ pub(crate) async fn publish(
         tables.remove(&name);
         views.insert(name, sql);
     }
-    if newest.as_ref().is_some_and(|newest| newest.tables == tables && newest.views == views) {
+    let is_same = match &newest {
+        Some(newest) => newest.tables == tables && newest.views == views,
+        None => tables.is_empty() && views.is_empty(),
+    };
+    if is_same {
         return Ok(None);
     }
     let draft = EpochDraft { run_id: workspace.run_id.clone(), tables, views, gates, rollback_of: None };

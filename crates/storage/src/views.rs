@@ -70,7 +70,8 @@ impl Lake {
     /// The definition of a view, or `None` if there is none of this name.
     pub async fn view(&self, name: &TableName) -> Result<Option<View>, StorageError> {
         match self.store.head(&path(name)).await {
-            Ok(meta) => self.read_view(name.clone(), &meta).await,
+            // Stores with a prefix answer `head` with the whole path, which they do not read by.
+            Ok(meta) => self.read_view(name.clone(), &ObjectMeta { location: path(name), ..meta }).await,
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(StorageError::store("read", path(name))(error)),
         }

@@ -752,7 +752,7 @@ fn errors_name_the_place_and_the_way_out() {
         "WL-J008",
         "it broke",
         "shop/macros.sql:14:6",
-        &["helpers/macros.sql:11:4", "models/orders.sql:2:4"],
+        &["helpers/macros.sql:12:4", "models/orders.sql:2:4"],
         "",
     );
     check_error(
@@ -788,7 +788,7 @@ fn errors_name_the_place_and_the_way_out() {
         "{{ helpers.nothing() }}",
         "WL-J012",
         "found no macro for `nowhere`",
-        "helpers/macros.sql:7:23",
+        "helpers/macros.sql:8:25",
         &["models/orders.sql:1:4"],
         "shop.wardlake__nowhere",
     );

@@ -1,5 +1,11 @@
 //! Tests of the lake through its public surface, on real folders.
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test ends where it fails"
+)]
 
 mod epochs;
 mod incremental;

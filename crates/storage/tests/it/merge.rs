@@ -44,7 +44,8 @@ async fn a_merge_without_effect_still_records_its_input() {
     let lake = seeded().await;
     let t = table("s.t");
     let spec = || MergeSpec { insert: false, ..MergeSpec::on(["k"]) };
-    let run = || lake.merge(&session(), &t, stream(kv(&[(Some(99), "z")])), spec(), ledger(&[("table:up", 5)]));
+    let session = session();
+    let run = || lake.merge(&session, &t, stream(kv(&[(Some(99), "z")])), spec(), ledger(&[("table:up", 5)]));
     assert_eq!(run().await.unwrap(), CommitOutcome::Committed { version: 2, rows: 0, bytes: 0 });
     assert_eq!(lake.require(&t).await.unwrap().consumed("table:up").await.unwrap(), Some(5));
     assert_eq!(run().await.unwrap(), CommitOutcome::AlreadyApplied { version: 2 });

@@ -15,9 +15,9 @@ use datafusion::{
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_storage::{Commit, Lake};
 
-pub struct TestLake {
-    pub lake: Arc<Lake>,
-    pub folder: tempfile::TempDir,
+pub(crate) struct TestLake {
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl std::ops::Deref for TestLake {
@@ -28,55 +28,55 @@ impl std::ops::Deref for TestLake {
     }
 }
 
-pub async fn lake() -> TestLake {
+pub(crate) async fn lake() -> TestLake {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::open(folder.path().to_str().unwrap()).await.unwrap();
     TestLake { lake, folder }
 }
 
-pub fn table(name: &str) -> TableName {
+pub(crate) fn table(name: &str) -> TableName {
     name.parse().unwrap()
 }
 
-pub fn session() -> SessionState {
+pub(crate) fn session() -> SessionState {
     SessionContext::new().state()
 }
 
-pub fn ledger(entries: &[(&str, i64)]) -> Commit {
+pub(crate) fn ledger(entries: &[(&str, i64)]) -> Commit {
     Commit::consuming(entries.iter().map(|(app_id, version)| LedgerEntry::new(*app_id, *version)).collect())
 }
 
-pub fn ints(values: impl IntoIterator<Item = impl Into<Option<i64>>>) -> ArrayRef {
+pub(crate) fn ints(values: impl IntoIterator<Item = impl Into<Option<i64>>>) -> ArrayRef {
     Arc::new(values.into_iter().map(Into::into).collect::<Int64Array>())
 }
 
-pub fn texts<'a>(values: impl IntoIterator<Item = impl Into<Option<&'a str>>>) -> ArrayRef {
+pub(crate) fn texts<'a>(values: impl IntoIterator<Item = impl Into<Option<&'a str>>>) -> ArrayRef {
     Arc::new(values.into_iter().map(Into::into).collect::<StringArray>())
 }
 
-pub fn batch(columns: &[(&str, ArrayRef)]) -> RecordBatch {
+pub(crate) fn batch(columns: &[(&str, ArrayRef)]) -> RecordBatch {
     let columns = columns.iter().map(|(name, column)| (*name, Arc::clone(column), true));
     RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
 /// Rows of an integer key and a text.
-pub fn kv(rows: &[(Option<i64>, &str)]) -> RecordBatch {
+pub(crate) fn kv(rows: &[(Option<i64>, &str)]) -> RecordBatch {
     batch(&[("k", ints(rows.iter().map(|row| row.0))), ("v", texts(rows.iter().map(|row| row.1)))])
 }
 
-pub fn stream(batch: RecordBatch) -> Vec<SendableRecordBatchStream> {
+pub(crate) fn stream(batch: RecordBatch) -> Vec<SendableRecordBatchStream> {
     let schema = batch.schema();
     vec![Box::pin(MemoryStream::try_new(vec![batch], schema, None).unwrap())]
 }
 
 /// A stream that fails after its first batch.
-pub fn failing(batch: RecordBatch) -> Vec<SendableRecordBatchStream> {
+pub(crate) fn failing(batch: RecordBatch) -> Vec<SendableRecordBatchStream> {
     let error = datafusion::error::DataFusionError::Execution("source died".into());
     let schema = batch.schema();
     vec![Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch), Err(error)])))]
 }
 
-pub async fn query(provider: Arc<dyn TableProvider>, sql: &str) -> Vec<String> {
+pub(crate) async fn query(provider: Arc<dyn TableProvider>, sql: &str) -> Vec<String> {
     let ctx = SessionContext::new();
     ctx.register_table("t", provider).unwrap();
     let batches = ctx.sql(sql).await.unwrap().collect().await.unwrap();
@@ -86,11 +86,11 @@ pub async fn query(provider: Arc<dyn TableProvider>, sql: &str) -> Vec<String> {
 }
 
 /// All rows of a table's newest version, as sorted comma-separated lines.
-pub async fn rows(lake: &Lake, name: &str) -> Vec<String> {
+pub(crate) async fn rows(lake: &Lake, name: &str) -> Vec<String> {
     rows_at(lake, name, None).await
 }
 
-pub async fn rows_at(lake: &Lake, name: &str, version: Option<u64>) -> Vec<String> {
+pub(crate) async fn rows_at(lake: &Lake, name: &str, version: Option<u64>) -> Vec<String> {
     let snapshot = lake.snapshot(&table(name), version).await.unwrap().unwrap();
     let mut rows = query(snapshot.provider(&session()).await.unwrap(), "SELECT * FROM t").await;
     rows.sort();
@@ -98,7 +98,7 @@ pub async fn rows_at(lake: &Lake, name: &str, version: Option<u64>) -> Vec<Strin
 }
 
 /// Parquet files below a table's folder, committed or not.
-pub fn data_files(lake: &TestLake, name: &str) -> usize {
+pub(crate) fn data_files(lake: &TestLake, name: &str) -> usize {
     let name = table(name);
     let folder = lake.folder.path().join(name.schema()).join(name.name());
     let mut found = 0;

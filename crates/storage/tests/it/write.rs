@@ -158,13 +158,7 @@ async fn a_lake_in_memory_works_like_one_on_disk() {
     assert_eq!(rows(&two, "s.t").await, ["2,a"]);
     let mut names = one.table_names().await.unwrap();
     assert_eq!(names.pop(), Some(t.clone()));
-    let merged = one.merge(
-        &session(),
-        &t,
-        stream(kv(&[(Some(1), "b")])),
-        wardlake_storage::MergeSpec::on(["k"]),
-        Commit::default(),
-    );
-    merged.await.unwrap();
+    let (session, spec) = (session(), wardlake_storage::MergeSpec::on(["k"]));
+    one.merge(&session, &t, stream(kv(&[(Some(1), "b")])), spec, Commit::default()).await.unwrap();
     assert_eq!(rows(&one, "s.t").await, ["1,b"]);
 }

@@ -141,20 +141,11 @@ fn combinations(list: &[Value], size: usize) -> Vec<Vec<Value>> {
 }
 
 fn re() -> Value {
-    let functions = ["match", "fullmatch", "search", "findall", "sub", "split"];
-    let mut entries: Vec<(&'static str, Value)> = functions
-        .into_iter()
-        .map(|name| {
-            entry(name, move |state, args| {
-                let pattern = args.first().ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
-                Pattern::of(pattern, args)?.run(state, name, &args[1..])
-            })
-        })
-        .collect();
-    entries.push(entry("compile", |_, args| {
-        let pattern = args.first().ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
-        Ok(Value::from_object(Pattern::of(pattern, args)?))
-    }));
+    // Where each function takes its flags.
+    let functions = [("match", 2), ("fullmatch", 2), ("search", 2), ("findall", 2), ("split", 3), ("sub", 4)];
+    let function = |(name, flags_at)| entry(name, move |_, args| Pattern::of(args, flags_at)?.run(name, &args[1..]));
+    let mut entries: Vec<(&'static str, Value)> = functions.into_iter().map(function).collect();
+    entries.push(entry("compile", |_, args| Ok(Value::from_object(Pattern::of(args, 1)?))));
     entries
         .push(entry("escape", |_, args| Ok(Value::from(regex::escape(&python_str(&from_args::<(Value,)>(args)?.0))))));
     for (name, flag) in [
@@ -179,13 +170,19 @@ const DOT_ALL: i64 = 16;
 struct Pattern(Regex);
 
 impl Pattern {
-    /// The pattern of a text or of an already compiled one. Flags are the last number or `flags=`.
-    fn of(value: &Value, args: &[Value]) -> Result<Self, Error> {
+    /// The pattern of a text or of an already compiled one. Flags are the argument at `flags_at` or `flags=`.
+    fn of(args: &[Value], flags_at: usize) -> Result<Self, Error> {
+        let value = args.first().ok_or_else(|| Error::from(ErrorKind::MissingArgument))?;
         if let Some(compiled) = value.downcast_object_ref::<Self>() {
             return Ok(compiled.clone());
         }
         let named = args.last().filter(|last| last.is_kwargs()).and_then(|kwargs| kwargs.get_attr("flags").ok());
-        let flags = named.as_ref().or(args.last()).and_then(Value::as_i64).unwrap_or_default();
+        let flags = named
+            .as_ref()
+            .filter(|flags| flags.is_number())
+            .or(args.get(flags_at))
+            .and_then(Value::as_i64)
+            .unwrap_or_default();
         let text = python_str(value);
         let regex = RegexBuilder::new(&text)
             .case_insensitive(flags & IGNORE_CASE != 0)
@@ -200,7 +197,7 @@ impl Pattern {
         })
     }
 
-    fn run(&self, _state: &State<'_, '_>, function: &str, args: &[Value]) -> Result<Value, Error> {
+    fn run(&self, function: &str, args: &[Value]) -> Result<Value, Error> {
         let text = |index: usize| {
             args.get(index)
                 .filter(|arg| !arg.is_kwargs())
@@ -283,8 +280,8 @@ impl Object for Pattern {
         ObjectRepr::Plain
     }
 
-    fn call_method(self: &Arc<Self>, state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
-        self.run(state, method, args)
+    fn call_method(self: &Arc<Self>, _state: &mut State<'_, '_>, method: &str, args: &[Value]) -> Result<Value, Error> {
+        self.run(method, args)
     }
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {

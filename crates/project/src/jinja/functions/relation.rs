@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 
 use minijinja::{
     Error, ErrorKind, State, Value,
-    value::{DynObject, Kwargs, Object, ObjectRepr, from_args},
+    value::{DynObject, Enumerator, Kwargs, Object, ObjectRepr, from_args},
 };
 
 use super::native::{Namespace, entry};
@@ -138,8 +138,19 @@ fn optional(name: Option<&str>) -> Value {
 }
 
 impl Object for RelationValue {
+    /// A mapping, as dbt's relations are: packages ask `relation is mapping` and `relation.get('metadata')` to tell
+    /// relations from text.
     fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
+        ObjectRepr::Map
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        // Neither the kind nor the policies: relations of one name are one key of a dict.
+        Enumerator::Str(&["database", "schema", "identifier"])
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
@@ -158,6 +169,7 @@ impl Object for RelationValue {
             "can_be_renamed" | "can_be_replaced" => Value::from(true),
             "include_policy" => self.included.value(),
             "quote_policy" => self.quoted.value(),
+            "metadata" => PyDict::value([(Value::from("type"), Value::from("WardlakeRelation"))]),
             "path" => PyDict::value([
                 (Value::from("database"), optional(relation.database.as_deref())),
                 (Value::from("schema"), optional(relation.schema.as_deref())),
@@ -196,6 +208,10 @@ impl Object for RelationValue {
                     new.relation.identifier = view.unwrap_or_default();
                     new.quoted = Parts { database: true, schema: false, identifier: false };
                 })
+            }
+            "get" => {
+                let (key, default): (Value, Option<Value>) = from_args(args)?;
+                self.get_value(&key).or(default).unwrap_or(Value::from(()))
             }
             "render" | "render_limited" => Value::from(self.render_sql()),
             "matches" => {

@@ -12,6 +12,8 @@ use minijinja::{
 };
 use serde_json::Value as Json;
 
+use super::functions::relation::RelationValue;
+
 pub(crate) use self::{
     dict::PyDict,
     list::PyList,
@@ -63,6 +65,7 @@ fn to_json_within(value: &Value, depth: usize) -> Json {
         ValueKind::Seq | ValueKind::Iterable => {
             Json::Array(items(value).iter().map(|item| to_json_within(item, depth - 1)).collect())
         }
+        ValueKind::Map if value.downcast_object_ref::<RelationValue>().is_some() => Json::String(value.to_string()),
         ValueKind::Map => Json::Object(
             pairs(value).iter().map(|(key, item)| (python_str(key), to_json_within(item, depth - 1))).collect(),
         ),

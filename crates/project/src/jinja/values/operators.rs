@@ -6,7 +6,7 @@ use minijinja::{
     value::{ValueKind, from_args},
 };
 
-use super::{PyList, float, integer, invalid, is_list, items, python_str, tuple};
+use super::{PyDict, PyList, float, integer, invalid, is_list, items, python_str, tuple};
 use crate::jinja::datetime;
 
 fn unsupported(operator: &str, a: &Value, b: &Value) -> Error {
@@ -100,7 +100,9 @@ pub(crate) fn modulo(a: &Value, b: &Value) -> Result<Value, Error> {
 
 /// Values as text formatting prints them: what the engine would write differently becomes its Python text.
 pub(crate) fn printable(values: Vec<Value>) -> Vec<Value> {
-    let is_plain = |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::String | ValueKind::Map);
+    let is_plain = |value: &Value| {
+        matches!(value.kind(), ValueKind::Number | ValueKind::String) || value.downcast_object_ref::<PyDict>().is_some()
+    };
     values
         .into_iter()
         .map(|value| if is_plain(&value) || value.is_kwargs() { value } else { Value::from(python_str(&value)) })

@@ -3,6 +3,7 @@
 use minijinja::{Value, value::ValueKind};
 
 use super::{MAX_DEPTH, items, pairs};
+use crate::jinja::functions::relation::RelationValue;
 
 /// What `{{ value }}` prints.
 pub(crate) fn python_str(value: &Value) -> String {
@@ -22,6 +23,10 @@ pub(crate) fn python_repr(value: &Value) -> String {
 fn write_repr(out: &mut String, value: &Value, depth: usize) {
     if depth == 0 {
         out.push_str("...");
+        return;
+    }
+    if value.downcast_object_ref::<RelationValue>().is_some() {
+        out.push_str(&value.to_string());
         return;
     }
     match value.kind() {
