@@ -248,7 +248,7 @@ pub struct Source {
     pub config: Map<String, Json>,
     /// Described columns.
     pub columns: Vec<ColumnInfo>,
-    /// Path below its kind's folder.
+    /// The same as [`original_file_path`](Self::original_file_path), as dbt has it for sources.
     pub path: String,
     /// Path below its package's folder.
     pub original_file_path: String,

@@ -388,9 +388,11 @@ impl Merge {
             let in_source = self.spool.schema.field_with_name(name).is_ok();
             let value = match (in_source, own.field_with_name(name).is_ok()) {
                 (true, true) if self.spec.updates(name) => {
-                    when(ident(IN_SOURCE).is_true(), column(SOURCE, name)).otherwise(column(DEST, name))?
+                    when(ident(IN_SOURCE).is_not_null(), column(SOURCE, name)).otherwise(column(DEST, name))?
                 }
-                (true, true) => when(ident(IN_DEST).is_true(), column(DEST, name)).otherwise(column(SOURCE, name))?,
+                (true, true) => {
+                    when(ident(IN_DEST).is_not_null(), column(DEST, name)).otherwise(column(SOURCE, name))?
+                }
                 (true, false) => column(SOURCE, name),
                 (false, true) => column(DEST, name),
                 (false, false) => lit(ScalarValue::Null),

@@ -143,6 +143,11 @@ struct Counts {
     without_updated_at: u64,
 }
 
+/// NULL is no. `IS TRUE` would say so too, but its plan and its type disagree on whether it can be NULL.
+fn holds(condition: Expr) -> Expr {
+    coalesce(vec![condition, lit(false)])
+}
+
 impl Lake {
     /// Brings a snapshot table up to date with the rows of its source, in one commit. Creates the table if it is absent.
     /// Columns that are new in the source are added; columns it lost stay, NULL in new versions.
@@ -360,7 +365,7 @@ impl Scd2 {
     fn is_tombstone(&self, own: &Schema) -> Expr {
         let name = &self.spec.columns.is_deleted;
         match self.spec.hard_deletes {
-            HardDeletes::NewRecord if own.field_with_name(name).is_ok() => column(DEST, name).eq(lit("True")).is_true(),
+            HardDeletes::NewRecord if own.field_with_name(name).is_ok() => holds(column(DEST, name).eq(lit("True"))),
             _ => lit(false),
         }
     }
@@ -382,7 +387,7 @@ impl Scd2 {
     /// Whether the source's row is a new version of the table's.
     fn changed(&self, own: &Schema) -> Expr {
         let changed = match &self.spec.strategy {
-            Scd2Strategy::Timestamp { .. } => column(DEST, &self.spec.columns.valid_from).lt(ident(SINCE)).is_true(),
+            Scd2Strategy::Timestamp { .. } => holds(column(DEST, &self.spec.columns.valid_from).lt(ident(SINCE))),
             Scd2Strategy::Check { columns } => self.differs(own, columns.as_deref()),
         };
         changed.or(self.is_tombstone(own))
@@ -470,7 +475,7 @@ impl Scd2 {
     /// The keys whose current version ends, with the instant and the file it is in.
     fn closing(&self, both: &DataFrame, own: &Schema) -> QueryResult<DataFrame> {
         let gone = self.is_gone(own);
-        let superseded = ident(IN_SOURCE).is_true().and(ident(IN_DEST).is_true()).and(self.changed(own));
+        let superseded = ident(IN_SOURCE).is_not_null().and(ident(IN_DEST).is_not_null()).and(self.changed(own));
         let rows = both.clone().filter(superseded.or(gone.clone()))?;
         let mut columns: Vec<Expr> = self.spec.key.iter().map(|key| column(DEST, key).alias(key)).collect();
         columns.push(ident(FILE_COLUMN));
@@ -482,7 +487,7 @@ impl Scd2 {
     /// The versions the source opens.
     fn opened(&self, both: &DataFrame, own: &Schema) -> QueryResult<DataFrame> {
         let is_new = ident(IN_DEST).is_null().or(self.changed(own));
-        let rows = both.clone().filter(ident(IN_SOURCE).is_true().and(is_new))?;
+        let rows = both.clone().filter(ident(IN_SOURCE).is_not_null().and(is_new))?;
         let columns = self.version(&rows, self.since(own)?)?;
         rows.select(columns)
     }
@@ -532,9 +537,9 @@ impl Scd2 {
         let mut counts = Counts { opened, closed: closing.rows() as u64, deleted, ..Counts::default() };
         if let Scd2Strategy::Timestamp { .. } = self.spec.strategy {
             let own = base.schema();
-            let matched = ident(IN_SOURCE).is_true().and(ident(IN_DEST).is_true());
+            let matched = ident(IN_SOURCE).is_not_null().and(ident(IN_DEST).is_not_null());
             let tie = matched.and(Expr::Not(Box::new(self.changed(&own)))).and(self.differs(&own, None));
-            let without = ident(IN_SOURCE).is_true().and(ident(SINCE).is_null());
+            let without = ident(IN_SOURCE).is_not_null().and(ident(SINCE).is_null());
             let sum = |condition: Expr| -> QueryResult<Expr> { Ok(count(when(condition, lit(1i64)).end()?)) };
             let sums =
                 (|| both.clone().aggregate(Vec::new(), vec![sum(tie)?.alias("ties"), sum(without)?.alias("without")]))(

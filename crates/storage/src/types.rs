@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
+    array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch, RecordBatchOptions, new_null_array},
     compute::{CastOptions, cast_with_options},
-    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
+    datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit, UInt64Type},
 };
 
 use crate::StorageError;
@@ -106,6 +106,14 @@ fn cast_column(name: &str, column: &ArrayRef, to: &DataType) -> Result<ArrayRef,
         return Ok(Arc::clone(column));
     }
     let error = || StorageError::Cast { column: name.to_owned(), from: from.to_string(), to: to.to_string() };
+    if let (DataType::UInt64, DataType::Decimal128(precision, 0)) = (from, to) {
+        // Arrow casts this by way of signed integers and caps what they cannot hold.
+        let values = column.as_primitive::<UInt64Type>();
+        let exact: Decimal128Array = values.iter().map(|value| value.map(i128::from)).collect();
+        let exact = exact.with_precision_and_scale(*precision, 0).map_err(|_| error())?;
+        exact.validate_decimal_precision(*precision).map_err(|_| error())?;
+        return Ok(Arc::new(exact));
+    }
     let options = CastOptions { safe: false, ..Default::default() };
     // A naive timestamp has no zone to convert from: arrow would read it as UTC, which is what a table of UTC instants means.
     cast_with_options(column, to, &options).map_err(|_| error())

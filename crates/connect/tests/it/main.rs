@@ -1,5 +1,11 @@
 //! The file connector through its public API.
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used, reason = "a test ends where it fails")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test ends where it fails"
+)]
 
 mod config;
 mod csv;

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::support::{Loaded, load_file, table};
 
 /// The folder of acceptance data, or `None` (with a message) where this machine has none.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn data(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
     if path.is_dir() {
@@ -27,9 +28,9 @@ fn hms() {
     let Some(folder) = data("hms") else { return };
     for (file, delimiter, columns, rows) in [
         ("raw_appointments.csv", ",", 15, 52),
-        ("raw_billing.csv", ",", 15, 51),
+        ("raw_billing.csv", ",", 15, 50),
         ("raw_hospital.csv", ",", 15, 54),
-        ("raw_insurance.csv", ",", 16, 51),
+        ("raw_insurance.csv", ",", 16, 50),
         ("raw_patients.csv", ",", 15, 52),
         ("raw_physicians.csv", ",", 15, 54),
         ("change_delimeters/appointments.csv", "~", 15, 50),

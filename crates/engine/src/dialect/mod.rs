@@ -10,6 +10,7 @@ mod docs;
 mod json_path;
 mod names;
 mod pivot;
+mod precedence;
 mod rewriter;
 mod tuples;
 mod types;

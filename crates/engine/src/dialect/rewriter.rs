@@ -10,7 +10,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::{
     DialectError,
     build::{self, binary, call, text},
-    calls, json_path, names, pivot, tuples, types,
+    calls, json_path, names, pivot, precedence, tuples, types,
 };
 
 /// Rewrites a statement in place, children before parents.
@@ -47,6 +47,11 @@ impl VisitorMut for Rewriter {
                 "filter by a hash of a key, for example `WHERE hash(id) % 100 = 0` for about one row in a hundred";
             return ControlFlow::Break(DialectError::at(factor, "TABLESAMPLE is not supported", help));
         }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<DialectError> {
+        precedence::restore(expr);
         ControlFlow::Continue(())
     }
 

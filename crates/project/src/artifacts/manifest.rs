@@ -201,7 +201,7 @@ fn freshness(freshness: Option<&Freshness>) -> Json {
         Some(f) => json!({
             "warn_after": limit(f.warn_after.as_ref()), "error_after": limit(f.error_after.as_ref()), "filter": f.filter,
         }),
-        None => Json::Null,
+        None => json!({"warn_after": limit(None), "error_after": limit(None), "filter": null}),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 
-use crate::{Adapter, Relation};
+use crate::{Adapter, EnvLookup, LogSink, Relation};
 
 /// dbt's two passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Scope {
     /// `vars:` of each package's dbt_project.yml by package name: globals merged with the package's own block.
     pub package_vars: BTreeMap<String, Map<String, Json>>,
     /// `env_var`: the environment as it was handed to the reader.
-    pub env: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub env: EnvLookup,
     /// `invocation_id`.
     pub invocation_id: String,
     /// `run_started_at`, UTC.
@@ -36,7 +36,7 @@ pub struct Scope {
     /// `graph` (nodes, sources, exposures) for the execute pass.
     pub graph: Json,
     /// Called by `{{ log(..., info=true) }}` and `exceptions.warn`.
-    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    pub log: LogSink,
 }
 
 /// The node a template belongs to.

@@ -146,7 +146,7 @@ impl Loader {
             source_meta,
             config,
             columns: self.columns(package, patch, table),
-            path: patch.path.clone(),
+            path: patch.original.clone(),
             original_file_path: patch.original.clone(),
             location: Location { file: patch.shown.clone(), line: table.at.line, column: table.at.column },
         }

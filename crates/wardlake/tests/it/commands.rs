@@ -59,7 +59,7 @@ fn incremental_models_append_and_merge() {
     let world = project(&[(
         "stays.sql",
         "{{ config(materialized='incremental', unique_key='id') }}
-         select cast({{ var('id') }} as bigint) as id, '{{ var('ward') }}' as ward, {{ is_incremental() }} as again",
+         select cast({{ var('id', 0) }} as bigint) as id, '{{ var('ward', '') }}' as ward, {{ is_incremental() }} as again",
     )]);
     world.ok(&["run", "--vars", "{id: 1, ward: A}"]);
     world.ok(&["run", "--vars", "{id: 2, ward: A}"]);
@@ -73,7 +73,7 @@ fn incremental_models_append_and_merge() {
 
 #[test]
 fn snapshots_keep_versions() {
-    let world = project(&[("ward.sql", "select 1 as id, '{{ var('name') }}' as name")]);
+    let world = project(&[("ward.sql", "select 1 as id, '{{ var('name', '') }}' as name")]);
     world.write(
         "snapshots/snap_ward.sql",
         "{% snapshot snap_ward %}{{ config(unique_key='id', strategy='check', check_cols='all', target_schema='main') }}

@@ -117,7 +117,7 @@ fn python(globals: &mut Globals) {
         };
         Ok(PyDict::value(first.into_iter().chain(named)))
     });
-    add_function(globals, "set", |_, args| Ok(args.first().map_or(Value::from(()), |value| unique(value))));
+    add_function(globals, "set", |_, args| Ok(args.first().map_or(Value::from(()), unique)));
     add_function(globals, "set_strict", |_, args| iterable(args, 0).map(unique));
     add_function(globals, "zip", |_, args| Ok(zip(args)));
     add_function(globals, "zip_strict", |_, args| {

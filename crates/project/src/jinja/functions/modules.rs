@@ -241,24 +241,23 @@ fn rust_replacement(python: &str) -> String {
     let mut rest = python;
     while let Some(at) = rest.find(['\\', '$']) {
         out.push_str(&rest[..at]);
-        let tail = &rest[at..];
-        let digits = tail[1..].chars().take_while(char::is_ascii_digit).count();
-        if tail.starts_with('$') {
+        let tail = &rest[at + 1..];
+        let digits = tail.chars().take_while(char::is_ascii_digit).count();
+        if rest[at..].starts_with('$') {
             out.push_str("$$");
-            rest = &tail[1..];
+            rest = tail;
         } else if digits > 0 {
-            out.push_str(&format!("${{{}}}", &tail[1..1 + digits]));
-            rest = &tail[1 + digits..];
-        } else if let Some((name, after)) = tail.strip_prefix("\\g<").and_then(|group| group.split_once('>')) {
+            out.push_str(&format!("${{{}}}", &tail[..digits]));
+            rest = &tail[digits..];
+        } else if let Some((name, after)) = tail.strip_prefix("g<").and_then(|group| group.split_once('>')) {
             out.push_str(&format!("${{{name}}}"));
             rest = after;
-        } else {
-            let (escaped, after) = match tail.strip_prefix("\\n") {
-                Some(after) => ("\n", after),
-                None => tail.strip_prefix("\\\\").map_or(("\\", &tail[1..]), |after| ("\\", after)),
-            };
-            out.push_str(escaped);
+        } else if let Some(after) = tail.strip_prefix('n') {
+            out.push('\n');
             rest = after;
+        } else {
+            out.push('\\');
+            rest = tail.strip_prefix('\\').unwrap_or(tail);
         }
     }
     out.push_str(rest);
