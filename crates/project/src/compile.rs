@@ -238,7 +238,7 @@ impl Resolve for Resolver {
         match lookup.find_ref(&self.package, call) {
             Found::Here(id) => self.relation(id, &format!("ref('{}')", call.name)),
             Found::Disabled => Err(format!("`{}` is disabled", call.name)),
-            Found::Missing => {
+            Found::Missing | Found::Broken => {
                 Err(format!("there is no model, seed or snapshot `{}`; {}", call.name, lookup.ref_help(call)))
             }
         }
@@ -249,7 +249,7 @@ impl Resolve for Resolver {
         match lookup.find_source(&self.package, call) {
             Found::Here(id) => self.relation(id, &format!("source('{}', '{}')", call.source, call.table)),
             Found::Disabled => Err(format!("source `{}.{}` is disabled", call.source, call.table)),
-            Found::Missing => {
+            Found::Missing | Found::Broken => {
                 Err(format!("there is no source `{}.{}`; {}", call.source, call.table, lookup.source_help(call)))
             }
         }

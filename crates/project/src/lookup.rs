@@ -1,6 +1,6 @@
 //! Finds what `ref` and `source` name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use wardlake_core::did_you_mean;
 
@@ -15,6 +15,8 @@ pub(crate) enum Found {
     Here(UniqueId),
     Disabled,
     Missing,
+    /// Its own file could not be read, which is reported there: whoever calls it is not to blame.
+    Broken,
 }
 
 /// What a render needs to turn calls into relations. Shared, since a template's values may outlive any borrow.
@@ -31,6 +33,8 @@ pub(crate) struct Lookup {
     root: String,
     nodes: HashMap<String, Vec<(String, UniqueId)>>,
     sources: HashMap<(String, String), Vec<(String, UniqueId)>>,
+    broken_nodes: BTreeSet<String>,
+    is_missing_properties: bool,
     disabled_nodes: HashMap<String, Vec<String>>,
     disabled_sources: HashMap<(String, String), Vec<String>>,
 }
@@ -52,6 +56,15 @@ impl Lookup {
         self.sources.entry(key).or_default().push((source.package.clone(), source.unique_id.clone()));
     }
 
+    pub(crate) fn add_broken_node(&mut self, name: &str) {
+        self.broken_nodes.insert(name.to_owned());
+    }
+
+    /// Some properties file could not be read: sources may be missing for that reason alone.
+    pub(crate) fn note_missing_properties(&mut self) {
+        self.is_missing_properties = true;
+    }
+
     pub(crate) fn add_disabled_node(&mut self, package: &str, name: &str) {
         self.disabled_nodes.entry(name.to_owned()).or_default().push(package.to_owned());
     }
@@ -69,6 +82,7 @@ impl Lookup {
         }
         match self.disabled_nodes.get(&call.name) {
             Some(packages) if call.package.as_ref().is_none_or(|p| packages.contains(p)) => Found::Disabled,
+            _ if self.broken_nodes.contains(&call.name) => Found::Broken,
             _ => Found::Missing,
         }
     }
@@ -78,6 +92,7 @@ impl Lookup {
         match self.pick(self.sources.get(&key), from, None) {
             Some(id) => Found::Here(id),
             None if self.disabled_sources.contains_key(&key) => Found::Disabled,
+            None if self.is_missing_properties => Found::Broken,
             None => Found::Missing,
         }
     }

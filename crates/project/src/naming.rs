@@ -37,7 +37,8 @@ impl<'a> Naming<'a> {
     pub(crate) fn apply(&self, node: &mut Node) -> Result<(), Diagnostic> {
         node.alias = self.alias(node)?;
         let schema = self.schema(node)?;
-        node.relation = relation(node, schema);
+        node.relation = relation(node, schema.clone());
+        node.schema = schema;
         Ok(())
     }
 

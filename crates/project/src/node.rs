@@ -149,6 +149,8 @@ pub struct Node {
     pub file: PathBuf,
     /// The code as written; empty for seeds.
     pub raw_code: String,
+    /// The schema `generate_schema_name` gave it, also where its relation has none.
+    pub schema: String,
     /// Where it stands in the lake. An ephemeral model's relation is its CTE; a test's is the table of its failures.
     pub relation: Relation,
     /// Package, folders and name: what folder configs and `fqn:` go by.

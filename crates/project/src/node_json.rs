@@ -11,7 +11,7 @@ pub(crate) fn brief(node: &Node) -> Map<String, Json> {
         map.insert(key.to_owned(), value);
     };
     put("database", database(node));
-    put("schema", json!(node.relation.schema));
+    put("schema", json!(node.schema));
     put("name", json!(node.name));
     put("resource_type", json!(node.resource_type.as_str()));
     put("package_name", json!(node.package));

@@ -14,6 +14,7 @@ mod commit;
 mod durable_store;
 mod epochs;
 mod error;
+mod file_stats;
 mod incremental;
 mod lake;
 mod landing;

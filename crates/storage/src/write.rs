@@ -16,7 +16,7 @@ use parquet::{
 };
 use wardlake_core::TableName;
 
-use crate::{StorageError, types::cast_batch};
+use crate::{StorageError, file_stats, types::cast_batch};
 
 /// How data files are written.
 #[derive(Debug, Clone)]
@@ -145,6 +145,7 @@ impl FileLayout {
                 return Err(error);
             }
         }
+        files.adds.iter_mut().for_each(|add| file_stats::trim(add, &self.schema));
         Ok(files)
     }
 

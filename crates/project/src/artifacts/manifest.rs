@@ -135,10 +135,6 @@ fn node_item(node: &Node, compiled: Option<&Compiled>, created_at: f64) -> Json 
     let mut put = |key: &str, value: Json| {
         item.insert(key.to_owned(), value);
     };
-    // Ephemeral models have no schema of their own, yet the published shape wants one.
-    if node.relation.schema.is_none() {
-        put("schema", json!(node.config.schema.as_deref().unwrap_or_default()));
-    }
     let has_table = node.relation.schema.is_some()
         && matches!(node.resource_type, ResourceType::Model | ResourceType::Seed | ResourceType::Snapshot);
     let stores = node.config.test.store_failures == Some(true) || node.config.test.store_failures_as.is_some();

@@ -56,10 +56,11 @@ impl Loader {
             let naming = Naming::new(&self.templates, &self.target, self.root(), &names);
             par_map(drafts, |draft| draft.run(&self.templates, &naming))
         };
-        for result in results {
+        for (result, draft) in results.into_iter().zip(drafts) {
             self.problems.0.extend(result.problems);
-            if let Some(node) = result.node {
-                self.keep(node);
+            match result.node {
+                Some(node) => self.keep(node),
+                None => self.lookup.add_broken_node(&draft.node.name),
             }
         }
     }
@@ -110,7 +111,7 @@ impl Loader {
         if kind == ResourceType::Analysis {
             fqn.insert(1, "analysis".to_owned());
         }
-        if kind == ResourceType::Snapshot {
+        if kind == ResourceType::Snapshot && file.path.ends_with(".sql") {
             // dbt puts the file's name into a snapshot's fqn, because one file may hold several.
             fqn.push(stem);
         }
@@ -126,6 +127,7 @@ impl Loader {
             original_file_path: file.original.clone(),
             file: file.file.clone(),
             raw_code: code.trim().to_owned(),
+            schema: String::new(),
             relation: Relation { database: None, schema: None, identifier: String::new(), kind: None },
             fqn,
             tags: Vec::new(),

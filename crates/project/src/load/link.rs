@@ -80,6 +80,7 @@ impl Loader {
         for call in caller.refs {
             match self.lookup.find_ref(caller.package, call) {
                 Found::Here(id) => add(&mut links.nodes, id),
+                Found::Broken => links.needs_disabled = true,
                 Found::Disabled => {
                     links.needs_disabled = true;
                     if !caller.what.starts_with("test") {
@@ -99,6 +100,7 @@ impl Loader {
             let name = format!("{}.{}", call.source, call.table);
             match self.lookup.find_source(caller.package, call) {
                 Found::Here(id) => add(&mut links.nodes, id),
+                Found::Broken => links.needs_disabled = true,
                 Found::Disabled => {
                     links.needs_disabled = true;
                     if !caller.what.starts_with("test") {

@@ -134,7 +134,10 @@ impl Loader {
             match tree {
                 Ok(Some(tree)) => self.properties.add(file, tree, &mut self.problems),
                 Ok(None) => {}
-                Err(problem) => self.problems.push(problem),
+                Err(problem) => {
+                    self.lookup.note_missing_properties();
+                    self.problems.push(problem);
+                }
             }
         }
     }

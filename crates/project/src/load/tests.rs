@@ -131,7 +131,7 @@ impl Loader {
             self.problems.push(problem);
             return;
         }
-        let draft = self.test_draft(tested, spec, tags);
+        let draft = self.test_draft(tested, spec, column, tags);
         drafts.push(draft);
     }
 
@@ -155,7 +155,7 @@ impl Loader {
         })
     }
 
-    fn test_draft(&mut self, tested: &Tested<'_>, spec: TestSpec, tags: &[String]) -> Draft {
+    fn test_draft(&mut self, tested: &Tested<'_>, spec: TestSpec, column: Option<&str>, tags: &[String]) -> Draft {
         let patch = tested.patch;
         let package = &tested.package;
         let (short, full) = spec.names(&tested.name, tested.is_source);
@@ -164,10 +164,11 @@ impl Loader {
         let parent: Vec<String> = slashes(below.parent().unwrap_or(below)).split('/').map(str::to_owned).collect();
         fqn.extend(parent.into_iter().skip(1).filter(|p| !p.is_empty()));
         fqn.push(full.clone());
-        let (mut base, above) = self.layers(patch.package, ResourceType::Test, &fqn);
+        let (mut base, root_layers) = self.layers(patch.package, ResourceType::Test, &fqn);
         merge(&mut base, &Map::from_iter([("tags".to_owned(), Json::from(tags.to_vec()))]));
-        let config = self.test_config(tested, &spec);
-        merge(&mut base, &config);
+        // What the YAML says of this one test stands above what its macro says of all.
+        let mut above = vec![self.test_config(tested, &spec)];
+        above.extend(root_layers);
         if short != full {
             base.entry("alias").or_insert_with(|| Json::String(short.clone()));
         }
@@ -184,6 +185,7 @@ impl Loader {
             original_file_path: patch.original.clone(),
             file: self.packages[patch.package].dir.join(&patch.original),
             raw_code: spec.raw_code(),
+            schema: String::new(),
             relation: Relation { database: None, schema: None, identifier: String::new(), kind: None },
             fqn,
             tags: Vec::new(),
@@ -195,7 +197,7 @@ impl Loader {
             refs: Vec::new(),
             sources: Vec::new(),
             test: Some(TestMetadata {
-                column_name: kwargs.get("column_name").and_then(Json::as_str).map(str::to_owned),
+                column_name: column.map(str::to_owned),
                 name: spec.name.clone(),
                 namespace: spec.namespace.clone(),
                 kwargs,

@@ -84,7 +84,7 @@ fn seeds_snapshots_tests_sources_exposures_docs() {
         ("models/m.sql", "select * from {{ ref('snap_a') }}"),
         (
             "models/m.yml",
-            "version: 2\nmodels:\n  - name: m\n    columns:\n      - name: id\n        tags: [key]\n        data_tests:\n          - even: {arguments: {than: 3}, where: 'id > 1'}\n          - relationships: {to: ref('codes'), field: code}\nexposures:\n  - name: board\n    type: dashboard\n    owner: {name: me}\n    depends_on: [ref('m'), source('crm', 'notes')]\n",
+            "version: 2\nmodels:\n  - name: m\n    columns:\n      - name: id\n        tags: [key]\n        data_tests:\n          - even: {arguments: {than: 3}, where: 'id > 1'}\n          - relationships: {to: ref('codes'), field: code}\nexposures:\n  - name: board\n    type: dashboard\n    owner: {name: me}\n    depends_on: [ref('m'), \"source('crm', 'notes')\"]\n",
         ),
     ])
     .load();

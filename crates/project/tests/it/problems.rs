@@ -96,3 +96,15 @@ fn snapshots_say_what_they_lack() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found.iter().all(|f| f.starts_with("WL-P018 snapshots/s.sql")), "{found:?}");
 }
+
+/// What is broken is reported where it is broken, not again by everyone who uses it.
+#[test]
+fn one_broken_file_is_one_problem() {
+    let found = problems(&[
+        ("models/a.sql", "select {{ 1 + }}"),
+        ("models/b.sql", "select * from {{ ref('a') }} join {{ source('crm', 'x') }} using (id)"),
+        ("models/p.yml", "sources: [{name: crm, tables: [{name: x}]}\n"),
+    ]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains(" models/a.sql:1:") && found[1].starts_with("WL-P001 models/p.yml:"), "{found:?}");
+}

@@ -36,10 +36,10 @@ impl History {
         rows.insert(at, entry);
     }
 
-    /// What was known of a key just before `place`.
-    fn before(&self, key: u128, place: usize) -> Option<u128> {
+    /// What is known of a key up to `place`, earlier loads of the same path included.
+    fn up_to(&self, key: u128, place: usize) -> Option<u128> {
         let rows = self.rows.get(&key)?;
-        let at = rows.partition_point(|known| known.place < place);
+        let at = rows.partition_point(|known| known.place <= place);
         rows.get(at.checked_sub(1)?)?.hash
     }
 
@@ -76,15 +76,12 @@ impl<'a> LateFile<'a> {
     /// Takes a row in; `None` if it is no news at this place.
     pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Option<RowChange> {
         self.rows += 1;
-        if self.is_again {
-            if !self.dirty.contains(&key)
-                || self.history.has_row_at(key, self.place) && !self.current.contains_key(&key)
-            {
-                self.dirty.remove(&key);
-                return None;
-            }
+        let has_row = self.history.has_row_at(key, self.place) && !self.current.contains_key(&key);
+        if self.is_again && (has_row || !self.dirty.contains(&key)) {
+            self.dirty.remove(&key);
+            return None;
         }
-        let last = self.current.insert(key, hash).or_else(|| self.history.before(key, self.place));
+        let last = self.current.insert(key, hash).or_else(|| self.history.up_to(key, self.place));
         let change = match last {
             None => RowChange::Insert,
             Some(last) if last == hash => return None,
@@ -106,7 +103,7 @@ impl<'a> LateFile<'a> {
         let mut gone = Vec::new();
         for key in candidates.into_iter().filter(|key| !present.contains(key)) {
             let is_settled = self.is_again && self.history.has_row_at(key, self.place);
-            if !is_settled && self.history.before(key, self.place).is_some() {
+            if !is_settled && self.history.up_to(key, self.place).is_some() {
                 self.history.push(key, Entry { place: self.place, order: (self.received_us, i64::MAX), hash: None });
                 gone.push((key, self.history.names.get(&key).cloned().unwrap_or_default()));
                 if !self.is_again {
@@ -125,5 +122,10 @@ impl<'a> LateFile<'a> {
         for key in self.current.keys() {
             self.dirty.remove(key);
         }
+    }
+
+    /// Remembers a key's values: a deletion names its key.
+    pub(crate) fn note_name(&mut self, key: u128, name: impl FnOnce() -> Vec<Option<Box<str>>>) {
+        self.history.names.entry(key).or_insert_with(name);
     }
 }

@@ -184,10 +184,15 @@ impl Loader<'_> {
         for (row, key) in hashes.into_iter().enumerate() {
             let hash = chunk.row_hashes[row];
             let change = match &mut late {
-                Some(late) => late.offer(key, hash),
-                None => states.offer(key, hash),
+                Some(late) => {
+                    late.note_name(key, || key_values(&keys, row));
+                    late.offer(key, hash)
+                }
+                None => {
+                    states.note_name(key, || key_values(&keys, row));
+                    states.offer(key, hash)
+                }
             };
-            states.note_name(key, || key_values(&keys, row));
             if let Some(present) = &mut work.present {
                 present.insert(key);
             }

@@ -4,6 +4,7 @@
 //! once however often the process dies; the load log is repaired from the commits' own records.
 
 mod change;
+mod job;
 mod late;
 mod loader;
 mod log;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    io,
     sync::Arc,
 };
 
@@ -17,13 +16,14 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
 use wardlake_core::{LedgerEntry, lineage};
 use wardlake_engine::ReadState;
-use wardlake_storage::{Commit, Lake, LandingWriter, SchemaChange, StagedFiles, StorageError, TableSnapshot};
+use wardlake_storage::{Commit, SchemaChange, StagedFiles, StorageError, TableSnapshot};
 
 use super::{
     TablePlan,
     change::{KeyStates, StoredRow, stored_rows},
-    late::{History, LateFile},
-    loader::{Loader, Piece, is_compared},
+    job::LoadJob,
+    late::History,
+    loader::{Piece, is_compared},
     log::{FILES_METADATA, SeenFiles, ledger_entry},
 };
 use crate::{RunEvent, RunnerError, Workspace, system, system::LoggedFile};
@@ -98,15 +98,15 @@ async fn try_load(
 }
 
 /// What bronze knew before this load.
-struct Past {
-    columns: Vec<String>,
-    rows: u64,
-    states: Option<KeyStates>,
-    history: Option<History>,
+pub(crate) struct Past {
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: u64,
+    pub(crate) states: Option<KeyStates>,
+    pub(crate) history: Option<History>,
     /// Places of all files, loaded and new, in the table's file order.
-    places: BTreeMap<String, usize>,
-    column_types: BTreeMap<String, String>,
-    loaded_rows: HashMap<String, HashMap<u128, u64>>,
+    pub(crate) places: BTreeMap<String, usize>,
+    pub(crate) column_types: BTreeMap<String, String>,
+    pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
 }
 
 impl Past {
@@ -227,137 +227,6 @@ fn last_types(seen: &SeenFiles) -> BTreeMap<String, String> {
     let mut files: Vec<_> = seen.0.values().collect();
     files.sort_by(|a, b| a.order_key.cmp(&b.order_key));
     files.into_iter().flat_map(|file| file.column_types.clone()).collect()
-}
-
-/// Everything the loader's thread needs.
-struct LoadJob {
-    plan: TablePlan,
-    lake: Arc<Lake>,
-    seen: SeenFiles,
-    files: Vec<FoundFile>,
-    past: Past,
-    handle: Handle,
-    send: mpsc::Sender<Piece>,
-}
-
-impl LoadJob {
-    fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
-        let Self { plan, lake, seen, files, past, handle, send } = self;
-        let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
-        let Past { columns, rows, states, mut history, places, column_types, loaded_rows } = past;
-        let order_keys: BTreeMap<String, String> =
-            seen.0.iter().map(|(file, seen)| (file.clone(), seen.order_key.clone())).collect();
-        let last_loaded = order_keys.keys().filter_map(|file| places.get(file)).max().copied();
-        let mut loader = Loader {
-            plan: &plan,
-            batch_id: uuid::Uuid::now_v7().to_string(),
-            received_at: Utc::now(),
-            columns,
-            states,
-            column_types,
-            rows_in_table: rows,
-            seen,
-            loaded_rows,
-            send: &mut hand_on,
-        };
-        let mut loaded = Vec::with_capacity(files.len());
-        let mut dirty = HashSet::new();
-        for (turn, file) in files.iter().enumerate() {
-            let place = places.get(&file.relative).copied().unwrap_or_default();
-            let received_us = loader.received_at.timestamp_micros() + turn as i64;
-            let is_late = last_loaded.is_some_and(|last| place < last);
-            let mut landing = Landing { writer: handle.block_on(lake.landing_writer())?, handle: &handle };
-            let logged = match history.as_mut() {
-                Some(history) => {
-                    let mut late = LateFile::new(history, &mut dirty, place, received_us, false);
-                    loader.load(file, &mut landing, Some(&mut late), turn, is_late)
-                }
-                None => loader.load(file, &mut landing, None, turn, is_late),
-            };
-            let logged = match logged {
-                Ok(logged) => logged,
-                Err(error) => {
-                    handle.block_on(landing.writer.abort())?;
-                    return Err(error);
-                }
-            };
-            handle.block_on(landing.writer.finish(&logged.load.sha256))?;
-            loaded.push(LoggedFile { order_key: order_key(&plan, file), ..logged });
-        }
-        if let (Some(history), false) = (history.as_mut(), dirty.is_empty()) {
-            let behind = files_behind(&places, &files, &loaded);
-            reread(&mut loader, &lake, &handle, history, &mut dirty, behind)?;
-        }
-        Ok(loaded)
-    }
-}
-
-/// The files loaded earlier that stand behind the first file of this load, in order.
-fn files_behind(places: &BTreeMap<String, usize>, files: &[FoundFile], loaded: &[LoggedFile]) -> Vec<(usize, String)> {
-    let first = files.iter().filter_map(|file| places.get(&file.relative)).min().copied().unwrap_or_default();
-    let is_new = |file: &str| loaded.iter().any(|loaded| loaded.load.file == file);
-    let mut behind: Vec<(usize, String)> = places
-        .iter()
-        .filter(|(file, place)| **place > first && !is_new(file))
-        .map(|(file, place)| (*place, file.clone()))
-        .collect();
-    behind.sort_unstable();
-    behind
-}
-
-/// Reads files behind a late one again, from landing, for the keys whose past the late one changed.
-fn reread(
-    loader: &mut Loader<'_>,
-    lake: &Lake,
-    handle: &Handle,
-    history: &mut History,
-    dirty: &mut HashSet<u128>,
-    behind: Vec<(usize, String)>,
-) -> Result<(), RunnerError> {
-    for (turn, (place, relative)) in behind.into_iter().enumerate() {
-        if dirty.is_empty() {
-            break;
-        }
-        let Some(sha256) = loader.seen.0.get(&relative).map(|seen| seen.sha256.clone()) else { continue };
-        let bytes = handle.block_on(lake.get(&Lake::landing_path(&sha256)))?.ok_or_else(|| RunnerError::Config {
-            message: format!("{relative}: its landed bytes ({sha256}) are gone; restore the lake's _landing folder"),
-        })?;
-        let copy = tempfile::NamedTempFile::new().and_then(|file| {
-            std::fs::write(file.path(), &bytes)?;
-            Ok(file)
-        });
-        let copy = copy.map_err(|source| RunnerError::Source {
-            table: loader.plan.label.clone(),
-            error: ConnectError::Landing { path: relative.clone().into(), source },
-        })?;
-        let found = FoundFile::at(copy.path())
-            .map_err(|error| RunnerError::Source { table: loader.plan.label.clone(), error })?;
-        let file = FoundFile { relative, ..found };
-        // Behind everything this load has received so far.
-        let turn = 1_000_000 + turn;
-        let received_us = loader.received_at.timestamp_micros() + turn as i64;
-        let mut late = LateFile::new(history, dirty, place, received_us, true);
-        loader.load(&file, &mut io::sink(), Some(&mut late), turn, false)?;
-        late.settle();
-    }
-    Ok(())
-}
-
-/// The landing area as a blocking writer.
-struct Landing<'a> {
-    writer: LandingWriter,
-    handle: &'a Handle,
-}
-
-impl io::Write for Landing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.handle.block_on(self.writer.write(bytes.to_vec().into())).map_err(io::Error::other)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Writers at once per table: one per core of a small machine.

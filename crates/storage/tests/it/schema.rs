@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, TimestampMicrosecondArray, UInt64Array};
+use arrow::array::{ArrayRef, Decimal128Array, Float64Array, TimestampMicrosecondArray, UInt64Array};
 use wardlake_storage::{Commit, SchemaChange, StorageError};
 
 use crate::support::{TestLake, batch, ints, kv, lake, query, rows, rows_at, session, stream, table, texts};
@@ -62,6 +62,30 @@ async fn sync_all_columns_rewrites_old_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn filters_see_values_to_their_last_digit() {
+    let lake = lake().await;
+    let (micros, money) = (1_700_000_000_123_456, 12_345_678_901_234_567_891);
+    let decimals = Decimal128Array::from(vec![money]).with_precision_and_scale(38, 2).unwrap();
+    let exact = batch(&[
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC")) as ArrayRef),
+        ("local", Arc::new(TimestampMicrosecondArray::from(vec![micros])) as ArrayRef),
+        ("money", Arc::new(decimals) as ArrayRef),
+        ("text", texts(["ä".repeat(100).as_str()])),
+    ]);
+    lake.append(&table("s.t"), stream(exact), Commit::default()).await.unwrap();
+    let nan = batch(&[("x", Arc::new(Float64Array::from(vec![1.0, f64::NAN])) as ArrayRef)]);
+    let commit = mode(SchemaChange::AppendNewColumns);
+    lake.append(&table("s.t"), stream(nan), commit).await.unwrap();
+    let now = lake.require(&table("s.t")).await.unwrap();
+    let filtered = "SELECT at, local, money, length(text) FROM t \
+        WHERE at IS NOT NULL AND local > timestamp '2000-01-01' AND money > 0 AND text IS NOT NULL";
+    let found = query(now.provider(&session()).await.unwrap(), filtered).await;
+    assert_eq!(found, ["2023-11-14T22:13:20.123456Z,2023-11-14T22:13:20.123456,123456789012345678.91,100"]);
+    let nans = query(now.provider(&session()).await.unwrap(), "SELECT x FROM t WHERE x IS NOT NULL ORDER BY x").await;
+    assert_eq!(nans, ["1.0", "NaN"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn odd_types_are_stored_and_naive_timestamps_need_their_feature() {
     let lake = seeded().await;
     let odd = batch(&[
@@ -74,6 +98,8 @@ async fn odd_types_are_stored_and_naive_timestamps_need_their_feature() {
     let found =
         query(now.provider(&session()).await.unwrap(), "SELECT big, local, utc FROM t WHERE big IS NOT NULL").await;
     assert_eq!(found, ["18446744073709551615,2023-11-14T22:13:20,1970-01-01T00:00:00Z"]);
+    let filtered = "SELECT count(*) FROM t WHERE local = timestamp '2023-11-14 22:13:20' AND big > 9e18";
+    assert_eq!(query(now.provider(&session()).await.unwrap(), filtered).await, ["1"]);
     let log = lake.folder.path().join("s/t/_delta_log/00000000000000000001.json");
     assert!(std::fs::read_to_string(log).unwrap().contains("timestampNtz"));
 }

@@ -72,7 +72,7 @@ fn expected(days: &Days) -> Vec<(String, String, String)> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 4, max_shrink_iters: 0, ..Config::default() })]
+    #![proptest_config(Config { cases: 8, max_shrink_iters: 0, ..Config::default() })]
     #[test]
     fn late_extracts_give_the_same_versions(
         // Wards change on about every fourth day, so that most days are silent.

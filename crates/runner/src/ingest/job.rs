@@ -1,0 +1,173 @@
+//! The loader's thread: new files of a table in the order of their places, and, once a late file has changed the past,
+//! the loaded files behind it in between.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    sync::Arc,
+};
+
+use chrono::Utc;
+use tokio::{runtime::Handle, sync::mpsc};
+use wardlake_connect::{ConnectError, FoundFile};
+use wardlake_storage::{Lake, LandingWriter};
+
+use super::{
+    TablePlan,
+    late::{History, LateFile},
+    loader::{Loader, Piece},
+    log::SeenFiles,
+    writer::{Past, order_key},
+};
+use crate::{RunnerError, system::LoggedFile};
+
+/// Everything the loader's thread needs.
+pub(crate) struct LoadJob {
+    pub(crate) plan: TablePlan,
+    pub(crate) lake: Arc<Lake>,
+    pub(crate) seen: SeenFiles,
+    pub(crate) files: Vec<FoundFile>,
+    pub(crate) past: Past,
+    pub(crate) handle: Handle,
+    pub(crate) send: mpsc::Sender<Piece>,
+}
+
+/// One file to read, at its place.
+enum Step {
+    /// A file that is not loaded yet.
+    New(FoundFile),
+    /// A loaded file behind a new one: its path.
+    Again(String),
+}
+
+impl LoadJob {
+    /// Reads every file; gives back the records of the new ones.
+    pub(crate) fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
+        let Self { plan, lake, seen, files, past, handle, send } = self;
+        let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
+        let Past { columns, rows, states, mut history, places, column_types, loaded_rows } = past;
+        let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max().copied();
+        let steps = steps(&places, files, history.is_some());
+        let mut loader = Loader {
+            plan: &plan,
+            batch_id: uuid::Uuid::now_v7().to_string(),
+            received_at: Utc::now(),
+            columns,
+            states,
+            column_types,
+            rows_in_table: rows,
+            seen,
+            loaded_rows,
+            send: &mut hand_on,
+        };
+        let mut loaded = Vec::new();
+        let mut dirty = HashSet::new();
+        for (turn, (place, step)) in steps.into_iter().enumerate() {
+            let mut read = Reading { loader: &mut loader, lake: &lake, handle: &handle, place, turn };
+            match (step, history.as_mut()) {
+                (Step::New(file), history) => {
+                    let is_late = last_loaded.is_some_and(|last| place < last);
+                    let logged = read.new_file(&file, history.map(|history| (history, &mut dirty)), is_late)?;
+                    loaded.push(LoggedFile { order_key: order_key(&plan, &file), ..logged });
+                }
+                (Step::Again(relative), Some(history)) if !dirty.is_empty() => {
+                    read.again(relative, history, &mut dirty)?;
+                }
+                (Step::Again(_), _) => {}
+            }
+        }
+        Ok(loaded)
+    }
+}
+
+/// New files in order; with a history, the loaded files behind the first of them as well.
+fn steps(places: &BTreeMap<String, usize>, files: Vec<FoundFile>, has_history: bool) -> Vec<(usize, Step)> {
+    let place_of = |file: &str| places.get(file).copied().unwrap_or_default();
+    let first = files.iter().map(|file| place_of(&file.relative)).min().unwrap_or_default();
+    let new: HashSet<String> = files.iter().map(|file| file.relative.clone()).collect();
+    let mut steps: Vec<(usize, Step)> =
+        files.into_iter().map(|file| (place_of(&file.relative), Step::New(file))).collect();
+    if has_history {
+        let behind = places.iter().filter(|(file, place)| **place > first && !new.contains(*file));
+        steps.extend(behind.map(|(file, place)| (*place, Step::Again(file.clone()))));
+    }
+    steps.sort_by_key(|(place, _)| *place);
+    steps
+}
+
+/// One file being read.
+struct Reading<'a, 'l> {
+    loader: &'a mut Loader<'l>,
+    lake: &'a Lake,
+    handle: &'a Handle,
+    place: usize,
+    turn: usize,
+}
+
+impl Reading<'_, '_> {
+    fn received_us(&self) -> i64 {
+        self.loader.received_at.timestamp_micros() + self.turn as i64
+    }
+
+    /// Lands and loads a file.
+    fn new_file(
+        &mut self,
+        file: &FoundFile,
+        past: Option<(&mut History, &mut HashSet<u128>)>,
+        is_late: bool,
+    ) -> Result<LoggedFile, RunnerError> {
+        let writer = self.handle.block_on(self.lake.landing_writer())?;
+        let mut landing = Landing { writer, handle: self.handle };
+        let received_us = self.received_us();
+        let mut late = past.map(|(history, dirty)| LateFile::new(history, dirty, self.place, received_us, false));
+        match self.loader.load(file, &mut landing, late.as_mut(), self.turn, is_late) {
+            Ok(logged) => {
+                self.handle.block_on(landing.writer.finish(&logged.load.sha256))?;
+                Ok(logged)
+            }
+            Err(error) => {
+                self.handle.block_on(landing.writer.abort())?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads a loaded file again, from landing, for the keys whose past a late file changed.
+    fn again(&mut self, relative: String, history: &mut History, dirty: &mut HashSet<u128>) -> Result<(), RunnerError> {
+        let Some(sha256) = self.loader.seen.0.get(&relative).map(|seen| seen.sha256.clone()) else { return Ok(()) };
+        let bytes =
+            self.handle.block_on(self.lake.get(&Lake::landing_path(&sha256)))?.ok_or_else(|| RunnerError::Config {
+                message: format!(
+                    "{relative}: its landed bytes ({sha256}) are gone; restore the lake's _landing folder"
+                ),
+            })?;
+        let label = self.loader.plan.label.clone();
+        let copy = tempfile::NamedTempFile::new().and_then(|copy| std::fs::write(copy.path(), &bytes).map(|()| copy));
+        let copy = copy.map_err(|source| RunnerError::Source {
+            table: label.clone(),
+            error: ConnectError::Landing { path: relative.clone().into(), source },
+        })?;
+        let found = FoundFile::at(copy.path()).map_err(|error| RunnerError::Source { table: label, error })?;
+        let mut late = LateFile::new(history, dirty, self.place, self.received_us(), true);
+        self.loader.load(&FoundFile { relative, ..found }, &mut io::sink(), Some(&mut late), self.turn, false)?;
+        late.settle();
+        Ok(())
+    }
+}
+
+/// The landing area as a blocking writer.
+struct Landing<'a> {
+    writer: LandingWriter,
+    handle: &'a Handle,
+}
+
+impl io::Write for Landing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.handle.block_on(self.writer.write(bytes.to_vec().into())).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
