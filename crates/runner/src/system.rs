@@ -132,6 +132,7 @@ pub(crate) fn load_rows(
 ) -> Result<RecordBatch, RunnerError> {
     let drift: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.load.drift).unwrap_or_default()).collect();
     let types: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.column_types).unwrap_or_default()).collect();
+    let columns: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.columns).unwrap_or_default()).collect();
     let count = |of: fn(&LoggedFile) -> u64| loads.iter().map(move |l| Some(of(l)));
     Columns(Vec::new())
         .text("run_id", loads.iter().map(|_| Some(run_id)))
@@ -152,6 +153,7 @@ pub(crate) fn load_rows(
         .text("order_key", loads.iter().map(|l| Some(l.order_key.as_str())))
         .flag("is_late", loads.iter().map(|l| l.is_late))
         .text("drift", drift.iter().map(|text| Some(text.as_str())))
+        .text("columns", columns.iter().map(|text| Some(text.as_str())))
         .text("column_types", types.iter().map(|text| Some(text.as_str())))
         .count("duration_ms", count(|l| l.load.duration_ms))?
         .instant("loaded_at", loads.iter().map(|_| logged_at))
@@ -169,4 +171,5 @@ pub(crate) struct LoggedFile {
     pub(crate) is_late: bool,
     pub(crate) order_key: String,
     pub(crate) column_types: std::collections::BTreeMap<String, String>,
+    pub(crate) columns: Vec<String>,
 }

@@ -45,7 +45,7 @@ pub(crate) struct OutputArgs {
     pub(crate) out: Option<PathBuf>,
 }
 
-fn output(error: impl std::fmt::Display) -> Failure {
+pub(crate) fn output(error: impl std::fmt::Display) -> Failure {
     Failure::Output(error.to_string())
 }
 

@@ -153,7 +153,12 @@ impl Screen {
         }
     }
 
+    /// One line per file that brought something, and one per change of its columns.
     fn loaded(&self, load: &FileLoad) {
+        let news = load.inserted + load.updated + load.deleted + load.rejected;
+        if news == 0 && load.drift.is_empty() {
+            return;
+        }
         let mut parts =
             vec![format!("+{} ~{} -{}", grouped(load.inserted), grouped(load.updated), grouped(load.deleted))];
         if load.unchanged > 0 {

@@ -135,7 +135,7 @@ impl NodeConfig {
             },
             raw: Map::new(),
         };
-        reader.unknown_keys(kind);
+        reader.unknown_keys();
         let problems = reader.finish();
         (Self { raw, ..config }, problems)
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::{ConfigProblem, Hook};
-use crate::{ResourceType, yaml::as_bool};
+use crate::yaml::as_bool;
 
 /// Keys dbt and its common adapters know; a key close to one of them is probably a slip.
 const KNOWN: [&str; 74] = [
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Any key is allowed (adapters have their own), yet one that is a letter away from a known one is worth a word.
-    pub(super) fn unknown_keys(&mut self, _kind: ResourceType) {
+    pub(super) fn unknown_keys(&mut self) {
         for key in self.map.keys() {
             if KNOWN.contains(&key.as_str()) || key.len() < 4 {
                 continue;

@@ -42,7 +42,7 @@ pub(crate) struct Loader {
     pub(crate) macro_patches: BTreeMap<UniqueId, MacroPatch>,
     pub(crate) lookup: Lookup,
     pub(crate) problems: Diagnostics,
-    /// Unique ids of the four built-in tests' macros need no render to know what they use.
+    /// Entries of properties that found what they describe.
     pub(crate) used_patches: std::collections::BTreeSet<(usize, &'static str, String)>,
 }
 

@@ -15,4 +15,3 @@ mod many;
 mod problems;
 mod select;
 mod support;
-mod tmp_dump;

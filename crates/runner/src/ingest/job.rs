@@ -45,7 +45,7 @@ impl LoadJob {
     pub(crate) fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
         let Self { plan, lake, seen, files, past, handle, send } = self;
         let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
-        let Past { columns, rows, states, mut history, places, column_types, loaded_rows } = past;
+        let Past { columns, rows, states, mut history, places, column_types, last_columns, loaded_rows } = past;
         let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max().copied();
         let steps = steps(&places, files, history.is_some());
         let mut loader = Loader {
@@ -55,6 +55,7 @@ impl LoadJob {
             columns,
             states,
             column_types,
+            last_columns,
             rows_in_table: rows,
             seen,
             loaded_rows,

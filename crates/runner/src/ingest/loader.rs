@@ -14,7 +14,7 @@ use arrow::{
 use chrono::{DateTime, Utc};
 use wardlake_connect::{
     Chunk, Event, FileReport, FoundFile, Rejected,
-    source::{Change, Deletes, OnSchemaChange},
+    source::{Change, Deletes, FileFormat, OnSchemaChange},
 };
 use wardlake_core::lineage;
 
@@ -44,6 +44,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) columns: Vec<String>,
     pub(crate) states: Option<KeyStates>,
     pub(crate) column_types: BTreeMap<String, String>,
+    /// The columns of the file before, as found.
+    pub(crate) last_columns: Option<Vec<String>>,
     pub(crate) rows_in_table: u64,
     pub(crate) seen: SeenFiles,
     /// Per path that was loaded before into a table without keys: its rows in bronze.
@@ -327,6 +329,7 @@ impl Loader<'_> {
         }
         let drift = self.drift(&report, &work.types);
         self.column_types.extend(work.types.clone());
+        self.last_columns = Some(report.columns.clone());
         let rows_before = self.rows_in_table;
         self.rows_in_table += inserted + updated + deleted;
         Ok(LoggedFile {
@@ -352,19 +355,29 @@ impl Loader<'_> {
             is_late: false,
             order_key: String::new(),
             column_types: work.types,
+            columns: report.columns,
         })
     }
 
+    /// How the file's columns differ from those of the file before it.
     fn drift(&self, report: &FileReport, types: &BTreeMap<String, String>) -> Vec<ColumnDrift> {
-        let named = |columns: &[String], change: &str| -> Vec<ColumnDrift> {
-            let drift =
-                |column: &String| ColumnDrift { column: column.clone(), change: change.to_owned(), detail: None };
-            columns.iter().map(drift).collect()
+        let named = |column: &str, change: &str| ColumnDrift {
+            column: column.to_owned(),
+            change: change.to_owned(),
+            detail: None,
         };
-        let mut drift = named(&report.schema.added, "added");
-        drift.extend(named(&report.schema.missing, "missing"));
-        if report.schema.is_reordered {
-            drift.push(ColumnDrift { column: "*".to_owned(), change: "reordered".to_owned(), detail: None });
+        let mut drift = Vec::new();
+        if let Some(before) = &self.last_columns {
+            let added = report.columns.iter().filter(|column| !before.contains(column));
+            drift.extend(added.map(|column| named(column, "added")));
+            let missing = before.iter().filter(|column| !report.columns.contains(column));
+            drift.extend(missing.map(|column| named(column, "missing")));
+            // The keys of a JSON object have no order.
+            let has_order = !matches!(report.file_format, FileFormat::Json | FileFormat::Ndjson);
+            let was: Vec<&String> = before.iter().filter(|column| report.columns.contains(column)).collect();
+            let is: Vec<&String> = report.columns.iter().filter(|column| before.contains(column)).collect();
+            let moved = was.iter().zip(&is).filter(|(was, is)| has_order && was != is);
+            drift.extend(moved.map(|(_, is)| named(is, "reordered")));
         }
         for (column, class) in types {
             if let Some(known) = self.column_types.get(column).filter(|known| *known != class) {

@@ -24,6 +24,7 @@ pub(crate) struct SeenFile {
     pub(crate) modified_us: u64,
     pub(crate) order_key: String,
     pub(crate) column_types: BTreeMap<String, String>,
+    pub(crate) columns: Vec<String>,
 }
 
 /// The last load of every path of one table, by path.
@@ -55,6 +56,7 @@ impl SeenFiles {
                     modified_us: file.modified_us,
                     order_key: file.order_key.clone(),
                     column_types: file.column_types.clone(),
+                    columns: file.columns.clone(),
                 },
             );
         }
@@ -79,7 +81,8 @@ impl LoadLog {
         let session = workspace.engine.session(ReadState::Working).await?;
         let sql = "select arrow_cast(source, 'Utf8') as source, arrow_cast(file, 'Utf8') as file, sequence, \
                    arrow_cast(sha256, 'Utf8') as sha256, bytes, modified_us, \
-                   arrow_cast(column_types, 'Utf8') as column_types, arrow_cast(order_key, 'Utf8') as order_key from system.load_log";
+                   arrow_cast(column_types, 'Utf8') as column_types, arrow_cast(order_key, 'Utf8') as order_key, \
+                   arrow_cast(columns, 'Utf8') as columns from system.load_log";
         for batch in session.collect(sql).await? {
             let text = |column: usize| batch.column(column).as_string::<i32>();
             let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();
@@ -91,6 +94,7 @@ impl LoadLog {
                     modified_us: number(5).value(row).unsigned_abs(),
                     column_types: serde_json::from_str(text(6).value(row)).unwrap_or_default(),
                     order_key: text(7).value(row).to_owned(),
+                    columns: serde_json::from_str(text(8).value(row)).unwrap_or_default(),
                 };
                 let files = log.entry(text(0).value(row).to_owned()).or_default();
                 if seen.sequence > files.sequence(text(1).value(row)) {

@@ -106,6 +106,7 @@ pub(crate) struct Past {
     /// Places of all files, loaded and new, in the table's file order.
     pub(crate) places: BTreeMap<String, usize>,
     pub(crate) column_types: BTreeMap<String, String>,
+    pub(crate) last_columns: Option<Vec<String>>,
     pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
 }
 
@@ -135,6 +136,7 @@ impl Past {
         let mut past = Self {
             rows: snapshot.and_then(TableSnapshot::num_rows).unwrap_or_default(),
             column_types: last_types(seen),
+            last_columns: seen.0.values().max_by(|a, b| a.order_key.cmp(&b.order_key)).map(|last| last.columns.clone()),
             columns,
             states: None,
             history: None,

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use clap::Args;
 use wardlake_engine::Session;
 use wardlake_runner::{IngestOptions, RunSummary, Status, Workspace};
@@ -110,9 +111,22 @@ async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> R
         "  {:>8}  records could not be read; they are in system.rejected_rows\n",
         grouped(rejected)
     ));
+    let found = session
+        .collect(
+            "select cast(rows_broken as varchar) as rows_broken, entity || ': ' || description as rule \
+             from silver.int_data_quality where rows_broken > 0 order by int_data_quality.rows_broken desc limit 15",
+        )
+        .await?;
+    for batch in &found {
+        let column = |at: usize| ArrayFormatter::try_new(batch.column(at).as_ref(), &FormatOptions::default());
+        let (counts, rules) = (column(0).map_err(rows::output)?, column(1).map_err(rows::output)?);
+        for row in 0..batch.num_rows() {
+            text.push_str(&format!("  {:>8}  {}\n", counts.value(row).to_string(), rules.value(row)));
+        }
+    }
     for result in built.results.iter().filter(|result| matches!(result.status, Status::Warn | Status::Fail)) {
         let test = result.label.trim_start_matches("test ");
-        text.push_str(&format!("  {:>8}  {test}\n", grouped(result.failures.unwrap_or(0))));
+        text.push_str(&format!("  {:>8}  found by the test {test}\n", grouped(result.failures.unwrap_or(0))));
     }
     text.push_str("\nKey figures\n");
     let query = session

@@ -24,7 +24,7 @@ fn columns_come_go_move_and_change_type() {
     world.ok(&["ingest"]);
     world.write("landing/beds_2025-01-02.csv", "ward,bed,floor,staffed\nA,1,second,Y\nB,2,third,N\n");
     let printed = world.ok(&["ingest"]);
-    for part in ["added column staffed", "reordered", "retyped column floor (integer → text)"] {
+    for part in ["added column staffed", "reordered column ward", "retyped column floor (integer → text)"] {
         assert!(printed.contains(part), "`{part}` is missing in:\n{printed}");
     }
     world.write("landing/beds_2025-01-03.csv", "ward,bed,staffed\nA,1,Y\nB,2,N\n");
