@@ -1,7 +1,7 @@
 //! Templates: dbt's Jinja on minijinja. Knows macros and values, nothing of files, YAML or graphs.
 //!
-//! A template is rewritten ([`rewrite`]) so that the engine runs it with Python's semantics, and rendered against a
-//! [`session`]: one per render, shared by nobody, so that any number of threads render at once. Macros are compiled once,
+//! A template is rewritten (`rewrite`) so that the engine runs it with Python's semantics, and rendered against a
+//! `session`: one per render, shared by nobody, so that any number of threads render at once. Macros are compiled once,
 //! when their file is added, and enter a render at their first call.
 
 mod api;
@@ -34,7 +34,7 @@ pub use api::{
 pub use blocks::{Block, BlockError, BlockKind, blocks};
 
 use self::{
-    position::{LineIndex, Place},
+    position::{LineIndex, Place, expression_start},
     registry::{DBT, Registry},
     rewrite::{Rewritten, rewrite},
     session::{Globals, Root, Session, session},
@@ -282,7 +282,7 @@ impl Jinja {
             return self.registry.locate(failure);
         }
         let mut place = match failure.range() {
-            Some(range) => lines.place(rewritten.map.original(range.start)),
+            Some(range) => lines.place_of_expression(rewritten.map.original(range.start)),
             None => Place { line: failure.line()?, column: 1 },
         };
         place.line += request.first_line.max(1) - 1;
@@ -297,7 +297,7 @@ fn copy<'a>(request: &RenderRequest<'a>) -> RenderRequest<'a> {
 
 /// The dotted name at an offset.
 fn callee(source: &str, offset: usize) -> String {
-    let rest = source.get(offset..).unwrap_or_default();
+    let rest = source.get(expression_start(source, offset)..).unwrap_or_default();
     rest.chars().take_while(|c| *c == '_' || *c == '.' || c.is_alphanumeric()).collect()
 }
 

@@ -27,4 +27,16 @@ impl LineIndex {
         let column = self.text[start..].char_indices().take_while(|(at, _)| start + at < offset).count() + 1;
         Place { line: line.max(1), column }
     }
+
+    /// The place of an expression: of `a.b(…)` the engine names the dot, a reader looks for the `a`.
+    pub(crate) fn place_of_expression(&self, offset: usize) -> Place {
+        self.place(expression_start(&self.text, offset))
+    }
+}
+
+/// Where the dotted name begins that is called or looked into at `offset`.
+pub(crate) fn expression_start(text: &str, offset: usize) -> usize {
+    let is_postfix = text.get(offset..).is_some_and(|rest| rest.starts_with(['.', '(', '[']));
+    let Some(before) = text.get(..offset).filter(|_| is_postfix) else { return offset };
+    before.trim_end_matches(|c: char| c == '_' || c == '.' || c.is_alphanumeric()).len()
 }

@@ -185,7 +185,7 @@ impl Registry {
     pub(crate) fn locate(&self, failure: &minijinja::Error) -> Option<(PathBuf, Place)> {
         let source = self.sources.get(failure.name()?)?;
         let place = match failure.range() {
-            Some(range) => source.lines.place(source.base + source.map.original(range.start)),
+            Some(range) => source.lines.place_of_expression(source.base + source.map.original(range.start)),
             None => Place { line: source.first_line + failure.line()? - 1, column: 1 },
         };
         Some((source.path.clone(), place))
