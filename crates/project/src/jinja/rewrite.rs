@@ -259,4 +259,27 @@ mod tests {
             assert_eq!(rewritten.map.original(at), text.find(name).expect("there"), "{name}");
         }
     }
+
+    proptest::proptest! {
+        /// Whatever is written, the rewriter neither fails nor moves a line, and every offset leads back into the text.
+        #[test]
+        fn any_text_keeps_its_lines(
+            parts in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "{{ ", " }}", "{% ", " %}", "{#", "#}", "[", "]", "(", ")", "{", "}", ",", ":", "a", "'x'", "\"", "1", "+", "~", "%",
+                    "is not", " in ", " if ", " else ", "for ", "set ", "do ", "macro m", "endmacro", "test t", "endtest", "call ", "ref", ".",
+                    "|", "=", "**", "*", "\n", " ", "é", "raw", "endraw", "\\",
+                ]),
+                0..40,
+            )
+        ) {
+            let text = parts.concat();
+            let rewritten = rewrite(&text, "", "", line);
+            proptest::prop_assert_eq!(rewritten.text.matches('\n').count(), text.matches('\n').count());
+            for (offset, _) in rewritten.text.char_indices() {
+                let original = rewritten.map.original(offset);
+                proptest::prop_assert!(original <= text.len() && text.is_char_boundary(original));
+            }
+        }
+    }
 }

@@ -7,26 +7,31 @@ use arrow::array::{Array, ArrayRef, AsArray};
 /// Values looked at per column and file.
 const SAMPLE: usize = 1000;
 
-/// The narrowest class all sampled values of a column fit.
+/// So many of a hundred values have to fit a class: a few damaged ones do not change what a column is.
+const ENOUGH_PERCENT: usize = 95;
+
+/// The narrowest class that nearly all sampled values of a column fit.
 fn class_of(values: &ArrayRef) -> Option<&'static str> {
     let text = values.as_string_opt::<i32>()?;
-    let mut class: Option<&'static str> = None;
+    let mut counts: BTreeMap<&'static str, usize> = BTreeMap::new();
     for value in (0..text.len().min(SAMPLE)).filter(|&row| text.is_valid(row)).map(|row| text.value(row).trim()) {
-        if value.is_empty() {
-            continue;
+        if !value.is_empty() {
+            *counts.entry(class_of_value(value)).or_default() += 1;
         }
-        let found = class_of_value(value);
-        class = Some(match class {
-            None => found,
-            Some(known) if known == found => known,
-            Some("integer") if found == "decimal" => "decimal",
-            Some("decimal") if found == "integer" => "decimal",
-            Some("date") if found == "timestamp" => "timestamp",
-            Some("timestamp") if found == "date" => "timestamp",
-            Some(_) => "text",
-        });
     }
-    class
+    let total: usize = counts.values().sum();
+    let count = |class: &str| counts.get(class).copied().unwrap_or_default();
+    let is_enough = |fitting: usize| fitting * 100 >= total * ENOUGH_PERCENT;
+    let classes = [
+        ("integer", count("integer")),
+        ("decimal", count("integer") + count("decimal")),
+        ("date", count("date")),
+        ("timestamp", count("date") + count("timestamp")),
+    ];
+    match total {
+        0 => None,
+        _ => Some(classes.iter().find(|(_, fitting)| is_enough(*fitting)).map_or("text", |(class, _)| class)),
+    }
 }
 
 fn class_of_value(value: &str) -> &'static str {
@@ -76,6 +81,7 @@ mod tests {
     fn the_narrowest_class_wins() {
         check(&["1", "-20", ""], Some("integer"));
         check(&["1", "2.50"], Some("decimal"));
+        check(&[&["1"; 99][..], &["one"]].concat(), Some("integer"));
         check(&["007"], Some("text"));
         check(&["2025-01-02"], Some("date"));
         check(&["2025-01-02", "2025-01-02T10:00:00"], Some("timestamp"));

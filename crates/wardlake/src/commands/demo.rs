@@ -113,8 +113,9 @@ async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> R
     ));
     let found = session
         .collect(
-            "select cast(rows_broken as varchar) as rows_broken, entity || ': ' || description as rule \
-             from silver.int_data_quality where rows_broken > 0 order by int_data_quality.rows_broken desc limit 15",
+            "select broken, entity || ': ' || description as rule from ( \
+               select rows_broken as broken, entity, description from silver.int_data_quality where rows_broken > 0 \
+             ) as found order by broken desc limit 15",
         )
         .await?;
     for batch in &found {

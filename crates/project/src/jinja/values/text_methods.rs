@@ -7,7 +7,7 @@ use minijinja::{
 };
 
 use super::operators::printable;
-use super::{PyList, invalid, items, mutable, python_str, tuple};
+use super::{PyDict, PyList, invalid, items, mutable, python_str, tuple};
 
 /// Called for methods an object does not know itself.
 pub(crate) fn unknown_method(
@@ -31,7 +31,30 @@ pub(crate) fn unknown_method(
     {
         return Err(invalid(format!("this {} cannot be changed; make a list of it with `| list` first", value.kind())));
     }
-    minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args).map(mutable)
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args).map(mutable).map_err(|failure| {
+        match (failure.kind(), type_name(value)) {
+            (ErrorKind::UnknownMethod, Some(name)) => {
+                Error::new(ErrorKind::UnknownMethod, format!("{name} has no method `{method}`"))
+            }
+            _ => failure,
+        }
+    })
+}
+
+/// What a value is, in words; of undefined values the engine's own error tells more.
+fn type_name(value: &Value) -> Option<String> {
+    Some(match value.kind() {
+        ValueKind::Undefined => return None,
+        ValueKind::None => "None".to_owned(),
+        ValueKind::Bool => "a boolean".to_owned(),
+        ValueKind::Number => "a number".to_owned(),
+        ValueKind::String => "a text".to_owned(),
+        ValueKind::Plain => value.to_string(),
+        _ if value.is_tuple() => "a tuple".to_owned(),
+        _ if value.downcast_object_ref::<PyList>().is_some() => "a list".to_owned(),
+        _ if value.downcast_object_ref::<PyDict>().is_some() => "a dict".to_owned(),
+        _ => value.to_string(),
+    })
 }
 
 /// The methods minijinja-contrib lacks or answers with an immutable list.

@@ -72,7 +72,7 @@ fn errors_name_the_place_and_the_way_out() {
         ),
         ("{{ add(1, bb=3) }}", "WL-J004", "macro `add` has no argument `bb`", "models/orders.sql:1:4", &[], ""),
         ("{{ 'x' | nofilter }}", "WL-J003", "nofilter", "models/orders.sql:1:10", &[], ""),
-        ("{% if x %}\n{{ 1 }", "WL-J001", "", "models/orders.sql:2:1", &[], ""),
+        ("{% if x %}\n{{ 1 }", "WL-J001", "", "models/orders.sql:2:6", &[], ""),
         ("{{ 'a' + 1 }}", "WL-J011", "`+` does not work between string and number", "models/orders.sql:1:4", &[], ""),
         ("{{ run_query('broken') }}", "WL-J009", "no such column `broken`", "models/orders.sql:1:4", &[], ""),
         (
@@ -92,7 +92,33 @@ fn errors_name_the_place_and_the_way_out() {
             &[],
             "`unique_key`",
         ),
-        ("{{ [].appendd(1) }}", "WL-J002", "a list has no method `appendd`", "models/orders.sql:1:4", &[], ""),
+        ("{{ [].appendd(1) }}", "WL-J002", "a list has no method `appendd`", "models/orders.sql:1:6", &[], ""),
+        (
+            "{{ adapter.nothing() }}",
+            "WL-J002",
+            "<adapter wardlake> has no method `nothing`",
+            "models/orders.sql:1:4",
+            &[],
+            "",
+        ),
+        ("{{ none.x() }}", "WL-J002", "None has no method `x`", "models/orders.sql:1:4", &[], ""),
+        ("{{ 1 + x }}", "WL-J011", "`+` does not work between number and undefined", "models/orders.sql:1:4", &[], ""),
+        (
+            "{% set r = [] | first %}{{ {'a': 1}.pop('b') }}",
+            "WL-J011",
+            "the dict has no key 'b'",
+            "models/orders.sql:1:36",
+            &[],
+            "",
+        ),
+        (
+            "{{ source('one') }}",
+            "WL-J004",
+            "`source` takes a source and one of its tables",
+            "models/orders.sql:1:4",
+            &[],
+            "",
+        ),
     ];
     let mut wrong = Vec::new();
     for (text, code, message, place, trace, help) in cases {
