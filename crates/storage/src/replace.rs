@@ -48,17 +48,7 @@ impl Lake {
         };
         let layout = handle.layout(schema, partition_by, &commit)?;
         let files = layout.write(streams).await?;
-        let _writer = handle.writer.lock().await;
-        let change = |now: Option<&DeltaTable>| {
-            let mut actions = match now {
-                None => create_actions(table, &layout.schema, &layout.partition_by, &commit.properties)?,
-                Some(now) => handle.evolve(now, &layout, &rows, commit.schema_change)?,
-            };
-            actions.extend(files.adds.iter().cloned().map(Action::Add));
-            Ok(Change { actions, operation: write_operation(SaveMode::Append, &layout, None) })
-        };
-        let result = handle.commit(&commit, change).await;
-        handle.finish(result, files).await
+        handle.append_files(&layout, &rows, files, &commit).await
     }
 
     /// Replaces all rows, columns and partitioning in one commit; creates the table if it is absent. Readers see the old rows
@@ -128,6 +118,27 @@ fn same_schema(left: &Schema, right: &Schema) -> bool {
 }
 
 impl TableHandle {
+    /// Makes written files visible beside those the table has, in one commit; creates the table if it is absent.
+    pub(crate) async fn append_files(
+        &self,
+        layout: &FileLayout,
+        rows: &SchemaRef,
+        files: NewFiles,
+        commit: &Commit,
+    ) -> Result<CommitOutcome, StorageError> {
+        let _writer = self.writer.lock().await;
+        let change = |now: Option<&DeltaTable>| {
+            let mut actions = match now {
+                None => create_actions(&self.name, &layout.schema, &layout.partition_by, &commit.properties)?,
+                Some(now) => self.evolve(now, layout, rows, commit.schema_change)?,
+            };
+            actions.extend(files.adds.iter().cloned().map(Action::Add));
+            Ok(Change { actions, operation: write_operation(SaveMode::Append, layout, None) })
+        };
+        let result = self.commit(commit, change).await;
+        self.finish(result, files).await
+    }
+
     /// The table's version if it already has everything the commit consumed.
     pub(crate) async fn applied_version(
         &self,

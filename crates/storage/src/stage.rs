@@ -5,13 +5,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
-use deltalake::{DeltaTable, kernel::Action, protocol::SaveMode};
 use wardlake_core::TableName;
 
-use crate::{
-    Commit, CommitOutcome, Lake, StorageError, commit::Change, replace::write_operation, schema_change::create_actions,
-    types::delta_schema, write::NewFiles,
-};
+use crate::{Commit, CommitOutcome, Lake, StorageError, types::delta_schema, write::NewFiles};
 
 /// Files of a table that no version names yet. Dropped without a commit they are orphans that vacuum removes.
 #[derive(Debug)]
@@ -74,17 +70,7 @@ impl Lake {
         }
         let rows: SchemaRef = Arc::new(Schema::new(fields));
         let layout = handle.layout(Arc::clone(&rows), Vec::new(), &commit)?;
-        let _writer = handle.writer.lock().await;
-        let change = |now: Option<&DeltaTable>| {
-            let mut actions = match now {
-                None => create_actions(table, &layout.schema, &layout.partition_by, &commit.properties)?,
-                Some(now) => handle.evolve(now, &layout, &rows, commit.schema_change)?,
-            };
-            actions.extend(files.adds.iter().cloned().map(Action::Add));
-            Ok(Change { actions, operation: write_operation(SaveMode::Append, &layout, None) })
-        };
-        let result = handle.commit(&commit, change).await;
-        handle.finish(result, files).await
+        handle.append_files(&layout, &rows, files, &commit).await
     }
 
     /// Deletes staged files that will not be committed.

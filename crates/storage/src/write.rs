@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::{
     basic::{Compression, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
 };
 use wardlake_core::TableName;
 
@@ -27,6 +28,10 @@ pub struct WriteOptions {
     pub row_group_rows: usize,
     /// Compression of the column chunks.
     pub compression: Compression,
+    /// Whether every page carries its smallest and largest value, which lets readers skip pages, or only every column chunk.
+    pub has_page_statistics: bool,
+    /// Columns whose values hardly ever repeat: no dictionary is tried for them.
+    pub without_dictionary: Vec<String>,
     /// A stream starts its own file after this many rows; shorter ends of all streams share one, so that a small write makes
     /// one file however many streams it came in.
     pub shared_tail_rows: usize,
@@ -38,6 +43,8 @@ impl Default for WriteOptions {
             target_file_bytes: 256 << 20,
             row_group_rows: 1 << 20,
             compression: Compression::ZSTD(ZstdLevel::default()),
+            has_page_statistics: true,
+            without_dictionary: Vec::new(),
             shared_tail_rows: 64 << 10,
         }
     }
@@ -45,12 +52,16 @@ impl Default for WriteOptions {
 
 impl WriteOptions {
     fn properties(&self) -> WriterProperties {
-        WriterProperties::builder()
+        let statistics = if self.has_page_statistics { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
+        let mut properties = WriterProperties::builder()
             .set_compression(self.compression)
             .set_max_row_group_row_count(Some(self.row_group_rows))
-            .set_statistics_enabled(EnabledStatistics::Page)
-            .set_created_by(concat!("wardlake ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build()
+            .set_statistics_enabled(statistics)
+            .set_created_by(concat!("wardlake ", env!("CARGO_PKG_VERSION")).to_owned());
+        for column in &self.without_dictionary {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.as_str()), false);
+        }
+        properties.build()
     }
 }
 

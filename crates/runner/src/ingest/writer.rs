@@ -16,7 +16,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
 use wardlake_core::{LedgerEntry, lineage};
 use wardlake_engine::ReadState;
-use wardlake_storage::{Commit, SchemaChange, StagedFiles, StorageError, TableSnapshot};
+use wardlake_storage::{Commit, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions};
 
 use super::{
     TablePlan,
@@ -292,7 +292,14 @@ impl Stage {
             )));
         }
         let (lake, name) = (Arc::clone(&workspace.lake), plan.name.clone());
-        let write = tokio::spawn(async move { lake.stage(&name, streams, &Commit::default()).await });
+        // Bronze is read whole: page statistics of text would only cost time.
+        let options = WriteOptions {
+            has_page_statistics: false,
+            without_dictionary: vec![lineage::ROW_HASH.to_owned()],
+            ..WriteOptions::default()
+        };
+        let commit = Commit { options, ..Commit::default() };
+        let write = tokio::spawn(async move { lake.stage(&name, streams, &commit).await });
         Self { schema, senders, next: 0, write }
     }
 
