@@ -22,6 +22,7 @@ pub struct RowHasher {
 
 impl RowHasher {
     /// Adds the next field. NULL is a length no field can have.
+    #[inline]
     pub fn field(&mut self, value: Option<&[u8]>) {
         match value {
             Some(bytes) => {
@@ -33,6 +34,7 @@ impl RowHasher {
     }
 
     /// The hash of the fields added since the last call.
+    #[inline]
     pub fn finish(&mut self) -> RowHash {
         let hash = XxHash3_128::oneshot(&self.buffer);
         self.buffer.clear();

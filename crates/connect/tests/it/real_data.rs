@@ -49,7 +49,7 @@ fn hms() {
     }
     let list = load(&folder.join("list/lists.csv"));
     assert_eq!(list.report.columns, ["code", "column_2"]);
-    assert_eq!(list.lines()[4], "cd2|∅");
+    assert_eq!(list.lines()[4], "cd|∅");
     let quoted = |file: &str, column: &str, needle: char| {
         let loaded = load(&folder.join(file));
         let values = loaded.rows.iter().flatten().filter(|(name, _)| name == column);
