@@ -22,6 +22,7 @@ pub struct RowHasher {
 
 impl RowHasher {
     /// Adds the next field. NULL is a length no field can have.
+    /// Adds the next field. NULL is a length no field can have.
     #[inline]
     pub fn field(&mut self, value: Option<&[u8]>) {
         match value {
