@@ -10,10 +10,11 @@ use crate::process::{TaskResult, cache, cargo, run};
 /// One tool of crates.io whose binary bears the crate's name.
 pub(crate) struct Tool {
     name: &'static str,
+    version: &'static str,
 }
 
-pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny" };
-pub(crate) const CARGO_MACHETE: Tool = Tool { name: "cargo-machete" };
+pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
+pub(crate) const CARGO_MACHETE: Tool = Tool { name: "cargo-machete", version: "0.9.2" };
 
 impl Tool {
     /// The binary, built first where it is missing.
@@ -28,7 +29,10 @@ impl Tool {
         }
         // Its own target folder: the tool's dependencies have other features than ours and must not evict them.
         let target = folder.join("target");
-        run(cargo().args(["install", "--locked", self.name, "--root"]).arg(&folder).env("CARGO_TARGET_DIR", &target))?;
+        let crate_version = format!("{}@{}", self.name, self.version);
+        let mut install = cargo();
+        install.args(["install", "--locked", &crate_version, "--root"]).arg(&folder).env("CARGO_TARGET_DIR", &target);
+        run(&mut install)?;
         remove(&target);
         Ok(own)
     }
