@@ -7,7 +7,7 @@ use std::{
 
 use crate::process::{TaskResult, cache, cargo, run};
 
-/// One tool of crates.io whose binary bears the crate's name.
+/// One tool that cargo installs, whose binary bears the name of its crate.
 pub(crate) struct Tool {
     name: &'static str,
     version: &'static str,
