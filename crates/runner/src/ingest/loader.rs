@@ -109,6 +109,10 @@ impl Loader<'_> {
         };
         let known = self.columns.clone();
         let report = self.read(file, &known, landing, &mut work, late.as_deref_mut())?;
+        if late.as_deref().is_some_and(LateFile::is_again) {
+            // They were kept when the file was loaded.
+            work.rejected.clear();
+        }
         if let (true, Some(present)) = (detects_deletes, work.present.take()) {
             let gone = match late {
                 Some(late) => late.retain(&present),

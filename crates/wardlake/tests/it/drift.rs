@@ -82,3 +82,22 @@ fn a_file_that_grew_loads_its_new_rows_only() {
     world.ok(&["ingest"]);
     assert_eq!(world.count("bronze.beds"), 4, "touched, not changed");
 }
+
+#[test]
+fn a_file_read_again_behind_a_late_one_keeps_its_rejected_records_once() {
+    let world = World::empty();
+    world.write("dbt_project.yml", PROJECT);
+    world.write(
+        "sources/feed.yml",
+        source(
+            "              path: 'landing/beds_{date}.csv'\n              keys: [bed]\n              change: full\n",
+        ),
+    );
+    world.write("landing/beds_2025-01-01.csv", "bed,ward\n1,A\n");
+    world.write("landing/beds_2025-01-03.csv", "bed,ward\n1,A\n2,B,surplus\n");
+    world.ok(&["ingest"]);
+    world.write("landing/beds_2025-01-02.csv", "bed,ward\n1,C\n");
+    world.ok(&["ingest"]);
+    assert_eq!(world.count("bronze.beds"), 3, "A, then C, then A again");
+    assert_eq!(world.count("system.rejected_rows"), 1);
+}
