@@ -1,4 +1,5 @@
-//! The columns every bronze table carries beside the source's own, always in this order, always last.
+//! The columns every bronze table carries beside the source's own, always in this order, behind the columns of the
+//! first load. Columns that come later stand behind them.
 
 /// `<source>.<table>` the row came from (text).
 pub const SOURCE: &str = "_source";
