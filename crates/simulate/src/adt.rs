@@ -4,7 +4,7 @@
 //! messages of an encounter, applied in order, end in the same beds as the movements.
 
 use crate::chance::Chance;
-use crate::clock::{Clock, HOUR};
+use crate::clock::{Clock, Downtimes, HOUR};
 use crate::encounter::Encounter;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +53,17 @@ pub(crate) struct Message {
 }
 
 /// Messages not yet extracted.
-#[derive(Default)]
 pub(crate) struct Adt {
     count: u64,
     messages: Vec<Message>,
+    downtimes: Downtimes,
 }
 
 impl Adt {
+    pub(crate) fn new(downtimes: Downtimes) -> Self {
+        Self { count: 0, messages: Vec::new(), downtimes }
+    }
+
     /// Messages recorded before `until`, in the order of recording.
     pub(crate) fn take(&mut self, until: i64) -> Vec<Message> {
         let (mut ready, later): (Vec<_>, Vec<_>) =
@@ -106,7 +110,9 @@ impl Adt {
             encounter.movements.iter().rev().nth(1).map_or(encounter.arrived_at, |movement| movement.started_at);
         let wrong_at = at - 20 * 60;
         // A mistake has to fit between the messages before it and the same day's midnight, or it would not be a mistake taken back.
-        let has_room = wrong_at > before + HOUR && clock.local_day(wrong_at) == clock.local_day(at);
+        let has_room = wrong_at > before + HOUR
+            && clock.local_day(wrong_at) == clock.local_day(at)
+            && !self.downtimes.meet(wrong_at, at);
         if has_room && chance.yes(0.012) {
             let cancel = if kind == AdtKind::Admit { AdtKind::CancelAdmit } else { AdtKind::CancelTransfer };
             self.send_at_once(wrong_at, kind, encounter, bed, from);
@@ -126,7 +132,7 @@ impl Adt {
     ) {
         let wrong_at = at - 3 * HOUR;
         let placed_at = encounter.movements.last().map(|movement| movement.started_at);
-        let has_room = placed_at.is_some_and(|placed| placed + HOUR < wrong_at);
+        let has_room = placed_at.is_some_and(|placed| placed + HOUR < wrong_at) && !self.downtimes.meet(wrong_at, at);
         if has_room && clock.local_day(wrong_at) == clock.local_day(at) && chance.yes(0.012) {
             self.send_at_once(wrong_at, AdtKind::Discharge, encounter, bed, None);
             self.send_at_once(wrong_at + HOUR / 2, AdtKind::CancelDischarge, encounter, bed, None);
@@ -161,6 +167,7 @@ impl Adt {
     fn push(&mut self, mut message: Message) {
         self.count += 1;
         message.number = self.count;
+        message.recorded_at = self.downtimes.after(message.recorded_at);
         self.messages.push(message);
     }
 }

@@ -205,7 +205,11 @@ pub(crate) const DIAGNOSES: &[Diagnosis] = &[
     diagnosis("E78.5", "Hyperlipidemia, unspecified", Kind::Outpatient, &[12]),
     diagnosis("Z00.00", "General adult medical examination", Kind::Outpatient, &[]),
     diagnosis("M54.50", "Low back pain, unspecified", Kind::Outpatient, &[18]),
+    diagnosis("J10.1", "Influenza with other respiratory manifestations", Kind::Medical, &[0, 2]),
 ];
+
+/// Position of influenza in [`DIAGNOSES`]; it is drawn by season, wherever it is treated.
+pub(crate) const INFLUENZA: usize = DIAGNOSES.len() - 1;
 
 /// The diagnosis of a birth, for the child.
 pub(crate) const LIVEBORN: Diagnosis =

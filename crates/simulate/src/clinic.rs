@@ -3,7 +3,8 @@
 use crate::chance::Chance;
 use crate::clock::{self, Clock, DAY};
 use crate::encounter::{Class, Encounter};
-use crate::flow::{Flow, diagnosis_of};
+use crate::flow::Flow;
+use crate::illness::diagnosis_of;
 use crate::site::{Kind, Site};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +100,7 @@ impl Clinic {
                 appointment.follow_up = Some(follow_up);
                 follow_ups.push((appointment.patient, appointment.physician, check_in, follow_up));
             }
-            let visit = visit(site, flow, chance, appointment, check_in);
+            let visit = visit(site, flow, chance, appointment, check_in, day);
             flow.adt.register(chance, check_in, &visit);
             flow.closed.push(visit);
         }
@@ -156,7 +157,14 @@ impl Clinic {
     }
 }
 
-fn visit(site: &Site, flow: &mut Flow, chance: &mut Chance, appointment: &Appointment, arrived_at: i64) -> Encounter {
+fn visit(
+    site: &Site,
+    flow: &mut Flow,
+    chance: &mut Chance,
+    appointment: &Appointment,
+    arrived_at: i64,
+    day: i32,
+) -> Encounter {
     let department = site.staff[appointment.physician].department;
     let seen_at = arrived_at.max(appointment.scheduled_at) + chance.minutes(2.0, 35.0);
     let ended_at = (seen_at + appointment.minutes * 60 + chance.minutes(0.0, 15.0)).min(arrived_at + DAY / 4);
@@ -177,7 +185,7 @@ fn visit(site: &Site, flow: &mut Flow, chance: &mut Chance, appointment: &Appoin
         discharged_at: Some(ended_at),
         disposition: "home",
         physician: appointment.physician,
-        diagnosis: Some(diagnosis_of(Kind::Outpatient, chance)),
+        diagnosis: Some(diagnosis_of(Kind::Outpatient, chance, day)),
         updated_at: ended_at,
         movements: Vec::new(),
         target: department,

@@ -38,6 +38,18 @@ impl Clock {
         Self { offsets }
     }
 
+    /// First local second of each hour that a clock change shows twice or never.
+    pub(crate) fn odd_hours(&self) -> Vec<i64> {
+        self.offsets.windows(2).map(|pair| pair[1].0 + pair[0].1.min(pair[1].1)).collect()
+    }
+
+    /// The times at which nothing is recorded: while the clock shows an hour twice, the hospitals' systems are down, as is
+    /// common. No clean row has an ambiguous time for that reason.
+    pub(crate) fn downtimes(&self) -> Downtimes {
+        let changes = self.offsets.windows(2).map(|pair| (pair[1].0, pair[0].1 - pair[1].1));
+        Downtimes(changes.filter(|(_, back)| *back > 0).map(|(at, back)| (at - back, at + back)).collect())
+    }
+
     /// Seconds of local wall-clock time since 1970-01-01.
     pub(crate) fn local(&self, at: i64) -> i64 {
         let offset = self.offsets.iter().rev().find(|(from, _)| *from <= at).or(self.offsets.first());
@@ -71,6 +83,23 @@ impl Clock {
             out.push(separator);
             push_two_digits(out, number);
         }
+    }
+}
+
+/// Planned downtimes, as (first second, second after the last).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Downtimes(Vec<(i64, i64)>);
+
+impl Downtimes {
+    /// The time itself, or one soon after the downtime it falls in; the order of times is kept.
+    pub(crate) fn after(&self, at: i64) -> i64 {
+        let down = self.0.iter().find(|(from, until)| (*from..*until).contains(&at));
+        down.map_or(at, |(from, until)| until + (at - from) / 4)
+    }
+
+    /// Whether any of the seconds from `from` to `until` is down.
+    pub(crate) fn meet(&self, from: i64, until: i64) -> bool {
+        self.0.iter().any(|(start, end)| from < *end && until >= *start)
     }
 }
 
@@ -132,6 +161,21 @@ mod tests {
         let clock = clock();
         let hours = |of: i32| (clock.midnight(of + 1) - clock.midnight(of)) / HOUR;
         assert_eq!([hours(day(3, 7)), hours(day(3, 8)), hours(day(11, 1)), hours(day(11, 2))], [24, 23, 25, 24]);
+    }
+
+    #[test]
+    fn nothing_is_recorded_while_an_hour_repeats() {
+        let (clock, downtimes) = (clock(), clock().downtimes());
+        let midnight = clock.midnight(day(11, 1));
+        for minute in 0..300 {
+            let mut text = String::new();
+            clock.write_time(&mut text, downtimes.after(midnight + minute * 60));
+            assert!(!text.starts_with("2026-11-01 01:"), "{text}");
+        }
+        assert_eq!(downtimes.after(midnight + 30 * 60), midnight + 30 * 60);
+        assert!(downtimes.meet(midnight, midnight + 2 * HOUR) && !downtimes.meet(midnight, midnight + HOUR / 2));
+        let odd: Vec<i64> = clock.odd_hours().iter().map(|start| start.rem_euclid(DAY) / HOUR).collect();
+        assert!(odd.contains(&1) && odd.contains(&2) && odd.iter().all(|hour| [1, 2].contains(hour)), "{odd:?}");
     }
 
     #[test]

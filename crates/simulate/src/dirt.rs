@@ -1,143 +1,212 @@
-//! Damage, as real extracts show it, whose truth is known.
+//! Which row is damaged, and how.
 //!
-//! Whether and how a row is damaged follows from the seed and the row's key alone: a source that holds a wrong value sends it
-//! every day, so damage never looks like a change. Only damage of the transport (cut, repeated and late lines) depends on the day.
+//! Whether and how a value is damaged follows from the seed and the row's key alone: a source that holds a wrong value sends it
+//! every day, so damage never looks like a change. Only damage of the way (cut, repeated and late lines, late files) depends on
+//! the day. A row is damaged in one way at most, and only where that shows.
 
 use crate::chance::{hash_text, mix};
-use crate::extract::Entity;
-use std::fmt::Write;
-
-/// What was done to a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DirtKind {
-    DischargeBeforeAdmission,
-    MissingAdmissionTime,
-    DuplicatePatient,
-    UnknownDepartment,
-    GenderSpelling,
-    AgeOver120,
-    BornInFuture,
-    FutureTimestamp,
-    NotANumber,
-    TruncatedLine,
-    RepeatedLine,
-    DamagedEncoding,
-    LateRow,
-}
-
-impl DirtKind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::DischargeBeforeAdmission => "discharge_before_admission",
-            Self::MissingAdmissionTime => "missing_admission_time",
-            Self::DuplicatePatient => "duplicate_patient",
-            Self::UnknownDepartment => "unknown_department",
-            Self::GenderSpelling => "gender_spelling",
-            Self::AgeOver120 => "age_over_120",
-            Self::BornInFuture => "born_in_future",
-            Self::FutureTimestamp => "future_timestamp",
-            Self::NotANumber => "not_a_number",
-            Self::TruncatedLine => "truncated_line",
-            Self::RepeatedLine => "repeated_line",
-            Self::DamagedEncoding => "damaged_encoding",
-            Self::LateRow => "late_row",
-        }
-    }
-}
+use crate::clock::{self, Clock};
+use crate::damage::{self, Damage, OddHour};
+use crate::extract::{Drift, ENTITIES, Entity, Mode};
+use crate::kind::DirtKind;
+use crate::options::SimulationOptions;
 
 /// Decides about damage.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Dirt {
     seed: u64,
-    rate: f64,
+    plans: Vec<Plan>,
+    last_day: i32,
+    /// From this day on extracts have other columns.
+    drift_day: i32,
+    drifts: Vec<DirtKind>,
+    late_files: f64,
+    odd_hours: Vec<OddHour>,
+    years: damage::Years,
+}
+
+/// The rates of one entity.
+#[derive(Debug, Clone, Default)]
+struct Plan {
+    values: Draw,
+    lines: Draw,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Draw {
+    /// Kinds with a rate of their own.
+    own: Vec<(DirtKind, f64)>,
+    /// Kinds that share one rate.
+    shared: Vec<DirtKind>,
+    shared_rate: f64,
+}
+
+impl Draw {
+    fn rate(&self) -> f64 {
+        self.shared_rate + self.own.iter().map(|(_, rate)| rate).sum::<f64>()
+    }
 }
 
 impl Dirt {
-    pub(crate) fn new(seed: u64, rate: f64) -> Self {
-        Self { seed: mix(seed, 0xD1_27), rate }
+    pub(crate) fn new(options: &SimulationOptions, clock: &Clock, first_day: i32) -> Self {
+        let is_shared = |kind: &DirtKind| {
+            let is_listed = options.kinds.is_empty() || options.kinds.contains(kind);
+            is_listed && !options.kind_rates.contains_key(kind) && options.dirt > 0.0
+        };
+        let rate = |kind: DirtKind| match options.kind_rates.get(&kind) {
+            Some(rate) => *rate,
+            None if is_shared(&kind) => options.dirt,
+            None => 0.0,
+        };
+        let plans = ENTITIES.iter().map(|entity| plan(*entity, options, &is_shared)).collect();
+        let drifts = [DirtKind::ColumnAdded, DirtKind::ColumnRenamed, DirtKind::ColumnReordered];
+        let last_day = first_day + options.days as i32 - 1;
+        Self {
+            seed: mix(options.seed, 0xD1_27),
+            plans,
+            last_day,
+            drift_day: first_day + (options.days as i32 / 2).max(1),
+            drifts: drifts.into_iter().filter(|kind| rate(*kind) > 0.0).collect(),
+            late_files: rate(DirtKind::OutOfOrderFile),
+            odd_hours: clock.odd_hours().iter().map(|start| OddHour::new(*start)).collect(),
+            years: damage::Years::of(first_day, last_day),
+        }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        self.rate > 0.0
+    /// The highest share of rows that any entity loses to damage; over 1 the rates contradict each other.
+    pub(crate) fn highest_rate(&self) -> f64 {
+        self.plans.iter().map(|plan| plan.values.rate().max(plan.lines.rate())).fold(0.0, f64::max)
     }
 
-    /// Damages the fields of a row, or says how its line is to be damaged.
-    pub(crate) fn damage(&self, entity: Entity, day: i32, fields: &mut [String]) -> Option<DirtKind> {
+    /// Damages the values of a row, or says how its line is to be damaged. `clean` receives the row as it was when there is
+    /// damage, and holds anything otherwise.
+    pub(crate) fn damage(
+        &self,
+        entity: Entity,
+        day: i32,
+        fields: &mut [String],
+        clean: &mut Vec<String>,
+    ) -> Option<Damage> {
+        let plan = self.plans.get(entity as usize)?;
         let key = fields.first().map(|key| hash_text(key))?;
         let of_row = mix(self.seed ^ entity as u64, key);
-        let (values, transport) = kinds(entity);
-        let kinds = (values.len() + transport.len()).max(1) as f64;
-        if share(of_row) < self.rate * values.len() as f64 / kinds {
-            // The first kind that fits, so that a kind which fits few rows is still met among them.
-            let first = mix(of_row, 1) as usize;
-            let mut fitting = (0..values.len()).map(|offset| values[first.wrapping_add(offset) % values.len()]);
-            return fitting.find(|kind| apply(entity, *kind, mix(of_row, 2), fields));
+        if let Some(damage) = self.damage_value(entity, &plan.values, of_row, fields, clean) {
+            return Some(damage);
         }
         let of_day = mix(of_row, day as u64);
-        let is_damaged = share(of_day) < self.rate * transport.len() as f64 / kinds;
-        is_damaged.then(|| transport[mix(of_day, 1) as usize % transport.len()])
+        let kind = pick(&plan.lines, of_day, |kind| kind != DirtKind::LateRow || day < self.last_day)?;
+        clean.clear();
+        clean.extend_from_slice(fields);
+        Some(Damage::of_line(kind))
+    }
+
+    fn damage_value(
+        &self,
+        entity: Entity,
+        draw: &Draw,
+        of_row: u64,
+        fields: &mut [String],
+        clean: &mut Vec<String>,
+    ) -> Option<Damage> {
+        let (own, shared) = (share(mix(of_row, 7)), share(of_row));
+        let mut is_below = shared < draw.shared_rate;
+        let mut end = 0.0;
+        let own = draw.own.iter().find(|(_, rate)| {
+            end += rate;
+            own < end
+        });
+        is_below |= own.is_some();
+        if !is_below {
+            return None;
+        }
+        clean.clear();
+        clean.extend_from_slice(fields);
+        let mut row = damage::Target { entity, fields, years: self.years, odd_hours: &self.odd_hours };
+        let value = mix(of_row, 2);
+        if let Some(damage) = own.and_then(|(kind, _)| row.apply(*kind, value)) {
+            return Some(damage);
+        }
+        if shared >= draw.shared_rate {
+            return None;
+        }
+        let first = mix(of_row, 1) as usize;
+        // One day in the year fits: on that day the kind is preferred, or it would hardly ever be met.
+        let is_odd = draw.shared.contains(&DirtKind::AmbiguousLocalTime) && first & 1 == 0;
+        if let Some(damage) = is_odd.then(|| row.apply(DirtKind::AmbiguousLocalTime, value)).flatten() {
+            return Some(damage);
+        }
+        // The first kind that fits, so that a kind which fits few rows is still met among them.
+        let count = draw.shared.len();
+        (0..count).find_map(|offset| row.apply(draw.shared[first.wrapping_add(offset) % count], value))
+    }
+
+    /// How the file of a day differs from the entity's usual columns.
+    pub(crate) fn drift(&self, entity: Entity, day: i32) -> Drift {
+        if day < self.drift_day {
+            return Drift::None;
+        }
+        let (kind, drift) = match entity {
+            Entity::Employees => (DirtKind::ColumnAdded, Drift::Added("cost_center", "CC-100")),
+            Entity::Rooms => (DirtKind::ColumnRenamed, Drift::Renamed("room_type", "room_kind")),
+            Entity::Nurses => (DirtKind::ColumnReordered, Drift::Reordered),
+            _ => return Drift::None,
+        };
+        if self.drifts.contains(&kind) { drift } else { Drift::None }
+    }
+
+    /// Whether a day's file is delivered only after the next day's. The last day's never is: it would not come at all.
+    pub(crate) fn is_file_late(&self, entity: Entity, day: i32) -> bool {
+        let of_file = mix(mix(self.seed ^ 0xF1_1E, entity as u64), day as u64);
+        day < self.last_day && share(of_file) < self.late_files
     }
 }
 
-/// Returns false where the kind does not fit the row.
-fn apply(entity: Entity, kind: DirtKind, draw: u64, fields: &mut [String]) -> bool {
-    let mut row = Fields { entity, fields };
-    match kind {
-        DirtKind::DischargeBeforeAdmission => {
-            if row.get("admitted_at").is_empty() || row.get("discharged_at").is_empty() {
-                return false;
-            }
-            row.swap("admitted_at", "discharged_at")
-        }
-        DirtKind::MissingAdmissionTime => row.replace("admitted_at", ""),
-        DirtKind::UnknownDepartment => row.replace("department_id", &format!("X99-D{:02}", draw % 90)),
-        DirtKind::GenderSpelling => {
-            let is_female = row.get("gender").to_lowercase().starts_with('f');
-            let spellings =
-                if is_female { ["fem.", "FEMALE ", "W", "Femal", "2"] } else { ["masc.", "MALE ", "m", "Mael", "1"] };
-            row.replace("gender", spellings[draw as usize % spellings.len()])
-        }
-        DirtKind::AgeOver120 => row.replace_start("date_of_birth", &format!("{}", 1850 + draw % 40)),
-        DirtKind::BornInFuture => row.replace_start("date_of_birth", &format!("{}", 2101 + draw % 20)),
-        DirtKind::FutureTimestamp => {
-            let column = if entity == Entity::Patients { "registered_at" } else { "started_at" };
-            let column = if entity == Entity::Adt { "occurred_at" } else { column };
-            let column = if entity == Entity::Dispensed { "dispensed_at" } else { column };
-            row.replace_start(column, "2099")
-        }
-        DirtKind::NotANumber => {
-            let filled: Vec<&str> = entity.numbers().iter().copied().filter(|name| !row.get(name).is_empty()).collect();
-            let Some(column) = filled.get(draw as usize % filled.len().max(1)) else { return false };
-            let text = match draw >> 32 & 3 {
-                0 => "N/A".to_owned(),
-                1 => "unknown".to_owned(),
-                2 => format!("{} USD", row.get(column)),
-                _ => row.get(column).replace('.', ",") + "O",
-            };
-            row.replace(column, &text)
-        }
-        DirtKind::DamagedEncoding => {
-            let Some(damaged) = damaged_name(row.get("last_name")) else { return false };
-            row.replace("last_name", &damaged)
-        }
-        DirtKind::DuplicatePatient | DirtKind::TruncatedLine | DirtKind::RepeatedLine | DirtKind::LateRow => true,
+fn plan(entity: Entity, options: &SimulationOptions, is_shared: &impl Fn(&DirtKind) -> bool) -> Plan {
+    let (values, lines) = kinds(entity);
+    let draw = |kinds: &[DirtKind]| Draw {
+        own: kinds.iter().filter_map(|kind| Some((*kind, *options.kind_rates.get(kind)?))).collect(),
+        shared: kinds.iter().copied().filter(|kind| is_shared(kind)).collect(),
+        shared_rate: 0.0,
+    };
+    let mut plan = Plan { values: draw(values), lines: draw(lines) };
+    let count = plan.values.shared.len() + plan.lines.shared.len();
+    for draw in [&mut plan.values, &mut plan.lines] {
+        draw.shared_rate = options.dirt * draw.shared.len() as f64 / count.max(1) as f64;
     }
+    plan
 }
 
-/// A second registration of the same person: another key, the rest the same but for the case of the name.
-pub(crate) fn duplicate_patient(fields: &mut [String]) {
-    let mut row = Fields { entity: Entity::Patients, fields };
-    let id = format!("{}-2", row.get("patient_id"));
-    let mrn = format!("9{}", row.get("mrn"));
-    let last_name = row.get("last_name").to_uppercase();
-    row.replace("patient_id", &id);
-    row.replace("mrn", &mrn);
-    row.replace("last_name", &last_name);
+/// The kind a draw falls on.
+fn pick(draw: &Draw, hash: u64, fits: impl Fn(DirtKind) -> bool) -> Option<DirtKind> {
+    let mut left = share(mix(hash, 7));
+    for (kind, rate) in &draw.own {
+        left -= rate;
+        if left < 0.0 {
+            return Some(*kind).filter(|kind| fits(*kind));
+        }
+    }
+    if share(hash) >= draw.shared_rate {
+        return None;
+    }
+    let first = mix(hash, 1) as usize;
+    let count = draw.shared.len();
+    (0..count).map(|offset| draw.shared[first.wrapping_add(offset) % count]).find(|kind| fits(*kind))
 }
 
 /// A hash as a share, 0.0 to 1.0.
 fn share(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Why a row's damage cannot be told from what a loader keeps, if so.
+pub(crate) fn undecidable(entity: Entity, kind: DirtKind) -> Option<&'static str> {
+    match kind {
+        DirtKind::RepeatedLine if entity.mode() != Mode::Append => {
+            Some("of equal rows of one key a loader keeps one; the load log counts the other as unchanged")
+        }
+        DirtKind::OutOfOrderFile => Some("the bytes are those of a file in time; only when it arrived tells"),
+        _ => None,
+    }
 }
 
 /// Damage to an entity's values, and damage to its lines on their way.
@@ -146,81 +215,41 @@ fn kinds(entity: Entity) -> (&'static [DirtKind], &'static [DirtKind]) {
     use DirtKind as K;
     match entity {
         Entity::Patients => (
-            &[K::DuplicatePatient, K::GenderSpelling, K::AgeOver120, K::BornInFuture, K::FutureTimestamp, K::DamagedEncoding],
+            &[K::DuplicatePatient, K::GenderSpelling, K::AgeOver120, K::NegativeAge, K::FutureTimestamp, K::DamagedEncoding, K::ConflictingDuplicate],
             &[K::TruncatedLine, K::RepeatedLine],
         ),
         Entity::Encounters => (
-            &[K::DischargeBeforeAdmission, K::MissingAdmissionTime, K::UnknownDepartment, K::NotANumber],
+            &[K::DischargeBeforeAdmission, K::MissingAdmissionTime, K::UnknownDepartment, K::NotANumber, K::FutureTimestamp, K::AmbiguousLocalTime, K::ConflictingDuplicate],
             &[K::TruncatedLine, K::RepeatedLine, K::LateRow],
         ),
-        Entity::Transfers => (&[K::UnknownDepartment, K::FutureTimestamp], &[K::RepeatedLine, K::LateRow]),
-        Entity::Appointments => (&[K::UnknownDepartment, K::NotANumber], &[K::RepeatedLine, K::LateRow]),
-        Entity::Billing => (&[K::NotANumber], &[K::TruncatedLine, K::RepeatedLine, K::LateRow]),
-        Entity::Claims => (&[K::NotANumber], &[K::RepeatedLine, K::LateRow]),
-        Entity::Dispensed => (&[K::UnknownDepartment, K::NotANumber, K::FutureTimestamp], &[K::RepeatedLine, K::LateRow]),
-        Entity::Adt => (&[K::UnknownDepartment, K::FutureTimestamp], &[K::RepeatedLine, K::LateRow]),
-        Entity::Attendance => (&[K::UnknownDepartment], &[K::RepeatedLine]),
+        Entity::Transfers => (
+            &[K::UnknownDepartment, K::FutureTimestamp, K::Timestamp1900, K::ConflictingDuplicate],
+            &[K::TruncatedLine, K::RepeatedLine, K::LateRow],
+        ),
+        Entity::Appointments => (
+            &[K::UnknownDepartment, K::NotANumber, K::Timestamp1900, K::ConflictingDuplicate],
+            &[K::RepeatedLine, K::LateRow],
+        ),
+        Entity::Billing => (&[K::NotANumber, K::ConflictingDuplicate], &[K::TruncatedLine, K::RepeatedLine, K::LateRow]),
+        Entity::Claims => (&[K::NotANumber, K::Timestamp1900], &[K::TruncatedLine, K::RepeatedLine, K::LateRow]),
+        Entity::Dispensed => (
+            &[K::UnknownDepartment, K::NotANumber, K::FutureTimestamp, K::Timestamp1900, K::AmbiguousLocalTime],
+            &[K::RepeatedLine, K::LateRow],
+        ),
+        Entity::Adt => (
+            &[K::UnknownDepartment, K::FutureTimestamp, K::Timestamp1900, K::AmbiguousLocalTime],
+            &[K::TruncatedLine, K::RepeatedLine, K::LateRow],
+        ),
+        Entity::Attendance => (&[K::UnknownDepartment, K::Timestamp1900], &[K::RepeatedLine]),
         Entity::Insurance => (&[K::NotANumber], &[K::RepeatedLine]),
-        // Master data of the network stays whole: everything else is judged against it.
+        // Master data of the network keeps its values: everything else is judged against it.
         _ => (&[], &[]),
     }
 }
 
-/// UTF-8 read as Latin-1, once: what `é` becomes when two systems disagree. Names without such a letter stay whole.
-fn damaged_name(name: &str) -> Option<String> {
-    if name.is_ascii() {
-        return None;
-    }
-    let mut damaged = String::new();
-    for byte in name.bytes() {
-        // Writing to a String cannot fail. The bytes 0x80 to 0x9F are no letters in Latin-1; such systems print `?`.
-        let _ = damaged.write_char(if (0x80..0xA0).contains(&byte) { '?' } else { char::from(byte) });
-    }
-    Some(damaged)
-}
-
-/// Fields by the names of their columns.
-struct Fields<'a> {
-    entity: Entity,
-    fields: &'a mut [String],
-}
-
-impl Fields<'_> {
-    fn position(&self, column: &str) -> Option<usize> {
-        self.entity.columns().iter().position(|name| *name == column)
-    }
-
-    fn get(&self, column: &str) -> &str {
-        self.position(column).map_or("", |position| self.fields[position].as_str())
-    }
-
-    /// Returns whether the column held something else before.
-    fn replace(&mut self, column: &str, value: &str) -> bool {
-        let Some(position) = self.position(column) else { return false };
-        let field = &mut self.fields[position];
-        if field.is_empty() || field == value {
-            return false;
-        }
-        value.clone_into(field);
-        true
-    }
-
-    /// Replaces the beginning (the year of a date) and keeps the rest.
-    fn replace_start(&mut self, column: &str, start: &str) -> bool {
-        let Some(position) = self.position(column) else { return false };
-        let field = &mut self.fields[position];
-        // 29 February does not exist in every year.
-        if field.len() < start.len() || field.contains("-02-29") {
-            return false;
-        }
-        field.replace_range(..start.len(), start);
-        true
-    }
-
-    fn swap(&mut self, one: &str, other: &str) -> bool {
-        let (Some(one), Some(other)) = (self.position(one), self.position(other)) else { return false };
-        let differ = self.fields[one] != self.fields[other];
-        self.fields.swap(one, other);
-        differ
+impl damage::Years {
+    fn of(first_day: i32, last_day: i32) -> Self {
+        use chrono::Datelike;
+        Self { first: clock::date_of(first_day).year(), last: clock::date_of(last_day).year() }
     }
 }

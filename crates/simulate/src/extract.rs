@@ -1,6 +1,7 @@
 //! The extract files: which columns, in which format, and how a row becomes bytes.
 
 use crate::error::SimulateError;
+use crate::kind::DirtKind;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -250,11 +251,26 @@ pub(crate) enum Drift {
     None,
     /// One more column at the end, the same text in every row.
     Added(&'static str, &'static str),
+    /// A column under another name.
+    Renamed(&'static str, &'static str),
     /// The second and third column change places.
     Reordered,
 }
 
-/// Appends one row as a line, line ending included.
+impl Drift {
+    /// The column it is about, and what kind of dirt it is.
+    pub(crate) fn told(self, entity: Entity) -> Option<(DirtKind, &'static str)> {
+        match self {
+            Self::None => None,
+            Self::Added(name, _) => Some((DirtKind::ColumnAdded, name)),
+            Self::Renamed(_, name) => Some((DirtKind::ColumnRenamed, name)),
+            Self::Reordered => Some((DirtKind::ColumnReordered, entity.columns()[1])),
+        }
+    }
+}
+
+/// Appends one row as a line, line ending included. Behind the first row of a JSON array each begins with the comma between
+/// them; the first one's is taken off by the file.
 pub(crate) fn encode(entity: Entity, drift: Drift, fields: &[String], out: &mut Vec<u8>) {
     match entity.format() {
         Format::Csv { delimiter, is_latin, has_crlf, .. } => {
@@ -268,8 +284,8 @@ pub(crate) fn encode(entity: Entity, drift: Drift, fields: &[String], out: &mut 
             }
             out.extend_from_slice(if has_crlf { b"\r\n" } else { b"\n" });
         }
-        Format::Json | Format::NdJson => {
-            out.push(b'{');
+        format @ (Format::Json | Format::NdJson) => {
+            out.extend_from_slice(if format == Format::Json { b",{" } else { b"{" });
             for (position, (name, field)) in entity.columns().iter().zip(fields).enumerate() {
                 if position > 0 {
                     out.push(b',');
@@ -330,23 +346,32 @@ pub(crate) struct ExtractFile {
     partial: PathBuf,
     path: PathBuf,
     out: BufWriter<File>,
-    pub(crate) drift: Drift,
-    /// Lines written so far, header included.
-    pub(crate) lines: u64,
+    drift: Drift,
+    rows: u64,
+    bytes: u64,
+}
+
+/// A file that is complete, but not yet under its own name.
+pub(crate) struct Finished {
+    partial: PathBuf,
+    path: PathBuf,
     pub(crate) bytes: u64,
+}
+
+impl Finished {
+    /// Gives the file its name; from then on readers see it.
+    pub(crate) fn deliver(&self) -> Result<(), SimulateError> {
+        fs::rename(&self.partial, &self.path).map_err(SimulateError::write(&self.path))
+    }
 }
 
 impl ExtractFile {
     pub(crate) fn create(root: &Path, entity: Entity, date: &str, drift: Drift) -> Result<Self, SimulateError> {
         let folder = root.join(entity.name());
-        fs::create_dir_all(&folder).map_err(SimulateError::write(&folder))?;
         let name = format!("{}_{date}.{}", entity.name(), entity.extension());
-        let partial = folder.join(format!(".{name}.tmp"));
-        let path = folder.join(&name);
-        let file = File::create(&partial).map_err(SimulateError::write(&partial))?;
-        let out = BufWriter::with_capacity(1 << 16, file);
+        let (partial, path, out) = begin_file(&folder, &name)?;
         let name = format!("{}/{name}", entity.name());
-        let mut extract = Self { entity, name, partial, path, out, drift, lines: 0, bytes: 0 };
+        let mut extract = Self { entity, name, partial, path, out, drift, rows: 0, bytes: 0 };
         extract.begin()?;
         Ok(extract)
     }
@@ -361,30 +386,33 @@ impl ExtractFile {
                 let mut line = Vec::new();
                 match self.drift {
                     Drift::Added(name, _) => names.push(name.to_owned()),
+                    Drift::Renamed(before, name) => {
+                        names.iter_mut().filter(|known| *known == before).for_each(|known| name.clone_into(known));
+                    }
                     Drift::Reordered => names.swap(1, 2),
                     Drift::None => {}
                 }
                 encode(self.entity, Drift::None, &names, &mut line);
-                self.lines += 1;
                 self.write(&line)
             }
-            Format::Json => {
-                self.lines += 1;
-                self.write(b"[\n")
-            }
+            Format::Json => self.write(b"[\n"),
             Format::NdJson => Ok(()),
         }
     }
 
-    /// Writes one encoded line and returns its number, from 1.
-    pub(crate) fn line(&mut self, line: &[u8]) -> Result<u64, SimulateError> {
-        let is_array = self.entity.format() == Format::Json;
-        if is_array && self.lines > 1 {
-            self.write(b",")?;
+    /// The place of the next row, as a loader counts: the line, from 1, or in a JSON array the number of the record.
+    pub(crate) fn next_position(&self) -> u64 {
+        match self.entity.format() {
+            Format::Csv { .. } => self.rows + 2,
+            Format::Json | Format::NdJson => self.rows + 1,
         }
-        self.lines += 1;
-        self.write(line)?;
-        Ok(self.lines)
+    }
+
+    /// Writes encoded rows.
+    pub(crate) fn append(&mut self, lines: &[u8], rows: u64) -> Result<(), SimulateError> {
+        let is_first_of_array = self.rows == 0 && self.entity.format() == Format::Json;
+        self.rows += rows;
+        self.write(if is_first_of_array { lines.strip_prefix(b",").unwrap_or(lines) } else { lines })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SimulateError> {
@@ -392,12 +420,25 @@ impl ExtractFile {
         self.out.write_all(bytes).map_err(SimulateError::write(&self.partial))
     }
 
-    pub(crate) fn finish(mut self) -> Result<u64, SimulateError> {
+    pub(crate) fn finish(mut self) -> Result<Finished, SimulateError> {
         if self.entity.format() == Format::Json {
             self.write(b"]\n")?;
         }
         self.out.flush().map_err(SimulateError::write(&self.partial))?;
-        fs::rename(&self.partial, &self.path).map_err(SimulateError::write(&self.path))?;
-        Ok(self.bytes)
+        Ok(Finished { partial: self.partial, path: self.path, bytes: self.bytes })
     }
+}
+
+/// Writes a whole file under its temporary name.
+pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<Finished, SimulateError> {
+    let (partial, path, mut out) = begin_file(folder, name)?;
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(SimulateError::write(&partial))?;
+    Ok(Finished { partial, path, bytes: bytes.len() as u64 })
+}
+
+fn begin_file(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf, BufWriter<File>), SimulateError> {
+    fs::create_dir_all(folder).map_err(SimulateError::write(folder))?;
+    let partial = folder.join(format!(".{name}.tmp"));
+    let file = File::create(&partial).map_err(SimulateError::write(&partial))?;
+    Ok((partial, folder.join(name), BufWriter::with_capacity(1 << 16, file)))
 }

@@ -5,10 +5,10 @@
 //! in the emergency department; who has boarded for hours gets a surge bed, which is how occupancy passes 100 %.
 
 use crate::adt::{Adt, AdtKind};
-use crate::catalog::DIAGNOSES;
 use crate::chance::Chance;
-use crate::clock::{self, Clock, DAY, HOUR};
+use crate::clock::{self, Clock, DAY, Downtimes, HOUR};
 use crate::encounter::{Class, Encounter, Movement};
+use crate::illness::{diagnosis_of, flu_wave};
 use crate::site::{BedKind, BedState, Kind, Patient, Site};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -57,6 +57,7 @@ pub(crate) struct Flow {
     in_emergency: usize,
     encounters: u64,
     movements: u64,
+    downtimes: Downtimes,
     pub adt: Adt,
 }
 
@@ -81,7 +82,7 @@ const ADMIT_SHARE: [f64; 5] = [0.75, 0.46, 0.20, 0.05, 0.01];
 const PROVIDER_WAIT: [f64; 5] = [1.0, 11.0, 34.0, 48.0, 44.0];
 
 impl Flow {
-    pub(crate) fn new(site: &Site) -> Self {
+    pub(crate) fn new(site: &Site, clock: &Clock) -> Self {
         Self {
             due: BinaryHeap::new(),
             sequence: 0,
@@ -92,7 +93,8 @@ impl Flow {
             in_emergency: 0,
             encounters: 0,
             movements: 0,
-            adt: Adt::default(),
+            downtimes: clock.downtimes(),
+            adt: Adt::new(clock.downtimes()),
         }
     }
 
@@ -117,7 +119,8 @@ impl Flow {
         let weekday = clock::date_of(day).weekday().num_days_from_monday() as usize;
         let total: f64 = ARRIVALS_BY_HOUR.iter().sum();
         for (hour, share) in ARRIVALS_BY_HOUR.iter().enumerate() {
-            let mean = EMERGENCY_PER_DAY * site.size * ARRIVALS_BY_WEEKDAY[weekday] * share / total;
+            let a_day = EMERGENCY_PER_DAY * site.size * ARRIVALS_BY_WEEKDAY[weekday] * (1.0 + 0.25 * flu_wave(day));
+            let mean = a_day * share / total;
             for _ in 0..chance.poisson(mean) {
                 let second = hour as i64 * HOUR + chance.below(HOUR as usize) as i64;
                 self.plan(clock.instant(day, second), Step::Arrive(Door::Emergency), 0, 0);
@@ -148,6 +151,7 @@ impl Flow {
 
     fn plan(&mut self, at: i64, step: Step, slot: usize, encounter: u64) {
         self.sequence += 1;
+        let at = self.downtimes.after(at);
         self.due.push(Reverse(Due { at, sequence: self.sequence, step, slot, encounter }));
     }
 }
@@ -284,7 +288,7 @@ impl Scene<'_> {
             discharged_at: None,
             disposition: "",
             physician,
-            diagnosis: Some(diagnosis_of(kind, self.chance)),
+            diagnosis: Some(diagnosis_of(kind, self.chance, self.today())),
             updated_at: self.now,
             movements: Vec::new(),
             target: department,
@@ -338,7 +342,7 @@ impl Scene<'_> {
         if kind == Kind::Icu {
             encounter.class = Class::Inpatient;
         }
-        encounter.diagnosis = Some(diagnosis_of(kind, self.chance));
+        encounter.diagnosis = Some(diagnosis_of(kind, self.chance, today));
         let department = self.department_of(kind);
         self.ask_for_bed(slot, encounter, department);
         false
@@ -567,10 +571,4 @@ impl Scene<'_> {
         }
         true
     }
-}
-
-/// A diagnosis that departments of this kind treat.
-pub(crate) fn diagnosis_of(kind: Kind, chance: &mut Chance) -> usize {
-    let fitting: Vec<usize> = (0..DIAGNOSES.len()).filter(|index| DIAGNOSES[*index].kind == kind).collect();
-    fitting[chance.below(fitting.len())]
 }

@@ -2,7 +2,7 @@
 
 use crate::catalog::{DIAGNOSES, MEDICATIONS};
 use crate::chance::Chance;
-use crate::clock::{self, Clock, HOUR};
+use crate::clock::{self, Clock, Downtimes, HOUR};
 use crate::encounter::{Class, Encounter};
 use crate::site::{Job, Kind, Site};
 
@@ -94,8 +94,8 @@ impl Rounds {
         site: &Site,
         chance: &mut Chance,
         encounter: &Encounter,
-        from: i64,
-        until: i64,
+        (from, until): (i64, i64),
+        downtimes: &Downtimes,
     ) -> Vec<Dispense> {
         let start = encounter.admitted_at.or(encounter.provider_seen_at).unwrap_or(until).max(from);
         let end = encounter.discharged_at.unwrap_or(until).min(until);
@@ -122,7 +122,7 @@ impl Rounds {
                 prescriber: encounter.physician,
                 quantity,
                 returned: if chance.yes(0.03) { chance.below(quantity + 1) } else { 0 },
-                at: start + chance.below((end - start) as usize) as i64,
+                at: downtimes.after(start + chance.below((end - start) as usize) as i64),
             });
         }
         given

@@ -1,146 +1,107 @@
-//! One day's extract files: takes clean rows, damages some, and remembers what was damaged.
+//! The files of a day: joins the parts the hospitals send, and delivers the files when their time has come.
 
 use crate::clock;
-use crate::dirt::{self, Dirt, DirtKind};
+use crate::dirt::Dirt;
 use crate::error::SimulateError;
-use crate::extract::{Drift, ENTITIES, Entity, ExtractFile, Row, encode};
+use crate::extract::{Entity, ExtractFile, Finished, write_file};
+use crate::kind::DirtKind;
 use crate::options::Summary;
-use crate::truth::Truth;
+use crate::outbox::Parcel;
+use crate::truth::{FileTruth, TruthWriter};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Writer of all extracts.
+/// Writer of all files.
 pub(crate) struct Sink {
     root: PathBuf,
-    dirt: Dirt,
+    dirt: Arc<Dirt>,
     entities: Vec<Entity>,
     day: i32,
+    date: String,
     files: BTreeMap<Entity, ExtractFile>,
-    /// Encoded lines that were held back yesterday and the keys they belong to.
-    late: BTreeMap<Entity, Vec<(String, Vec<u8>)>>,
-    line: Vec<u8>,
-    pub(crate) row: Row,
+    messages: Vec<Finished>,
+    /// Yesterday's files that are delivered after today's.
+    late: Vec<Finished>,
     pub(crate) summary: Summary,
 }
 
 impl Sink {
-    /// A writer below `root` of the given entities, all when there are none.
-    pub(crate) fn new(root: &Path, dirt: Dirt, entities: &[Entity]) -> Self {
-        let entities = if entities.is_empty() { ENTITIES.to_vec() } else { entities.to_vec() };
+    /// A writer below `root` of the given entities.
+    pub(crate) fn new(root: &Path, dirt: Arc<Dirt>, entities: Vec<Entity>) -> Self {
         Self {
             root: root.to_owned(),
             dirt,
             entities,
             day: 0,
+            date: String::new(),
             files: BTreeMap::new(),
-            late: BTreeMap::new(),
-            line: Vec::new(),
-            row: Row::default(),
+            messages: Vec::new(),
+            late: Vec::new(),
             summary: Summary::default(),
         }
     }
 
-    /// Opens the files of a day; `has_drifted` after the network's systems were upgraded.
-    pub(crate) fn open(&mut self, day: i32, has_drifted: bool, truth: &mut Truth) -> Result<(), SimulateError> {
+    /// Opens the files of a day.
+    pub(crate) fn open(&mut self, day: i32, truth: &mut TruthWriter) -> Result<(), SimulateError> {
         self.day = day;
-        let date = clock::date_of(day).to_string();
-        for entity in self.entities.clone() {
-            let drift = if has_drifted && self.dirt.is_on() { drift(entity) } else { Drift::None };
-            let mut file = ExtractFile::create(&self.root, entity, &date, drift)?;
-            match drift {
-                Drift::None => {}
-                Drift::Added(column, _) => truth.dirty(entity, column, "column_added", &file.name, 1)?,
-                Drift::Reordered => truth.dirty(entity, entity.columns()[1], "columns_reordered", &file.name, 1)?,
+        self.date = clock::date_of(day).to_string();
+        for entity in &self.entities {
+            let drift = self.dirt.drift(*entity, day);
+            let file = ExtractFile::create(&self.root, *entity, &self.date, drift)?;
+            if let Some((kind, column)) = drift.told(*entity) {
+                truth.file(*entity, kind, column, &file.name, 1)?;
             }
-            for (key, line) in self.late.remove(&entity).unwrap_or_default() {
-                let number = file.line(&line)?;
-                self.summary.dirty_rows += 1;
-                count(&mut self.summary, entity);
-                truth.dirty(entity, &key, DirtKind::LateRow.name(), &file.name, number)?;
+            if self.dirt.is_file_late(*entity, day) {
+                truth.file(*entity, DirtKind::OutOfOrderFile, &self.date, &file.name, 0)?;
             }
-            self.files.insert(entity, file);
+            self.files.insert(*entity, file);
         }
         Ok(())
     }
 
-    /// Whether an entity is written at all; a caller with many rows asks before filling them.
-    pub(crate) fn wants(&self, entity: Entity) -> bool {
-        self.files.contains_key(&entity)
-    }
-
-    /// Writes the row that was just filled.
-    pub(crate) fn write(&mut self, entity: Entity, truth: &mut Truth) -> Result<(), SimulateError> {
-        let Some(file) = self.files.get_mut(&entity) else { return Ok(()) };
-        let kind = if self.dirt.is_on() { self.dirt.damage(entity, self.day, self.row.fields_mut()) } else { None };
-        self.line.clear();
-        encode(entity, file.drift, self.row.fields(), &mut self.line);
-        let key = self.row.fields().first().map_or("", String::as_str);
-        match kind {
-            Some(DirtKind::LateRow) => {
-                self.late.entry(entity).or_default().push((key.to_owned(), self.line.clone()));
-                return Ok(());
-            }
-            Some(DirtKind::TruncatedLine) => cut(&mut self.line, entity),
-            _ => {}
+    /// Writes one hospital's part of the day.
+    pub(crate) fn take(
+        &mut self,
+        hospital_id: &str,
+        parcel: Parcel,
+        truth: &mut TruthWriter,
+    ) -> Result<(), SimulateError> {
+        for (entity, part) in parcel.parts {
+            let Some(file) = self.files.get_mut(&entity) else { continue };
+            let first = file.next_position();
+            file.append(&part.bytes, part.rows)?;
+            self.summary.rows += part.rows;
+            *self.summary.rows_by_entity.entry(entity.name().to_owned()).or_default() += part.rows;
+            self.summary.dirty_rows += part.dirty.len() as u64;
+            truth.part(FileTruth { entity, file: &file.name, first }, &part)?;
         }
-        let mut number = file.line(&self.line)?;
-        count(&mut self.summary, entity);
-        match kind {
-            Some(DirtKind::RepeatedLine) => number = file.line(&self.line)?,
-            Some(DirtKind::DuplicatePatient) => {
-                dirt::duplicate_patient(self.row.fields_mut());
-                self.line.clear();
-                encode(entity, file.drift, self.row.fields(), &mut self.line);
-                number = file.line(&self.line)?;
-            }
-            _ => {}
+        for (entity, lines) in parcel.versions {
+            truth.versions(entity, &lines)?;
         }
-        let Some(kind) = kind else { return Ok(()) };
-        if matches!(kind, DirtKind::RepeatedLine | DirtKind::DuplicatePatient) {
-            count(&mut self.summary, entity);
-        }
-        self.summary.dirty_rows += 1;
-        let key = self.row.fields().first().map_or("", String::as_str);
-        truth.dirty(entity, key, kind.name(), &file.name, number)
-    }
-
-    /// Completes the day's files.
-    pub(crate) fn close(&mut self) -> Result<(), SimulateError> {
-        for (_, file) in std::mem::take(&mut self.files) {
-            self.summary.files += 1;
-            self.summary.bytes += file.finish()?;
+        if parcel.message_count > 0 {
+            let name = format!("adt_{hospital_id}_{}.hl7", self.date);
+            self.messages.push(write_file(&self.root.join("hl7"), &name, &parcel.messages)?);
+            self.summary.messages += parcel.message_count;
         }
         Ok(())
     }
-}
 
-fn count(summary: &mut Summary, entity: Entity) {
-    summary.rows += 1;
-    match summary.rows_by_entity.get_mut(entity.name()) {
-        Some(rows) => *rows += 1,
-        None => {
-            summary.rows_by_entity.insert(entity.name().to_owned(), 1);
+    /// Completes the day's files and delivers them once `wait` returns: first those in time, then those of the day before.
+    pub(crate) fn close(&mut self, wait: impl FnOnce()) -> Result<(), SimulateError> {
+        let (mut ready, mut late) = (std::mem::take(&mut self.messages), Vec::new());
+        for (entity, file) in std::mem::take(&mut self.files) {
+            let file = file.finish()?;
+            if self.dirt.is_file_late(entity, self.day) { late.push(file) } else { ready.push(file) }
         }
-    }
-}
-
-/// How an entity's file looks after the upgrade.
-fn drift(entity: Entity) -> Drift {
-    match entity {
-        Entity::Employees => Drift::Added("cost_center", "CC-100"),
-        Entity::Nurses => Drift::Reordered,
-        _ => Drift::None,
-    }
-}
-
-/// Cuts a line before its last two fields, as an aborted transfer leaves it.
-fn cut(line: &mut Vec<u8>, entity: Entity) {
-    if let crate::extract::Format::Csv { delimiter, .. } = entity.format() {
-        let mut ends =
-            line.iter().enumerate().rev().filter(|(_, byte)| **byte == delimiter).map(|(position, _)| position);
-        if let (Some(_), Some(end)) = (ends.next(), ends.next()) {
-            line.truncate(end);
-            line.push(b'\n');
+        wait();
+        for file in ready.iter().chain(&self.late) {
+            file.deliver()?;
         }
+        let delivered = ready.iter().chain(&self.late);
+        self.summary.files += delivered.clone().count() as u64;
+        self.summary.bytes += delivered.map(|file| file.bytes).sum::<u64>();
+        self.late = late;
+        Ok(())
     }
 }

@@ -211,10 +211,16 @@ impl Site {
             site.add_department(position, chance, opened_at, today);
         }
         // Enough people that those in bed are a small part of those who might come.
+        let downtimes = clock.downtimes();
         let wanted = options.patients_per_hospital.max(site.beds.len() * 5);
         for _ in 0..wanted {
             let registered_at = clock.midnight(today) - (chance.share() * 330.0 * clock::DAY as f64) as i64;
-            site.register(chance, registered_at, today, None);
+            let index = site.register(chance, downtimes.after(registered_at), today, None);
+            // Nobody is registered before birth.
+            let patient = &mut site.patients[index];
+            let earliest = clock.midnight(patient.born) + 12 * clock::HOUR;
+            patient.registered_at = patient.registered_at.max(earliest);
+            patient.updated_at = patient.registered_at;
         }
         site
     }
@@ -335,12 +341,7 @@ impl Site {
             id: format!("{}-PT{:07}", self.id, index + 1),
             // Record numbers begin with zeros: they are text, and a reader that takes them for numbers is caught.
             mrn: format!("{:08}", 40_000 + index),
-            national_id: format!(
-                "{:03}-{:02}-{:04}",
-                900 + chance.below(99),
-                1 + chance.below(98),
-                chance.below(10_000)
-            ),
+            national_id: national_id(self.number, index),
             first_name,
             last_name,
             is_female,
@@ -493,6 +494,14 @@ fn age(chance: &mut Chance) -> f64 {
     let (low, high) =
         [(0.1, 16.0), (16.0, 45.0), (45.0, 70.0), (70.0, 97.0)][chance.weighted(&[0.15, 0.33, 0.28, 0.24])];
     chance.between(low, high)
+}
+
+/// A national id that nobody else in the network has: equal ids mean one person. The factor has no divisor in common with the
+/// number of ids, so that neighbours in the register are far apart.
+fn national_id(hospital: usize, index: usize) -> String {
+    const IDS: usize = 99 * 98 * 10_000;
+    let id = (hospital * 970_000 + index) * 48_271 % IDS;
+    format!("{:03}-{:02}-{:04}", 900 + id / 980_000, 1 + id / 10_000 % 98, id % 10_000)
 }
 
 fn phone(chance: &mut Chance) -> String {

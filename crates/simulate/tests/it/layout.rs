@@ -2,8 +2,10 @@
 
 use crate::files::{files, records, run, small};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
-use wardlake_simulate::{ENTITIES, Entity, SimulateError, SimulationOptions, simulate};
+use std::path::{Path, PathBuf};
+use wardlake_simulate::{ENTITIES, Entity, OutputFormat, SimulateError, SimulationOptions, simulate};
 
 /// First line of an entity's first file, its columns with a delimiter between them.
 const HEADERS: &[(Entity, char, &str)] = &[
@@ -145,6 +147,33 @@ fn equal_options_write_equal_bytes() {
     }
 }
 
+/// Every file below a folder, with its bytes.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let name = PathBuf::from(path.file_name().expect("a name"));
+        if path.is_dir() {
+            found.extend(tree(&path).into_iter().map(|(inner, bytes)| (name.join(inner), bytes)));
+        } else {
+            found.insert(name, fs::read(path).expect("a file"));
+        }
+    }
+    found
+}
+
+#[test]
+fn neither_threads_nor_pace_change_a_byte() {
+    let formats = vec![OutputFormat::Csv, OutputFormat::Hl7];
+    let options = SimulationOptions { hospitals: 4, formats, threads: 1, ..small(9, 0.1) };
+    let alone = tree(run(&options).0.path());
+    assert!(
+        alone.keys().any(|path| path.starts_with("_truth/clean")) && alone.keys().any(|path| path.starts_with("hl7"))
+    );
+    assert!(alone == tree(run(&SimulationOptions { threads: 3, ..options.clone() }).0.path()));
+    assert!(alone == tree(run(&SimulationOptions { speed: Some(1e9), ..options }).0.path()));
+}
+
 #[test]
 fn nothing_unfinished_is_left_behind() {
     let (root, _) = run(&small(2, 0.1));
@@ -164,6 +193,10 @@ fn options_out_of_range_are_refused() {
         SimulationOptions { dirt: 1.5, ..SimulationOptions::default() },
         SimulationOptions { dirt: f64::NAN, ..SimulationOptions::default() },
         SimulationOptions { scale: 0.0, ..SimulationOptions::default() },
+        SimulationOptions { speed: Some(0.0), ..SimulationOptions::default() },
+        // Together more than every row.
+        SimulationOptions::default()
+            .with_dirt(&["0.9", "unknown_department=0.8"].map(|rate| rate.parse().expect("a rate"))),
     ];
     for options in wrong {
         let error = simulate(&options, folder.path(), &mut |_| {}).expect_err("refused");

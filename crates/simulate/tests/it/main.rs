@@ -5,5 +5,11 @@
 mod beds;
 mod census;
 mod dirt;
+mod expected;
 mod files;
+mod hl7;
 mod layout;
+mod loader;
+mod rows;
+mod signs;
+mod truth;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use wardlake_simulate::{SimulationOptions, Summary};
+use wardlake_simulate::{DirtKind, DirtRate, OutputFormat, SimulationOptions, Summary};
 
 use super::Outcome;
 use crate::{failure::Failure, terminal::grouped};
@@ -31,9 +31,25 @@ pub(crate) struct SimulateArgs {
     /// Everything random follows from this number
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Share of rows that are damaged
-    #[arg(long, default_value_t = 0.02)]
-    dirt: f64,
+    /// Share of rows that are damaged, or with a kind (`late_row=0.02`) the share of the rows it fits; may be repeated. With
+    /// kinds alone no other damage occurs
+    #[arg(long, value_name = "[KIND=]SHARE", default_value = "0.02")]
+    dirt: Vec<DirtRate>,
+    /// Kinds of damage that the overall share is made of [default: all]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    kinds: Vec<DirtKind>,
+    /// What to write: `csv` (the daily extracts, each in its system's own format), `hl7` (ADT messages as HL7 v2)
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "csv")]
+    formats: Vec<OutputFormat>,
+    /// Keep the undamaged form of every row in `_truth/clean/`, not only of the damaged ones
+    #[arg(long)]
+    all_clean_rows: bool,
+    /// Let each day's files appear when the simulated midnight that ends the day has come
+    #[arg(long)]
+    follow: bool,
+    /// Simulated seconds per second while following: 1 is real time, 3600 an hour a second
+    #[arg(long, value_name = "FACTOR", default_value_t = 3600.0, requires = "follow")]
+    speed: f64,
 }
 
 pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
@@ -43,15 +59,23 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
         days: args.days,
         start_date: args.start_date.unwrap_or(defaults.start_date),
         seed: args.seed,
-        dirt: args.dirt,
+        kinds: args.kinds.clone(),
+        formats: args.formats.clone(),
+        has_all_clean_rows: args.all_clean_rows,
+        speed: args.follow.then_some(args.speed),
         ..defaults
-    };
+    }
+    .with_dirt(&args.dirt);
     if let Some(events) = args.events {
         options = options.for_events(events);
     }
     let summary = simulate(&options, &args.out)?;
+    let messages = match summary.messages {
+        0 => String::new(),
+        count => format!(" and {} HL7 messages", grouped(count)),
+    };
     println!(
-        "Wrote {} rows in {} files ({} MB) to {}; {} of them damaged, as _truth/ tells.",
+        "Wrote {} rows{messages} in {} files ({} MB) to {}; {} of them damaged, as _truth/ tells.",
         grouped(summary.rows),
         grouped(summary.files),
         summary.bytes / 1_000_000,
