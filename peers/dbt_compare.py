@@ -87,9 +87,11 @@ def load_sources(lake: str, dbt: dbt_cli.Dbt) -> tuple[dict, list]:
                 missing.append(table)
                 continue
             rows = tables.with_deltalake(lake, table)
-            connection.execute(f'create schema if not exists "{source["schema"]}"')
+            # With the catalog: a schema may be called like one of DuckDB's own catalogs, as `system` is.
+            schema = f'"{dbt.database.stem}"."{source["schema"]}"'
+            connection.execute(f"create schema if not exists {schema}")
             connection.register("arriving", rows)
-            connection.execute(f'create table "{source["schema"]}"."{source["identifier"]}" as select * from arriving')
+            connection.execute(f'create table {schema}."{source["identifier"]}" as select * from arriving')
             connection.unregister("arriving")
             loaded[table] = rows.num_rows
     return loaded, missing

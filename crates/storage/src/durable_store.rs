@@ -27,6 +27,8 @@ use object_store::{
     path::Path,
 };
 
+use crate::disk::{DiskError, io_within};
+
 const STORE: &str = "local";
 /// Syncs at once: enough to let the disk merge its flushes, few enough to leave it to others.
 const PARALLEL_SYNCS: usize = 8;
@@ -82,12 +84,23 @@ fn table_of_log_file(path: &FsPath) -> Option<&FsPath> {
 }
 
 fn io_error(source: std::io::Error, path: &FsPath) -> Error {
+    let kind = source.kind();
+    let source = Box::new(DiskError::new("write", path, source));
     let path = path.display().to_string();
-    match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NotFound { path, source: source.into() },
-        std::io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: source.into() },
-        std::io::ErrorKind::PermissionDenied => Error::PermissionDenied { path, source: source.into() },
-        _ => Error::Generic { store: STORE, source: source.into() },
+    match kind {
+        std::io::ErrorKind::NotFound => Error::NotFound { path, source },
+        std::io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source },
+        std::io::ErrorKind::PermissionDenied => Error::PermissionDenied { path, source },
+        _ => Error::Generic { store: STORE, source },
+    }
+}
+
+/// The inner store does not always name the file, and hides what the system said.
+fn named(path: &FsPath) -> impl Fn(Error) -> Error + use<> {
+    let path = path.to_path_buf();
+    move |error| match &error {
+        Error::Generic { .. } => io_within(&error).map(|source| io_error(source, &path)).unwrap_or(error),
+        _ => error,
     }
 }
 
@@ -176,7 +189,7 @@ impl ObjectStore for DurableStore {
         if is_data_file(location) {
             let parents = path.clone();
             blocking(move || create_parents(&parents)).await?;
-            let result = self.inner.put_opts(location, payload, options).await?;
+            let result = self.inner.put_opts(location, payload, options).await.map_err(named(&path))?;
             self.note(path);
             return Ok(result);
         }
@@ -215,7 +228,7 @@ impl ObjectStore for DurableStore {
         let path = self.inner.path_to_filesystem(location)?;
         let parents = path.clone();
         blocking(move || create_parents(&parents)).await?;
-        let inner = self.inner.put_multipart_opts(location, options).await?;
+        let inner = self.inner.put_multipart_opts(location, options).await.map_err(named(&path))?;
         let sync = match location.as_ref() {
             _ if is_data_file(location) => SyncAt::BeforeCommit,
             path if path.contains("/_landing/tmp/") => SyncAt::AtRename,
@@ -250,7 +263,7 @@ impl ObjectStore for DurableStore {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         let target = self.inner.path_to_filesystem(to)?;
-        self.inner.copy_opts(from, to, options).await?;
+        self.inner.copy_opts(from, to, options).await.map_err(named(&target))?;
         settle(target).await
     }
 
@@ -264,7 +277,7 @@ impl ObjectStore for DurableStore {
             }
         })
         .await?;
-        self.inner.rename_opts(from, to, options).await?;
+        self.inner.rename_opts(from, to, options).await.map_err(named(&target))?;
         settle(target).await
     }
 }
@@ -299,11 +312,12 @@ enum SyncAt {
 #[async_trait]
 impl MultipartUpload for DurableUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.inner.put_part(data)
+        let (part, named) = (self.inner.put_part(data), named(&self.path));
+        Box::pin(async move { part.await.map_err(named) })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let result = self.inner.complete().await?;
+        let result = self.inner.complete().await.map_err(named(&self.path))?;
         match self.sync {
             SyncAt::Now => settle(self.path.clone()).await?,
             SyncAt::BeforeCommit => self.store.note(self.path.clone()),

@@ -148,31 +148,49 @@ impl Lake {
     /// Publishes: from now on this is what readers see. Of several publishers each gets a number of its own.
     pub async fn publish(&self, draft: EpochDraft) -> Result<Epoch, StorageError> {
         for _ in 0..ATTEMPTS {
-            let parent = self.newest_epoch().await?.map(|epoch| epoch.number);
-            let epoch = Epoch {
-                number: parent.unwrap_or(0) + 1,
-                published_at: Utc::now(),
-                run_id: draft.run_id.clone(),
-                parent,
-                tables: draft.tables.clone(),
-                views: draft.views.clone(),
-                gates: draft.gates.clone(),
-                rollback_of: draft.rollback_of,
-            };
-            let damaged = |error: serde_json::Error| StorageError::Damaged {
-                path: path(epoch.number).to_string(),
-                reason: error.to_string(),
-            };
-            let bytes = serde_json::to_vec_pretty(&epoch).map_err(damaged)?;
-            if self.put_if_absent(&path(epoch.number), bytes).await? {
-                let hint = Path::from_iter([FOLDER, HINT]);
-                if let Err(error) = self.put(&hint, epoch.number.to_string()).await {
-                    tracing::debug!(%error, "the hint to the newest epoch was not written");
-                }
+            let newest = self.newest_epoch().await?;
+            if let Some(epoch) = self.try_publish(newest.as_ref(), draft.clone()).await? {
                 return Ok(epoch);
             }
         }
         Err(StorageError::Conflict { table: FOLDER.to_owned(), attempts: ATTEMPTS })
+    }
+
+    /// Publishes what `draft` makes of the newest epoch, if anything. When another publisher is first, it is asked again, with
+    /// what that one published: what is laid over the newest epoch hides nobody else's tables.
+    pub async fn publish_over(
+        &self,
+        mut draft: impl FnMut(Option<&Epoch>) -> Option<EpochDraft> + Send,
+    ) -> Result<Option<Epoch>, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let newest = self.newest_epoch().await?;
+            let Some(draft) = draft(newest.as_ref()) else { return Ok(None) };
+            if let Some(epoch) = self.try_publish(newest.as_ref(), draft).await? {
+                return Ok(Some(epoch));
+            }
+        }
+        Err(StorageError::Conflict { table: FOLDER.to_owned(), attempts: ATTEMPTS })
+    }
+
+    /// Publishes behind `newest`; `None` if another epoch has that place.
+    async fn try_publish(&self, newest: Option<&Epoch>, draft: EpochDraft) -> Result<Option<Epoch>, StorageError> {
+        let parent = newest.map(|epoch| epoch.number);
+        let EpochDraft { run_id, tables, views, gates, rollback_of } = draft;
+        let number = parent.unwrap_or(0) + 1;
+        let epoch = Epoch { number, published_at: Utc::now(), run_id, parent, tables, views, gates, rollback_of };
+        let damaged = |error: serde_json::Error| StorageError::Damaged {
+            path: path(number).to_string(),
+            reason: error.to_string(),
+        };
+        let bytes = serde_json::to_vec_pretty(&epoch).map_err(damaged)?;
+        if !self.put_if_absent(&path(number), bytes).await? {
+            return Ok(None);
+        }
+        let hint = Path::from_iter([FOLDER, HINT]);
+        if let Err(error) = self.put(&hint, number.to_string()).await {
+            tracing::debug!(%error, "the hint to the newest epoch was not written");
+        }
+        Ok(Some(epoch))
     }
 
     /// Publishes the map of an older epoch again.

@@ -1,7 +1,10 @@
 //! What storage cannot do, one variant per decision a caller can make. Messages name tables, columns and types, never values.
 
 use deltalake::DeltaTableError;
+use object_store::Error as StoreError;
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
+
+use crate::disk::{self, DiskError};
 
 /// An error of the lake.
 #[derive(Debug, thiserror::Error)]
@@ -181,7 +184,7 @@ pub enum StorageError {
         files: usize,
     },
     /// The store did not answer as it should.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {}{}", terse(source), store_advice(source))]
     Store {
         /// read, write, list, delete.
         action: &'static str,
@@ -192,7 +195,7 @@ pub enum StorageError {
         source: Box<object_store::Error>,
     },
     /// The disk did not answer as it should.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {source}{}", disk::advice(source))]
     Io {
         /// read, write, sync.
         action: &'static str,
@@ -229,32 +232,72 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    pub(crate) fn store(action: &'static str, path: impl ToString) -> impl FnOnce(object_store::Error) -> Self {
-        move |source| Self::Store { action, path: path.to_string(), source: Box::new(source) }
+    pub(crate) fn store(action: &'static str, path: impl ToString) -> impl FnOnce(StoreError) -> Self {
+        move |source| {
+            let store = |source| Self::Store { action, path: path.to_string(), source: Box::new(source) };
+            Self::of_disk(&source).unwrap_or_else(|| store(source))
+        }
     }
 
     pub(crate) fn delta(table: &TableName) -> impl FnOnce(DeltaTableError) -> Self {
         let table = table.clone();
-        move |source| Self::Delta { table, source: Box::new(source) }
+        move |source| Self::of_disk(&source).unwrap_or_else(|| Self::Delta { table, source: Box::new(source) })
     }
 
     pub(crate) fn query(table: &TableName) -> impl FnOnce(datafusion::error::DataFusionError) -> Self {
         let table = table.clone();
-        move |source| Self::Query { table, source: Box::new(source) }
+        move |source| Self::of_disk(&source).unwrap_or_else(|| Self::Query { table, source: Box::new(source) })
     }
 
     pub(crate) fn task(table: &TableName) -> impl FnOnce(tokio::task::JoinError) -> Self {
         let table = table.clone();
         move |_| Self::Task { table }
     }
+
+    /// What the disk refused, if that is the cause of `error`: a lake's file, or a query's temporary files without room.
+    pub fn of_disk(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        if let Some(found) = DiskError::within(error) {
+            return Some(Self::Io { action: found.action, path: found.path.display().to_string(), source: found.io() });
+        }
+        // Queries write nothing else by themselves, and do not say where.
+        let source = disk::io_within(error).filter(disk::is_full)?;
+        let path = format!("temporary files below {}", std::env::temp_dir().display());
+        Some(Self::Io { action: "write", path, source })
+    }
 }
 
-fn store_kind(error: &object_store::Error) -> ErrorKind {
+/// A store's answer without its document: object stores put the reason into one.
+fn terse(error: &StoreError) -> String {
+    let text = error.to_string();
+    let Some((before, document)) = text.split_once("<?xml") else { return text };
+    let code = document.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    let code = code.map(|(code, _)| format!(" ({code})")).unwrap_or_default();
+    format!("{}{code}", before.trim_end_matches([' ', ':']))
+}
+
+/// What to do about a store's error, as the end of a sentence that names it.
+fn store_advice(error: &StoreError) -> &'static str {
+    let text = || error.to_string();
     match error {
-        object_store::Error::NotFound { .. } => ErrorKind::NotFound,
-        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Denied,
-        object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => ErrorKind::Conflict,
-        object_store::Error::InvalidPath { .. } | object_store::Error::NotSupported { .. } => ErrorKind::Invalid,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            "; check the lake's credentials and rights (AWS_*, AZURE_*, GOOGLE_* in the environment)"
+        }
+        StoreError::Generic { .. } if text().contains("NoSuchBucket") => {
+            "; create the bucket or correct the lake's URL"
+        }
+        StoreError::Generic { .. } if text().contains("retries") => {
+            "; check that the store can be reached and run it again: what was committed stays"
+        }
+        _ => "",
+    }
+}
+
+fn store_kind(error: &StoreError) -> ErrorKind {
+    match error {
+        StoreError::NotFound { .. } => ErrorKind::NotFound,
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => ErrorKind::Denied,
+        StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => ErrorKind::Conflict,
+        StoreError::InvalidPath { .. } | StoreError::NotSupported { .. } => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     }
 }
@@ -282,14 +325,31 @@ impl HasErrorKind for StorageError {
             Self::Store { source, .. } => store_kind(source),
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-                std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
                 _ => ErrorKind::Unavailable,
             },
             Self::Delta { source, .. } => match source.as_ref() {
-                DeltaTableError::ObjectStore { source } => store_kind(source),
                 DeltaTableError::VersionAlreadyExists(_) => ErrorKind::Conflict,
-                _ => ErrorKind::Internal,
+                other => {
+                    let of_store = disk::chain(other).find_map(|error| error.downcast_ref());
+                    of_store.map_or(ErrorKind::Internal, store_kind)
+                }
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stores_document_is_cut_to_its_reason() {
+        let answer =
+            "404 Not Found: <?xml version=\"1.0\"?>\n<Error><Code>NoSuchBucket</Code><Message>…</Message></Error>";
+        let error = StoreError::Generic { store: "S3", source: answer.into() };
+        let text = StorageError::store("list", "s3://bucket/")(error).to_string();
+        assert!(text.starts_with("cannot list s3://bucket/: ") && !text.contains('<'), "{text}");
+        assert!(text.ends_with("404 Not Found (NoSuchBucket); create the bucket or correct the lake's URL"), "{text}");
     }
 }

@@ -30,9 +30,17 @@ impl Lake {
     /// Opens the lake at a folder (created if absent) or URL: `file://`, `s3://`, `s3a://`, `abfss://`, `az://`, `gs://`, or
     /// `memory://` for a new lake in memory. Object stores are configured by the environment (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
     pub async fn open(url: &str) -> Result<Arc<Self>, StorageError> {
-        let location = Location::parse(url)?;
+        Ok(Self::at(Location::parse(url, true)?))
+    }
+
+    /// Opens the lake at a URL to look at it: a folder that is absent is an error instead of a new lake.
+    pub async fn open_existing(url: &str) -> Result<Arc<Self>, StorageError> {
+        Ok(Self::at(Location::parse(url, false)?))
+    }
+
+    fn at(location: Location) -> Arc<Self> {
         let store = location.store();
-        Ok(Arc::new(Self { location, store, views: ViewCache::default(), tables: Mutex::default() }))
+        Arc::new(Self { location, store, views: ViewCache::default(), tables: Mutex::default() })
     }
 
     /// Where the lake is; ends with a slash.
@@ -100,7 +108,8 @@ impl Lake {
     async fn folders(&self, parent: Option<&str>) -> Result<Vec<String>, StorageError> {
         let prefix = parent.map(Path::from);
         let list = self.store.list_with_delimiter(prefix.as_ref()).await;
-        let list = list.map_err(StorageError::store("list", prefix.unwrap_or_default()))?;
+        let list =
+            list.map_err(StorageError::store("list", format_args!("{}{}", self.url(), prefix.unwrap_or_default())))?;
         Ok(list.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 

@@ -23,7 +23,7 @@ pub struct LandingWriter {
 impl Lake {
     /// Begins landing a file.
     pub async fn landing_writer(&self) -> Result<LandingWriter, StorageError> {
-        let temporary = Path::from_iter([FOLDER, "tmp", &uuid::Uuid::new_v4().to_string()]);
+        let temporary = temporary_folder().join(uuid::Uuid::new_v4().to_string());
         let upload = self.store.put_multipart(&temporary).await.map_err(StorageError::store("write", &temporary))?;
         Ok(LandingWriter { store: Arc::clone(&self.store), temporary, upload: WriteMultipart::new(upload) })
     }
@@ -64,6 +64,11 @@ impl LandingWriter {
     pub async fn abort(self) -> Result<(), StorageError> {
         self.upload.abort().await.map_err(StorageError::store("delete", &self.temporary))
     }
+}
+
+/// Where bytes are before their hash is known.
+pub(crate) fn temporary_folder() -> Path {
+    Path::from_iter([FOLDER, "tmp"])
 }
 
 async fn exists(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<bool, StorageError> {

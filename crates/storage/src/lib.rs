@@ -11,6 +11,8 @@
 //! **Invariant:** on a local disk a commit is visible only after everything it names is synced.
 
 mod commit;
+mod data_writer;
+mod disk;
 mod durable_store;
 mod epochs;
 mod error;
@@ -18,6 +20,7 @@ mod file_stats;
 mod incremental;
 mod lake;
 mod landing;
+mod leftovers;
 mod location;
 mod log;
 mod maintain;
@@ -48,4 +51,5 @@ pub use snapshot::{HistoryEntry, TableFile, TableSnapshot};
 pub use stage::StagedFiles;
 pub use types::{cast_batch, delta_schema, delta_type};
 pub use views::View;
+pub use parquet::basic::Encoding;
 pub use write::WriteOptions;

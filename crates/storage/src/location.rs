@@ -27,16 +27,16 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    /// Resolves `text`; creates the folder of a local lake.
-    pub(crate) fn parse(text: &str) -> Result<Self, StorageError> {
+    /// Resolves `text`. The folder of a local lake is created, or has to be there.
+    pub(crate) fn parse(text: &str, may_create: bool) -> Result<Self, StorageError> {
         let invalid = |reason: String| StorageError::Url { url: text.to_owned(), reason };
         match text.split_once("://").map(|(scheme, _)| scheme) {
             None if text.trim().is_empty() => Err(invalid("it is empty".into())),
-            None => Self::folder(FsPath::new(text)),
+            None => Self::folder(FsPath::new(text), may_create),
             Some("file") => {
                 let url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
                 let path = url.to_file_path().map_err(|()| invalid("a file URL needs an absolute path".into()))?;
-                Self::folder(&path)
+                Self::folder(&path, may_create)
             }
             // A host of its own keeps the lakes of one process apart in a query engine's registry of stores.
             Some("memory") => {
@@ -52,11 +52,14 @@ impl Location {
         }
     }
 
-    fn folder(path: &FsPath) -> Result<Self, StorageError> {
+    fn folder(path: &FsPath, may_create: bool) -> Result<Self, StorageError> {
         let io = |source| StorageError::Io { action: "create", path: path.display().to_string(), source };
+        let invalid = |reason: &str| StorageError::Url { url: path.display().to_string(), reason: reason.to_owned() };
+        if !may_create && !path.is_dir() {
+            return Err(invalid("there is no such folder"));
+        }
         std::fs::create_dir_all(path).map_err(io)?;
         let folder = path.canonicalize().map_err(io)?;
-        let invalid = |reason: &str| StorageError::Url { url: path.display().to_string(), reason: reason.to_owned() };
         let url = Url::from_directory_path(&folder).map_err(|()| invalid("it is not an absolute path"))?;
         let prefix = Path::from_url_path(url.path()).map_err(|_| invalid("its name cannot be written as a URL"))?;
         Ok(Self { url, folder: Some(folder), root: Arc::new(DurableStore::new()), prefix })
@@ -91,16 +94,18 @@ mod tests {
     #[test]
     fn folders_and_urls_are_lakes() {
         let folder = tempfile::tempdir().unwrap();
-        let plain = Location::parse(&folder.path().join("a b").display().to_string()).unwrap();
+        let plain = Location::parse(&folder.path().join("a b").display().to_string(), true).unwrap();
         assert!(plain.url.as_str().ends_with("/a%20b/"), "{}", plain.url);
         assert!(plain.prefix.as_ref().ends_with("a b"), "{}", plain.prefix);
-        assert_eq!(Location::parse(plain.url.as_str()).unwrap().folder, plain.folder);
-        let bucket = Location::parse("s3://bucket/lake").unwrap();
+        assert_eq!(Location::parse(plain.url.as_str(), true).unwrap().folder, plain.folder);
+        let bucket = Location::parse("s3://bucket/lake", true).unwrap();
         assert_eq!((bucket.prefix.as_ref(), bucket.url.as_str()), ("lake", "s3://bucket/lake/"));
-        assert!(Location::parse("abfss://container@account.dfs.core.windows.net/lake").is_ok());
-        assert_ne!(Location::parse("memory://").unwrap().url, Location::parse("memory://").unwrap().url);
+        assert!(Location::parse("abfss://container@account.dfs.core.windows.net/lake", true).is_ok());
+        assert_ne!(Location::parse("memory://", true).unwrap().url, Location::parse("memory://", true).unwrap().url);
+        let absent = Location::parse(&folder.path().join("absent").display().to_string(), false);
+        assert!(matches!(absent, Err(StorageError::Url { .. })), "{absent:?}");
         for wrong in ["", "ftp://x/y"] {
-            assert!(matches!(Location::parse(wrong), Err(StorageError::Url { .. })), "{wrong}");
+            assert!(matches!(Location::parse(wrong, true), Err(StorageError::Url { .. })), "{wrong}");
         }
     }
 }

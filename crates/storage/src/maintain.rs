@@ -21,6 +21,7 @@ use wardlake_core::TableName;
 use crate::{
     Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
     commit::{Change, resets},
+    leftovers::remove_unnamed,
     log::commit_actions,
     replace::state,
     rewrite::{Rewrite, Rewritten},
@@ -168,6 +169,9 @@ impl Lake {
             }
             report.bytes += object.size;
             report.files.push(object.location.to_string());
+        }
+        if let Some(folder) = self.local_path().map(|lake| lake.join(table.schema()).join(table.name())) {
+            remove_unnamed(&folder, folder.clone(), retention, dry_run, &mut report).await?;
         }
         Ok(report)
     }

@@ -230,7 +230,9 @@ impl TableHandle {
                 Ok(CommitOutcome::AlreadyApplied { version })
             }
             // An error of the store may hide that the entry was written: vacuum tells orphans from data later.
-            Err(error @ (StorageError::Store { .. } | StorageError::Delta { .. })) => Err(error),
+            Err(error @ (StorageError::Store { .. } | StorageError::Delta { .. } | StorageError::Io { .. })) => {
+                Err(error)
+            }
             Err(error) => {
                 files.discard(&self.store()).await;
                 Err(error)

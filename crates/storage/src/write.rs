@@ -4,20 +4,17 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use arrow::{array::RecordBatch, compute::concat_batches, datatypes::SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
-use deltalake::{
-    datafile::writer::{DeltaWriter, WriterConfig},
-    kernel::Add,
-};
+use deltalake::{datafile::writer::WriterConfig, kernel::Add};
 use futures::StreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::{
-    basic::{Compression, ZstdLevel},
+    basic::{Compression, Encoding, ZstdLevel},
     file::properties::{EnabledStatistics, WriterProperties},
     schema::types::ColumnPath,
 };
 use wardlake_core::TableName;
 
-use crate::{StorageError, file_stats, types::cast_batch};
+use crate::{StorageError, data_writer::DataWriter, file_stats, types::cast_batch};
 
 /// How data files are written.
 #[derive(Debug, Clone)]
@@ -32,6 +29,10 @@ pub struct WriteOptions {
     pub has_page_statistics: bool,
     /// Columns whose values hardly ever repeat: no dictionary is tried for them.
     pub without_dictionary: Vec<String>,
+    /// Columns nobody looks for a range of values in: their smallest and largest values are not looked for.
+    pub without_bounds: Vec<String>,
+    /// How columns are encoded where they have no dictionary, or have outgrown it; the others as plain values.
+    pub encodings: Vec<(String, Encoding)>,
     /// A stream starts its own file after this many rows; shorter ends of all streams share one, so that a small write makes
     /// one file however many streams it came in.
     pub shared_tail_rows: usize,
@@ -45,6 +46,8 @@ impl Default for WriteOptions {
             compression: Compression::ZSTD(ZstdLevel::default()),
             has_page_statistics: true,
             without_dictionary: Vec::new(),
+            without_bounds: Vec::new(),
+            encodings: Vec::new(),
             shared_tail_rows: 64 << 10,
         }
     }
@@ -60,6 +63,13 @@ impl WriteOptions {
             .set_created_by(concat!("wardlake ", env!("CARGO_PKG_VERSION")).to_owned());
         for column in &self.without_dictionary {
             properties = properties.set_column_dictionary_enabled(ColumnPath::from(column.as_str()), false);
+        }
+        for column in &self.without_bounds {
+            let path = ColumnPath::from(column.as_str());
+            properties = properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+        for (column, encoding) in &self.encodings {
+            properties = properties.set_column_encoding(ColumnPath::from(column.as_str()), *encoding);
         }
         properties.build()
     }
@@ -106,7 +116,7 @@ pub(crate) struct FileLayout {
 }
 
 impl FileLayout {
-    fn writer(&self) -> DeltaWriter {
+    fn writer(&self) -> DataWriter {
         let config = WriterConfig::new(
             Arc::clone(&self.schema),
             self.partition_by.clone(),
@@ -117,7 +127,7 @@ impl FileLayout {
             Default::default(),
             None,
         );
-        DeltaWriter::new(Arc::clone(&self.store), config)
+        DataWriter::new(&self.table, Arc::clone(&self.store), config)
     }
 
     fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, StorageError> {
@@ -176,18 +186,18 @@ impl FileLayout {
         let mut writer = self.writer();
         let result = async {
             for batch in head {
-                writer.write(&batch).await.map_err(StorageError::delta(&self.table))?;
+                writer.write(&batch).await?;
             }
             while let Some(batch) = stream.next().await {
                 let batch = self.conform(&batch.map_err(StorageError::query(&self.table))?)?;
-                writer.write(&batch).await.map_err(StorageError::delta(&self.table))?;
+                writer.write(&batch).await?;
             }
             Ok(())
         };
         match result.await {
-            Ok(()) => Ok((writer.close().await.map_err(StorageError::delta(&self.table))?, Vec::new())),
+            Ok(()) => Ok((writer.close().await?, Vec::new())),
             Err(error) => {
-                let _ = writer.abort().await;
+                writer.abort().await;
                 Err(error)
             }
         }
@@ -198,18 +208,17 @@ impl FileLayout {
         if batches.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(Vec::new());
         }
-        let delta = |error| StorageError::delta(&self.table)(error);
         let mut writer = self.writer();
         // Partitioned writers split each batch; one batch makes that one sort.
         match concat_batches(&self.schema, &batches) {
-            Ok(all) => writer.write(&all).await.map_err(delta)?,
+            Ok(all) => writer.write(&all).await?,
             Err(_) => {
                 for batch in &batches {
-                    writer.write(batch).await.map_err(delta)?;
+                    writer.write(batch).await?;
                 }
             }
         }
-        writer.close().await.map_err(delta)
+        writer.close().await
     }
 }
 

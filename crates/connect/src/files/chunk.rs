@@ -56,12 +56,42 @@ impl Slot {
     }
 
     #[inline]
-    fn bytes<'a>(self, base: &'a [u8], scratch: &'a [u8]) -> Option<&'a [u8]> {
-        let range = self.start as usize..self.end as usize;
-        match self.at {
-            At::Null => None,
-            At::Base => Some(&base[range]),
-            At::Scratch => Some(&scratch[range]),
+    fn text<'a>(self, base: &'a [u8], scratch: &'a [u8]) -> Option<Text<'a>> {
+        let within = match self.at {
+            At::Null => return None,
+            At::Base => base,
+            At::Scratch => scratch,
+        };
+        Some(Text { within, start: self.start as usize, end: self.end as usize })
+    }
+}
+
+/// Part of a longer text.
+#[derive(Clone, Copy)]
+struct Text<'a> {
+    within: &'a [u8],
+    start: usize,
+    end: usize,
+}
+
+/// Most fields are shorter: copying so many bytes and taking back the surplus costs less than a copy of the right length.
+const WIDE: usize = 32;
+
+impl Text<'_> {
+    fn len(self) -> usize {
+        self.end - self.start
+    }
+
+    #[inline(always)]
+    fn append_to(self, out: &mut Vec<u8>) {
+        let from = &self.within[self.start..];
+        match from.first_chunk::<WIDE>() {
+            Some(wide) if self.len() <= WIDE => {
+                let length = out.len() + self.len();
+                out.extend_from_slice(wide);
+                out.truncate(length);
+            }
+            _ => out.extend_from_slice(&from[..self.len()]),
         }
     }
 }
@@ -82,10 +112,10 @@ impl TextColumn {
     }
 
     #[inline]
-    fn push(&mut self, value: Option<&[u8]>) {
+    fn push(&mut self, value: Option<Text<'_>>) {
         match value {
-            Some(bytes) => {
-                self.values.extend_from_slice(bytes);
+            Some(text) => {
+                text.append_to(&mut self.values);
                 self.nulls.append_non_null();
             }
             None => self.nulls.append_null(),
@@ -98,6 +128,27 @@ impl TextColumn {
         StringArray::try_new(offsets, Buffer::from_vec(self.values), self.nulls.finish())
             .map(|array| Arc::new(array) as ArrayRef)
             .map_err(|error| ConnectError::Internal { message: error.to_string() })
+    }
+}
+
+/// The name of a column as the hash of a row takes it in.
+struct HashedName {
+    column: usize,
+    length: usize,
+    /// The name, and room behind it for wide copies.
+    padded: Vec<u8>,
+}
+
+impl HashedName {
+    /// In the order in which fields are hashed.
+    fn all(names: &[String]) -> Vec<Self> {
+        let padded = |name: &String| [name.as_bytes(), &[0; WIDE]].concat();
+        let name = |column: usize| Self { column, length: names[column].len(), padded: padded(&names[column]) };
+        sorted_by_name(names).into_iter().map(name).collect()
+    }
+
+    fn text(&self) -> Text<'_> {
+        Text { within: &self.padded, start: 0, end: self.length }
     }
 }
 
@@ -119,7 +170,7 @@ impl SizeHint {
 pub(crate) struct ChunkBuilder {
     names: Vec<String>,
     columns: Vec<TextColumn>,
-    by_name: Vec<usize>,
+    by_name: Vec<HashedName>,
     hasher: RowHasher,
     positions: Vec<i64>,
     row_hashes: Vec<u128>,
@@ -131,7 +182,7 @@ impl ChunkBuilder {
         Self {
             names: names.to_vec(),
             columns: (0..names.len()).map(|i| TextColumn::new(0, hint.rows, hint.bytes_of(i))).collect(),
-            by_name: sorted_by_name(names),
+            by_name: HashedName::all(names),
             positions: Vec::with_capacity(hint.rows),
             row_hashes: Vec::with_capacity(hint.rows),
             hint: hint.clone(),
@@ -151,7 +202,7 @@ impl ChunkBuilder {
         self.names.push(name);
         let bytes = self.hint.bytes_of(self.columns.len());
         self.columns.push(TextColumn::new(self.positions.len(), self.hint.rows, bytes));
-        self.by_name = sorted_by_name(&self.names);
+        self.by_name = HashedName::all(&self.names);
         self.names.len() - 1
     }
 
@@ -159,7 +210,7 @@ impl ChunkBuilder {
     pub(crate) fn truncate_columns(&mut self, columns: usize) {
         self.names.truncate(columns);
         self.columns.truncate(columns);
-        self.by_name = sorted_by_name(&self.names);
+        self.by_name = HashedName::all(&self.names);
     }
 
     pub(crate) fn names(&self) -> &[String] {
@@ -169,12 +220,13 @@ impl ChunkBuilder {
     /// Adds a row. `slots` holds one slot per column; columns behind its end are NULL.
     pub(crate) fn push_row(&mut self, position: i64, base: &[u8], scratch: &[u8], slots: &[Slot]) {
         for (i, column) in self.columns.iter_mut().enumerate() {
-            column.push(slots.get(i).and_then(|slot| slot.bytes(base, scratch)));
+            column.push(slots.get(i).and_then(|slot| slot.text(base, scratch)));
         }
-        for i in &self.by_name {
-            if let Some(value) = slots.get(*i).and_then(|slot| slot.bytes(base, scratch)) {
-                self.hasher.field(Some(self.names[*i].as_bytes()));
-                self.hasher.field(Some(value));
+        for name in &self.by_name {
+            if let Some(value) = slots.get(name.column).and_then(|slot| slot.text(base, scratch)) {
+                let name = name.text();
+                self.hasher.field_with(name.len(), |buffer| name.append_to(buffer));
+                self.hasher.field_with(value.len(), |buffer| value.append_to(buffer));
             }
         }
         self.row_hashes.push(self.hasher.finish().0);
@@ -253,6 +305,18 @@ impl ColumnNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn text_of_any_length_is_copied_whole() {
+        let within: Vec<u8> = (0..100).collect();
+        for start in 0..=within.len() {
+            for end in start..=within.len() {
+                let mut out = b"before".to_vec();
+                Text { within: &within, start, end }.append_to(&mut out);
+                assert_eq!(out, [b"before", &within[start..end]].concat(), "{start}..{end}");
+            }
+        }
+    }
 
     #[test]
     fn header_names_are_whole_and_differ() {

@@ -19,7 +19,7 @@ pub use self::{
     chunk::Chunk,
     discover::{FoundFile, discover},
     pattern::PathPattern,
-    report::{FileReport, SchemaDifference},
+    report::FileReport,
 };
 use self::{
     chunk::ColumnNames,
@@ -81,13 +81,13 @@ fn read_within(
         _ => false,
     };
     let stream = if is_parquet {
-        return read_parquet(file, stream, &names, known_columns, tally);
+        return read_parquet(file, stream, &names, tally);
     } else {
         read_text(stream, table, &file.relative, &names, threads, limits, &mut tally)?
     };
     let (compression, encoding) = (stream.compression(), stream.encoding());
     let totals = stream.finish()?;
-    Ok(tally.report(totals, compression, encoding, known_columns))
+    Ok(tally.report(totals, compression, encoding))
 }
 
 /// A Parquet file is read from its end, so its bytes are hashed and copied first and then read again.
@@ -95,7 +95,6 @@ fn read_parquet(
     file: &FoundFile,
     stream: Stream<'_>,
     names: &ColumnNames,
-    known_columns: Option<&[String]>,
     mut tally: Tally<'_>,
 ) -> Result<FileReport, ConnectError> {
     let begins_well = stream.begins_with(b"PAR1");
@@ -112,7 +111,7 @@ fn read_parquet(
     if size_now != totals.bytes {
         return Err(ConnectError::Unfinished { path: file.path.clone(), reason: "its size changed while it was read" });
     }
-    Ok(tally.report(totals, Compression::None, Encoding::Utf8, known_columns))
+    Ok(tally.report(totals, Compression::None, Encoding::Utf8))
 }
 
 fn tail_of(file: &FoundFile, length: u64) -> Result<Vec<u8>, ConnectError> {

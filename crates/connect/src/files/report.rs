@@ -33,19 +33,6 @@ pub struct FileReport {
     pub delimiter: Option<String>,
     /// Its columns in file order, for JSON in the order in which they were first seen.
     pub columns: Vec<String>,
-    /// How its columns differ from the known ones; empty when none are known.
-    pub schema: SchemaDifference,
-}
-
-/// How the columns of a file differ from those of its table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SchemaDifference {
-    /// Columns the table does not have.
-    pub added: Vec<String>,
-    /// Columns of the table the file does not have. A key that no JSON record names is among them.
-    pub missing: Vec<String>,
-    /// Whether the shared columns stand in another order than in the table (never for JSON, whose keys have none).
-    pub is_reordered: bool,
 }
 
 /// Counts what passes on its way to the sink.
@@ -101,19 +88,12 @@ impl<'s> Tally<'s> {
         Ok(())
     }
 
-    pub(crate) fn report(
-        self,
-        totals: Totals,
-        compression: Compression,
-        encoding: Encoding,
-        known: Option<&[String]>,
-    ) -> FileReport {
+    pub(crate) fn report(self, totals: Totals, compression: Compression, encoding: Encoding) -> FileReport {
         let encoding = match encoding {
             Encoding::Auto if self.decoded > 0 => Encoding::Windows1252,
             Encoding::Auto => Encoding::Utf8,
             known => known,
         };
-        let has_order = !matches!(self.file_format, FileFormat::Json | FileFormat::Ndjson);
         FileReport {
             bytes_read: totals.bytes,
             sha256: totals.sha256,
@@ -125,20 +105,7 @@ impl<'s> Tally<'s> {
             compression,
             encoding,
             delimiter: self.delimiter,
-            schema: known.map(|known| difference(known, &self.columns, has_order)).unwrap_or_default(),
             columns: self.columns,
         }
-    }
-}
-
-fn difference(known: &[String], found: &[String], has_order: bool) -> SchemaDifference {
-    let in_known: HashSet<&String> = known.iter().collect();
-    let in_found: HashSet<&String> = found.iter().collect();
-    let shared_known = known.iter().filter(|name| in_found.contains(name));
-    let shared_found = found.iter().filter(|name| in_known.contains(name));
-    SchemaDifference {
-        is_reordered: has_order && !shared_known.eq(shared_found),
-        added: found.iter().filter(|name| !in_known.contains(name)).cloned().collect(),
-        missing: known.iter().filter(|name| !in_found.contains(name)).cloned().collect(),
     }
 }

@@ -111,20 +111,15 @@ fn a_row_hash_ignores_the_order_of_columns_and_columns_without_values() {
 }
 
 #[test]
-fn differences_from_the_known_columns_are_named() {
+fn known_columns_decide_the_spelling() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.csv");
     let known: Vec<String> = ["id", "name", "gone"].map(str::to_owned).to_vec();
-    for (header, columns, added, missing, is_reordered) in [
-        ("id,name,gone", "id,name,gone", "", "", false),
-        ("ID,NAME,gone", "id,name,gone", "", "", false),
-        ("name,id", "name,id", "", "gone", true),
-        ("id,new,name,gone", "id,new,name,gone", "new", "", false),
-    ] {
+    for (header, columns) in
+        [("ID,NAME,gone", "id,name,gone"), ("name,id", "name,id"), ("id,New,name,gone", "id,New,name,gone")]
+    {
         std::fs::write(&path, format!("{header}\n")).unwrap();
         let report = load_file(&path, &table(&json!("csv")), Some(&known)).unwrap().report;
         assert_eq!(report.columns.join(","), columns);
-        assert_eq!((report.schema.added.join(","), report.schema.missing.join(",")), (added.into(), missing.into()));
-        assert_eq!(report.schema.is_reordered, is_reordered, "{header}");
     }
 }

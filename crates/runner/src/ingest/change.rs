@@ -11,7 +11,7 @@ use arrow::{
 use wardlake_core::{RowHasher, TableName, lineage};
 use wardlake_engine::Session;
 
-use crate::RunnerError;
+use crate::{RunnerError, quarantine::FIX_BATCH};
 
 /// What a row is to its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,13 @@ pub(crate) async fn stored_rows(
     }
     selected.push(format!("arrow_cast({0}, 'Timestamp(Microsecond, Some(\"UTC\"))') as {0}", lineage::RECEIVED_AT));
     selected.push(lineage::POSITION.to_owned());
-    let sql = format!("select {} from {}", selected.join(", "), table.quoted());
+    // A corrected row is not what the source sent: compared with it, the same wrong value would be news again.
+    let sql = format!(
+        "select {} from {} where {} not like '{FIX_BATCH}%'",
+        selected.join(", "),
+        table.quoted(),
+        lineage::BATCH_ID
+    );
     let mut stream = session.query(&sql).await?.stream().await?;
     while let Some(batch) = stream.try_next().await? {
         let key_arrays: Vec<Option<&StringArray>> =

@@ -14,6 +14,7 @@ use wardlake_storage::{Lake, LandingWriter};
 
 use super::{
     TablePlan,
+    drift::ColumnsSoFar,
     late::{History, LateFile},
     loader::{Loader, Piece},
     log::SeenFiles,
@@ -45,17 +46,15 @@ impl LoadJob {
     pub(crate) fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
         let Self { plan, lake, seen, files, past, handle, send } = self;
         let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
-        let Past { columns, rows, states, mut history, places, column_types, last_columns, loaded_rows } = past;
+        let Past { columns, rows, states, mut history, places, loaded_rows } = past;
         let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max().copied();
         let steps = steps(&places, files, history.is_some());
         let mut loader = Loader {
             plan: &plan,
             batch_id: uuid::Uuid::now_v7().to_string(),
-            received_at: Utc::now(),
             columns,
             states,
-            column_types,
-            last_columns,
+            so_far: ColumnsSoFar::new(&seen, &places),
             rows_in_table: rows,
             seen,
             loaded_rows,
@@ -63,13 +62,15 @@ impl LoadJob {
         };
         let mut loaded = Vec::new();
         let mut dirty = HashSet::new();
-        for (turn, (place, step)) in steps.into_iter().enumerate() {
-            let mut read = Reading { loader: &mut loader, lake: &lake, handle: &handle, place, turn };
+        let began_us = Utc::now().timestamp_micros();
+        for (received_us, (place, step)) in (began_us..).zip(steps) {
+            loader.so_far.advance(place);
+            let mut read = Reading { loader: &mut loader, lake: &lake, handle: &handle, place, received_us };
             match (step, history.as_mut()) {
                 (Step::New(file), history) => {
                     let is_late = last_loaded.is_some_and(|last| place < last);
-                    let logged = read.new_file(&file, history.map(|history| (history, &mut dirty)), is_late)?;
-                    loaded.push(LoggedFile { order_key: order_key(&plan, &file), ..logged });
+                    let logged = read.new_file(&file, history.map(|history| (history, &mut dirty)))?;
+                    loaded.push(LoggedFile { is_late, order_key: order_key(&plan, &file), ..logged });
                 }
                 (Step::Again(relative), Some(history)) if !dirty.is_empty() => {
                     read.again(relative, history, &mut dirty)?;
@@ -102,32 +103,28 @@ struct Reading<'a, 'l> {
     lake: &'a Lake,
     handle: &'a Handle,
     place: usize,
-    turn: usize,
+    /// Files of one commit keep their order.
+    received_us: i64,
 }
 
 impl Reading<'_, '_> {
-    fn received_us(&self) -> i64 {
-        self.loader.received_at.timestamp_micros() + self.turn as i64
-    }
-
     /// Lands and loads a file.
     fn new_file(
         &mut self,
         file: &FoundFile,
         past: Option<(&mut History, &mut HashSet<u128>)>,
-        is_late: bool,
     ) -> Result<LoggedFile, RunnerError> {
         let writer = self.handle.block_on(self.lake.landing_writer())?;
         let mut landing = Landing { writer, handle: self.handle };
-        let received_us = self.received_us();
-        let mut late = past.map(|(history, dirty)| LateFile::new(history, dirty, self.place, received_us, false));
-        match self.loader.load(file, &mut landing, late.as_mut(), self.turn, is_late) {
+        let mut late = past.map(|(history, dirty)| LateFile::new(history, dirty, self.place, self.received_us, false));
+        match self.loader.load(file, &mut landing, late.as_mut(), self.received_us) {
             Ok(logged) => {
                 self.handle.block_on(landing.writer.finish(&logged.load.sha256))?;
                 Ok(logged)
             }
             Err(error) => {
-                self.handle.block_on(landing.writer.abort())?;
+                // Why the load ended matters more than what is left of its copy: that is swept up later.
+                let _ = self.handle.block_on(landing.writer.abort());
                 Err(error)
             }
         }
@@ -149,8 +146,8 @@ impl Reading<'_, '_> {
             error: ConnectError::Landing { path: relative.clone().into(), source },
         })?;
         let found = FoundFile::at(copy.path()).map_err(|error| RunnerError::Source { table: label, error })?;
-        let mut late = LateFile::new(history, dirty, self.place, self.received_us(), true);
-        self.loader.load(&FoundFile { relative, ..found }, &mut io::sink(), Some(&mut late), self.turn, false)?;
+        let mut late = LateFile::new(history, dirty, self.place, self.received_us, true);
+        self.loader.load_again(&FoundFile { relative, ..found }, &mut late, self.received_us)?;
         late.settle();
         Ok(())
     }

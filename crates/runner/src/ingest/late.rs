@@ -73,11 +73,6 @@ impl<'a> LateFile<'a> {
         Self { history, place, received_us, current: HashMap::new(), dirty, is_again, rows: 0 }
     }
 
-    /// Whether the file was loaded before and is only read again.
-    pub(crate) fn is_again(&self) -> bool {
-        self.is_again
-    }
-
     /// Takes a row in; `None` if it is no news at this place.
     pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Option<RowChange> {
         self.rows += 1;

@@ -11,7 +11,6 @@ use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, Schema, TimeUnit},
 };
-use chrono::{DateTime, Utc};
 use wardlake_connect::{
     Chunk, Event, FileReport, FoundFile, Rejected,
     source::{Change, Deletes, FileFormat, OnSchemaChange},
@@ -21,11 +20,12 @@ use wardlake_core::lineage;
 use super::{
     TablePlan,
     change::{KeyStates, RowChange, filter_news, key_columns, key_hashes, key_values},
+    drift::ColumnsSoFar,
     late::LateFile,
     log::{SeenFiles, modified_us},
     types,
 };
-use crate::{ColumnDrift, FileLoad, RunnerError, system::LoggedFile};
+use crate::{FileLoad, RunnerError, system::LoggedFile};
 
 /// What the loader hands to the writer.
 pub(crate) enum Piece {
@@ -39,13 +39,10 @@ pub(crate) enum Piece {
 pub(crate) struct Loader<'a> {
     pub(crate) plan: &'a TablePlan,
     pub(crate) batch_id: String,
-    pub(crate) received_at: DateTime<Utc>,
     /// The source's own columns of bronze, in table order; grows with the files.
     pub(crate) columns: Vec<String>,
     pub(crate) states: Option<KeyStates>,
-    pub(crate) column_types: BTreeMap<String, String>,
-    /// The columns of the file before, as found.
-    pub(crate) last_columns: Option<Vec<String>>,
+    pub(crate) so_far: ColumnsSoFar,
     pub(crate) rows_in_table: u64,
     pub(crate) seen: SeenFiles,
     /// Per path that was loaded before into a table without keys: its rows in bronze.
@@ -63,6 +60,11 @@ struct Counts {
 }
 
 impl Counts {
+    /// Rows that go into the table.
+    fn news(&self) -> u64 {
+        self.inserted + self.updated + self.deleted
+    }
+
     fn add(&mut self, change: Option<RowChange>) {
         match change {
             None => self.unchanged += 1,
@@ -86,16 +88,40 @@ struct FileInWork<'a> {
 }
 
 impl Loader<'_> {
-    /// Loads one file. `landing` receives its bytes as they are read. `late` is set for a file older than one loaded before.
+    /// Loads one file. `landing` receives its bytes as they are read. `late` is set where files older than one loaded before
+    /// come in between. `received_us` orders the files of one commit.
     pub(crate) fn load(
         &mut self,
         file: &FoundFile,
         landing: &mut (dyn Write + Send),
-        mut late: Option<&mut LateFile>,
-        turn: usize,
-        is_late: bool,
+        late: Option<&mut LateFile>,
+        received_us: i64,
     ) -> Result<LoggedFile, RunnerError> {
         let started = Instant::now();
+        let (report, work) = self.take_file(file, landing, late, received_us)?;
+        self.logged(file, report, work, started)
+    }
+
+    /// Reads a loaded file once more, for the keys whose past changed. It is no load: its rejected records are kept and its
+    /// columns are known.
+    pub(crate) fn load_again(
+        &mut self,
+        file: &FoundFile,
+        late: &mut LateFile,
+        received_us: i64,
+    ) -> Result<(), RunnerError> {
+        let (_, work) = self.take_file(file, &mut std::io::sink(), Some(late), received_us)?;
+        self.rows_in_table += work.counts.news();
+        Ok(())
+    }
+
+    fn take_file<'f>(
+        &mut self,
+        file: &'f FoundFile,
+        landing: &mut (dyn Write + Send),
+        mut late: Option<&mut LateFile>,
+        received_us: i64,
+    ) -> Result<(FileReport, FileInWork<'f>), RunnerError> {
         let detects_deletes = self.plan.table.deletes == Deletes::Detect;
         let mut work = FileInWork {
             relative: &file.relative,
@@ -104,15 +130,10 @@ impl Loader<'_> {
             present: (detects_deletes || late.is_some()).then(HashSet::new),
             rejected: Vec::new(),
             loaded: self.loaded_rows.remove(&file.relative),
-            // Files of one commit keep their order.
-            received_us: self.received_at.timestamp_micros() + turn as i64,
+            received_us,
         };
         let known = self.columns.clone();
         let report = self.read(file, &known, landing, &mut work, late.as_deref_mut())?;
-        if late.as_deref().is_some_and(LateFile::is_again) {
-            // They were kept when the file was loaded.
-            work.rejected.clear();
-        }
         if let (true, Some(present)) = (detects_deletes, work.present.take()) {
             let gone = match late {
                 Some(late) => late.retain(&present),
@@ -120,7 +141,7 @@ impl Loader<'_> {
             };
             self.send_deletes(&mut work, &gone)?;
         }
-        Ok(LoggedFile { is_late, ..self.logged(file, report, work, started)? })
+        Ok((report, work))
     }
 
     fn read(
@@ -321,6 +342,8 @@ impl Loader<'_> {
         started: Instant,
     ) -> Result<LoggedFile, RunnerError> {
         let sequence = self.seen.sequence(&file.relative) + 1;
+        let rows_before = self.rows_in_table;
+        self.rows_in_table += work.counts.news();
         let Counts { inserted, updated, deleted, unchanged } = work.counts;
         let rejected = work.rejected.len() as u64;
         if !work.rejected.is_empty() {
@@ -331,11 +354,9 @@ impl Loader<'_> {
                 records: work.rejected,
             })?;
         }
-        let drift = self.drift(&report, &work.types);
-        self.column_types.extend(work.types.clone());
-        self.last_columns = Some(report.columns.clone());
-        let rows_before = self.rows_in_table;
-        self.rows_in_table += inserted + updated + deleted;
+        let has_order = !matches!(report.file_format, FileFormat::Json | FileFormat::Ndjson);
+        let drift = self.so_far.drift(&report.columns, &work.types, has_order);
+        self.so_far.pass(&report.columns, &work.types);
         Ok(LoggedFile {
             load: FileLoad {
                 source: self.plan.label.clone(),
@@ -361,38 +382,6 @@ impl Loader<'_> {
             column_types: work.types,
             columns: report.columns,
         })
-    }
-
-    /// How the file's columns differ from those of the file before it.
-    fn drift(&self, report: &FileReport, types: &BTreeMap<String, String>) -> Vec<ColumnDrift> {
-        let named = |column: &str, change: &str| ColumnDrift {
-            column: column.to_owned(),
-            change: change.to_owned(),
-            detail: None,
-        };
-        let mut drift = Vec::new();
-        if let Some(before) = &self.last_columns {
-            let added = report.columns.iter().filter(|column| !before.contains(column));
-            drift.extend(added.map(|column| named(column, "added")));
-            let missing = before.iter().filter(|column| !report.columns.contains(column));
-            drift.extend(missing.map(|column| named(column, "missing")));
-            // The keys of a JSON object have no order.
-            let has_order = !matches!(report.file_format, FileFormat::Json | FileFormat::Ndjson);
-            let was: Vec<&String> = before.iter().filter(|column| report.columns.contains(column)).collect();
-            let is: Vec<&String> = report.columns.iter().filter(|column| before.contains(column)).collect();
-            let moved = was.iter().zip(&is).filter(|(was, is)| has_order && was != is);
-            drift.extend(moved.map(|(_, is)| named(is, "reordered")));
-        }
-        for (column, class) in types {
-            if let Some(known) = self.column_types.get(column).filter(|known| *known != class) {
-                drift.push(ColumnDrift {
-                    column: column.clone(),
-                    change: "retyped".to_owned(),
-                    detail: Some(format!("{known} → {class}")),
-                });
-            }
-        }
-        drift
     }
 }
 

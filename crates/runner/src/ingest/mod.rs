@@ -4,6 +4,7 @@
 //! once however often the process dies; the load log is repaired from the commits' own records.
 
 mod change;
+mod drift;
 mod job;
 mod late;
 mod loader;
@@ -74,6 +75,7 @@ pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result
         total,
         threads: options.threads,
     });
+    let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
     let log = Arc::new(LoadLog::read(&workspace).await?);
     let results: Vec<NodeResult> = stream::iter(plans.into_iter().enumerate())
         .map(|(i, plan)| {
@@ -83,7 +85,7 @@ pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result
         .buffer_unordered(options.threads.max(1))
         .collect()
         .await;
-    finish(&workspace, results, started).await
+    finish(&workspace, &base, results, started).await
 }
 
 async fn load_node(
@@ -219,6 +221,7 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
 
 async fn finish(
     workspace: &Arc<Workspace>,
+    base: &BTreeMap<TableName, u64>,
     results: Vec<NodeResult>,
     started: Instant,
 ) -> Result<RunSummary, RunnerError> {
@@ -231,18 +234,22 @@ async fn finish(
         }
     }
     // What was loaded is true whether or not another source failed.
-    let epoch = publish::publish(workspace, changes, serde_json::json!({"command": "ingest"})).await?;
+    let published = publish::publish(workspace, base, changes, serde_json::json!({"command": "ingest"})).await;
+    let epoch = published.as_ref().ok().copied().flatten();
     if let Some(epoch) = epoch {
         workspace.events.tell(RunEvent::EpochPublished { epoch });
     }
     let summary = RunSummary { results, totals, epoch, duration_s: started.elapsed().as_secs_f64() };
-    system::record_run(workspace, "ingest", &summary).await?;
+    let recorded = system::record_run(workspace, "ingest", &summary).await;
+    // A lake that cannot be written any more does not hide what became of the sources.
     workspace.events.tell(RunEvent::RunFinished {
         run_id: workspace.run_id.clone(),
         at: Utc::now(),
         totals,
         duration_s: summary.duration_s,
-        unpublished: None,
+        unpublished: published.is_err().then(|| "the epoch could not be written".to_owned()),
     });
+    published?;
+    recorded?;
     Ok(summary)
 }

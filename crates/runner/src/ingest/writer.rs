@@ -7,7 +7,7 @@ use std::{
 
 use arrow::{
     array::{BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
-    datatypes::SchemaRef,
+    datatypes::{DataType, SchemaRef},
 };
 use chrono::Utc;
 use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter};
@@ -16,7 +16,7 @@ use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
 use wardlake_core::{LedgerEntry, lineage};
 use wardlake_engine::ReadState;
-use wardlake_storage::{Commit, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions};
+use wardlake_storage::{Commit, Encoding, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions};
 
 use super::{
     TablePlan,
@@ -105,8 +105,6 @@ pub(crate) struct Past {
     pub(crate) history: Option<History>,
     /// Places of all files, loaded and new, in the table's file order.
     pub(crate) places: BTreeMap<String, usize>,
-    pub(crate) column_types: BTreeMap<String, String>,
-    pub(crate) last_columns: Option<Vec<String>>,
     pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
 }
 
@@ -135,8 +133,6 @@ impl Past {
         let has_late = files.iter().any(|file| places.get(&file.relative) < last_loaded);
         let mut past = Self {
             rows: snapshot.and_then(TableSnapshot::num_rows).unwrap_or_default(),
-            column_types: last_types(seen),
-            last_columns: seen.0.values().max_by(|a, b| a.order_key.cmp(&b.order_key)).map(|last| last.columns.clone()),
             columns,
             states: None,
             history: None,
@@ -225,12 +221,6 @@ pub(crate) fn order_key(plan: &TablePlan, file: &FoundFile) -> String {
     }
 }
 
-fn last_types(seen: &SeenFiles) -> BTreeMap<String, String> {
-    let mut files: Vec<_> = seen.0.values().collect();
-    files.sort_by(|a, b| a.order_key.cmp(&b.order_key));
-    files.into_iter().flat_map(|file| file.column_types.clone()).collect()
-}
-
 /// Writers at once per table: one per core of a small machine.
 const WRITERS: usize = 2;
 
@@ -274,8 +264,8 @@ async fn write_pieces(
 /// Files being written with one set of columns.
 struct Stage {
     schema: SchemaRef,
-    senders: Vec<mpsc::Sender<RecordBatch>>,
-    next: usize,
+    /// Each writer, and how many rows it was sent.
+    senders: Vec<(mpsc::Sender<RecordBatch>, usize)>,
     write: Write,
 }
 
@@ -285,33 +275,47 @@ impl Stage {
         let mut streams: Vec<SendableRecordBatchStream> = Vec::with_capacity(WRITERS);
         for _ in 0..WRITERS {
             let (sender, receiver) = mpsc::channel(2);
-            senders.push(sender);
+            senders.push((sender, 0));
             streams.push(Box::pin(RecordBatchStreamAdapter::new(
                 Arc::clone(&schema),
                 ReceiverStream::new(receiver).map(Ok),
             )));
         }
         let (lake, name) = (Arc::clone(&workspace.lake), plan.name.clone());
-        // Bronze is read whole: page statistics of text would only cost time.
-        let options = WriteOptions {
-            has_page_statistics: false,
-            without_dictionary: vec![lineage::ROW_HASH.to_owned()],
-            ..WriteOptions::default()
-        };
-        let commit = Commit { options, ..Commit::default() };
+        let commit = Commit { options: bronze_options(&schema), ..Commit::default() };
         let write = tokio::spawn(async move { lake.stage(&name, streams, &commit).await });
-        Self { schema, senders, next: 0, write }
+        Self { schema, senders, write }
     }
 
+    /// Hands the batch to the writer that has the fewest rows: batches differ in size, and turns would leave one idle.
     async fn send(&mut self, batch: RecordBatch) -> Result<(), mpsc::error::SendError<RecordBatch>> {
-        let turn = self.next;
-        self.next = (turn + 1) % self.senders.len();
-        self.senders[turn].send(batch).await
+        let Some((sender, rows)) = self.senders.iter_mut().min_by_key(|(_, rows)| *rows) else { return Ok(()) };
+        *rows += batch.num_rows();
+        sender.send(batch).await
     }
 
     async fn finish(self) -> Result<StagedFiles, RunnerError> {
         drop(self.senders);
         Ok(self.write.await??)
+    }
+}
+
+/// How rows of bronze are written. Hashes are random and all of one length, and positions count up: neither gains by a
+/// dictionary, and nobody looks for a range of hashes. Bronze is read whole, so that bounds of its pages would only cost time.
+fn bronze_options(schema: &SchemaRef) -> WriteOptions {
+    let encoding = |data_type: &DataType| match data_type {
+        DataType::Utf8 => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        DataType::Int64 => Some(Encoding::DELTA_BINARY_PACKED),
+        _ => None,
+    };
+    let encodings =
+        schema.fields().iter().filter_map(|field| Some((field.name().clone(), encoding(field.data_type())?)));
+    WriteOptions {
+        has_page_statistics: false,
+        without_dictionary: vec![lineage::ROW_HASH.to_owned(), lineage::POSITION.to_owned()],
+        without_bounds: vec![lineage::ROW_HASH.to_owned()],
+        encodings: encodings.collect(),
+        ..WriteOptions::default()
     }
 }
 

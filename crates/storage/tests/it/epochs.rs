@@ -50,6 +50,30 @@ async fn racing_publishers_each_get_a_number() {
     assert_eq!(numbers, (1..=16).collect::<Vec<_>>());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_racing_publishers_lay_over_the_newest_epoch_adds_up() {
+    let lake = lake().await;
+    let lakes = [Arc::clone(&lake.lake), Lake::open(lake.url().as_str()).await.unwrap()];
+    let tasks: Vec<_> = (0..16u64)
+        .map(|i| {
+            let lake = Arc::clone(&lakes[i as usize % 2]);
+            tokio::spawn(async move {
+                let lay_over = |newest: Option<&wardlake_storage::Epoch>| {
+                    let mut tables = newest.map(|epoch| epoch.tables.clone()).unwrap_or_default();
+                    tables.insert(table(&format!("gold.t{i}")), i);
+                    Some(EpochDraft { tables, ..EpochDraft::default() })
+                };
+                lake.publish_over(lay_over).await.unwrap().unwrap();
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(lake.newest_epoch().await.unwrap().unwrap().tables.len(), 16);
+    assert_eq!(lake.publish_over(|_| None).await.unwrap(), None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn views_are_kept_and_changes_by_others_are_seen() {
     let lake = lake().await;

@@ -37,6 +37,38 @@ async fn vacuum_keeps_what_epochs_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_killed_writers_left_goes_once_it_is_old() {
+    let lake = overwritten(1).await;
+    let leftovers = [
+        "s/t/part-0.parquet#1",
+        "s/t/_delta_log/00000000000000000001.json#77",
+        "_epochs/1.json#5",
+        "_landing/tmp/half",
+    ];
+    let kept = ["_epochs/1.json", "_views/a#b", "_landing/ab/ab12"];
+    for name in leftovers.iter().chain(&kept) {
+        let path = lake.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, b"half").unwrap();
+    }
+    let (t, none, hour) = (table("s.t"), BTreeSet::new(), Duration::from_secs(3600));
+    assert_eq!(lake.vacuum(&t, hour, &none, false).await.unwrap().files.len(), 0);
+    assert_eq!(lake.sweep(hour, false).await.unwrap().files.len(), 0);
+    for dry_run in [true, false] {
+        let in_table = lake.vacuum(&t, Duration::ZERO, &none, dry_run).await.unwrap();
+        assert_eq!(in_table.files, ["_delta_log/00000000000000000001.json#77", "part-0.parquet#1"]);
+        let beside = lake.sweep(Duration::ZERO, dry_run).await.unwrap();
+        assert_eq!(
+            (beside.files, beside.bytes),
+            (["_landing/tmp/half", "_epochs/1.json#5"].map(str::to_owned).to_vec(), 8)
+        );
+    }
+    assert!(leftovers.iter().all(|name| !lake.folder.path().join(name).exists()));
+    assert!(kept.iter().all(|name| lake.folder.path().join(name).exists()));
+    assert_eq!(rows(&lake, "s.t").await, ["0,x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn restore_brings_rows_columns_and_ledger_back() {
     let lake = overwritten(2).await;
     let t = table("s.t");

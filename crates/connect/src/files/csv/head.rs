@@ -15,6 +15,8 @@ const DELIMITERS: &[u8] = b",;|\t^~:$#";
 /// So many records and bytes are looked at to find the delimiter.
 const SNIFF_RECORDS: usize = 200;
 const SNIFF_BYTES: usize = 256 * 1024;
+/// What is looked at first.
+const FIRST_WINDOW_BYTES: usize = 32 * 1024;
 
 /// The settled reading of one file.
 #[derive(Clone, Debug)]
@@ -59,9 +61,8 @@ pub(crate) fn read_head(
         Delimiter::Auto if tab => dialect.delimiter = b"\t".to_vec(),
         Delimiter::Auto => dialect.delimiter = vec![sniff(rest, &dialect)],
     }
-    dialect.note(rest, &mut places);
     let mut fields = Vec::new();
-    let (first, blank) = first_record(&dialect, rest, &places, &mut fields);
+    let (first, blank) = widening(rest, |window| first_record(&dialect, window, &mut fields));
     let data = match first {
         Some((begin, _)) => start.after(&rest[..begin], newline),
         None => start.after(rest, newline),
@@ -86,15 +87,27 @@ pub(crate) fn read_head(
     Head { dialect, columns, data, blank }
 }
 
-/// Begin and end of the first record that is neither blank nor a comment, and how many lines came before it.
-fn first_record(
-    dialect: &Dialect,
-    bytes: &[u8],
-    places: &[u32],
-    fields: &mut Vec<Field>,
-) -> (Option<(usize, usize)>, u64) {
-    let mut scanner = Scanner::new(dialect, bytes, places);
-    let (mut at, mut blank) = (0, 0);
+/// Asks `look` what the beginning of `bytes` tells, with more of it while what was seen reaches the end of the window: the
+/// answer is that for all of `bytes`, and rarely takes so many.
+fn widening<T>(bytes: &[u8], mut look: impl FnMut(&[u8]) -> (T, usize)) -> T {
+    let mut window = FIRST_WINDOW_BYTES;
+    loop {
+        let part = &bytes[..bytes.len().min(window)];
+        let (answer, seen) = look(part);
+        if seen < part.len() || part.len() == bytes.len() {
+            return answer;
+        }
+        window *= 8;
+    }
+}
+
+/// Begin and end of the first record that is neither blank nor a comment, and how many lines came before it; and up to where
+/// was looked.
+fn first_record(dialect: &Dialect, bytes: &[u8], fields: &mut Vec<Field>) -> ((Option<(usize, usize)>, u64), usize) {
+    let mut places = Vec::new();
+    dialect.note(bytes, &mut places);
+    let mut scanner = Scanner::new(dialect, bytes, &places);
+    let (mut at, mut blank, mut seen) = (0, 0, 0);
     while at < bytes.len() {
         scanner.seek(at);
         if dialect.comment == Some(bytes[at]) {
@@ -103,6 +116,7 @@ fn first_record(
             continue;
         }
         let mut record = scanner.record(at, fields);
+        seen = seen.max(record.next);
         if record.ending != Ending::Whole {
             // A broken header is one line of names as they stand.
             scanner.seek(at);
@@ -114,9 +128,9 @@ fn first_record(
             blank += 1;
             continue;
         }
-        return (Some((at, record.next)), blank);
+        return ((Some((at, record.next)), blank), seen);
     }
-    (None, blank)
+    ((None, blank), bytes.len())
 }
 
 /// Splits a line without regard to quotes.
@@ -169,7 +183,8 @@ fn sniff(bytes: &[u8], dialect: &Dialect) -> u8 {
         if [dialect.quote, dialect.escape, dialect.comment].contains(&Some(*candidate)) {
             continue;
         }
-        let score = score(bytes, &Dialect { delimiter: vec![*candidate], ..dialect.clone() });
+        let dialect = Dialect { delimiter: vec![*candidate], ..dialect.clone() };
+        let score = widening(bytes, |window| score(window, &dialect));
         if score > best.0 {
             best = (score, *candidate);
         }
@@ -177,7 +192,8 @@ fn sniff(bytes: &[u8], dialect: &Dialect) -> u8 {
     best.1
 }
 
-fn score(bytes: &[u8], dialect: &Dialect) -> f64 {
+/// The weight of a delimiter, and up to where was looked.
+fn score(bytes: &[u8], dialect: &Dialect) -> (f64, usize) {
     let mut places = Vec::new();
     dialect.note(bytes, &mut places);
     let mut scanner = Scanner::new(dialect, bytes, &places);
@@ -201,11 +217,11 @@ fn score(bytes: &[u8], dialect: &Dialect) -> f64 {
         equal += u32::from(count == width);
     }
     if width < 2 {
-        return 0.0;
+        return (0.0, at);
     }
     // A column count that holds for nearly every line beats a larger one that does not.
     let share = f64::from(equal) / f64::from(records);
-    share * share * (width as f64).ln_1p()
+    (share * share * (width as f64).ln_1p(), at)
 }
 
 fn looks_like_names(fields: &[String]) -> bool {
@@ -218,4 +234,24 @@ fn looks_like_names(fields: &[String]) -> bool {
         // The last name may be missing: many exports end every line with a delimiter.
         !is_value && (!field.is_empty() || i + 1 == fields.len()) && seen.insert(field.to_lowercase())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_widened_until_the_answer_is_certain() {
+        let dialect =
+            Dialect { delimiter: vec![b','], quote: Some(b'"'), escape: None, comment: Some(b'#'), newline: b'\n' };
+        for length in [10, FIRST_WINDOW_BYTES - 5, FIRST_WINDOW_BYTES, 10 * FIRST_WINDOW_BYTES] {
+            let comment = format!("#{}\n", "x".repeat(length));
+            let header = format!("a,\"{}\n\"\n", "b\n".repeat(length / 2));
+            let text = format!("{comment}{header}1,2\n");
+            let mut fields = Vec::new();
+            let found = widening(text.as_bytes(), |window| first_record(&dialect, window, &mut fields));
+            assert_eq!(found, (Some((comment.len(), comment.len() + header.len())), 1), "{length}");
+            assert_eq!(fields.len(), 2, "{length}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Finds fields and records in delimited text.
 //!
-//! A first pass over a block notes where delimiters, quotes, escapes and line ends stand, eight bytes at a time; the
+//! A first pass over a block notes where delimiters, quotes, escapes and line ends stand, many bytes at a time; the
 //! second pass walks those places only. csv-core, byte by byte, is several times slower and knows neither delimiters of
 //! more than one byte nor whether a field was quoted nor where a broken quote began.
 
@@ -46,25 +46,22 @@ pub(crate) struct Record {
     pub(crate) lines: u64,
 }
 
-const LOW: u64 = 0x0101_0101_0101_0101;
-const SEVEN: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-
-/// The high bit of each byte of `word` that equals the byte repeated in `pattern`; exact for every byte.
-#[inline(always)]
-fn equal(word: u64, pattern: u64) -> u64 {
-    let x = word ^ pattern;
-    !(((x & SEVEN) + SEVEN) | x | SEVEN)
-}
+/// Bytes compared at once: the compiler turns a loop over so many into a few wide instructions.
+const LANES: usize = 32;
 
 fn note<const N: usize>(bytes: &[u8], wanted: [u8; N], places: &mut Vec<u32>) {
-    let patterns = wanted.map(|byte| LOW * u64::from(byte));
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let mut found = patterns.iter().fold(0, |found, pattern| found | equal(word, *pattern));
-        while found != 0 {
-            places.push((i * 8) as u32 + found.trailing_zeros() / 8);
-            found &= found - 1;
+    let (blocks, tail) = bytes.as_chunks::<LANES>();
+    for (i, block) in blocks.iter().enumerate() {
+        let mut hits = [0_u8; LANES];
+        for (hit, byte) in hits.iter_mut().zip(block) {
+            *hit = wanted.iter().fold(0, |hit, wanted| hit | u8::from(byte == wanted));
+        }
+        for (j, word) in hits.as_chunks::<8>().0.iter().enumerate() {
+            let mut found = u64::from_le_bytes(*word);
+            while found != 0 {
+                places.push((i * LANES + j * 8) as u32 + found.trailing_zeros() / 8);
+                found &= found - 1;
+            }
         }
     }
     let start = bytes.len() - tail.len();
@@ -256,4 +253,20 @@ enum After {
     Delimiter(usize),
     Newline(usize),
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_noted() {
+        for length in 0..150 {
+            let bytes: Vec<u8> = (0..length).map(|i| b"a,b\"\n\xC3"[i * 7 % 11 % 6]).collect();
+            let mut places = Vec::new();
+            note(&bytes, [b',', b'"', b'\n'], &mut places);
+            let expected: Vec<u32> = (0..length as u32).filter(|i| b",\"\n".contains(&bytes[*i as usize])).collect();
+            assert_eq!(places, expected, "{length} bytes");
+        }
+    }
 }
