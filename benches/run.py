@@ -21,7 +21,7 @@ import small_projects
 
 HERE = pathlib.Path(__file__).parent
 DOCUMENT = HERE.parent / "docs" / "PERFORMANCE.md"
-SECTIONS = ("job", "ingest", "rerun", "parse", "start")
+SECTIONS = ("job", "ingest", "rules", "rerun", "parse", "start")
 PEERS = {"polars": "Polars", "duckdb": "DuckDB", "spark": "PySpark"}
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
@@ -92,6 +92,22 @@ class Bench:
             row = f"{size:,.0f} | {best.seconds:.2f} | {size / best.seconds:,.0f} | {best.peak_mib:,.0f}"
             lines.append(f"| {kind.upper()} | {row} |")
         return lines
+
+    def rules(self) -> list[str]:
+        landing, lake = self.generated(), self.fresh("lake-rules")
+        project = small_projects.rules(self.fresh("rules"))
+        self.wardlake(project, lake, landing, "ingest")
+        # By turns, so that a slow minute of the machine meets both.
+        seconds = {"without": [], "with_rules": []}
+        for _ in range(max(self.args.repeat, 3)):
+            for model, times in seconds.items():
+                times.append(self.wardlake(project, lake, landing, "run", "--full-refresh", "--select", model).seconds)
+        without, with_rules = (min(times) for times in seconds.values())
+        return [
+            f"### Thirty expectations on {self.args.rows:,} rows", "", "| model | seconds |", "|---|---:|",
+            f"| without rules | {without:.2f} |", f"| with 30 rules, quarantine and accounting | {with_rules:.2f} |", "",
+            f"Ratio: {with_rules / without:.2f}.",
+        ]
 
     def rerun(self) -> list[str]:
         landing, lake = self.generated(), self.fresh("lake-rerun")

@@ -38,6 +38,28 @@
         )
 {%- endmacro %}
 
+{#- Whether the clock never shows a local time (spring): it went from before it to behind it. -#}
+{% macro is_impossible_local(column, zone) -%}
+    {{ return(adapter.dispatch('is_impossible_local', 'hospital')(column, zone)) }}
+{%- endmacro %}
+
+{#- The instant of a time that is shown comes back as that time. -#}
+{% macro default__is_impossible_local(column, zone) -%}
+    coalesce(
+            is_ambiguous_local({{ column }}, '{{ zone }}')
+            and {{ utc_to_local(local_to_utc(column, zone), zone) }} <> try_cast({{ column }} as timestamp),
+            false
+        )
+{%- endmacro %}
+
+{% macro duckdb__is_impossible_local(column, zone) -%}
+    coalesce(
+            timezone('{{ zone }}', timezone('{{ zone }}', try_cast({{ column }} as timestamp)))
+                <> try_cast({{ column }} as timestamp),
+            false
+        )
+{%- endmacro %}
+
 {#- An instant in UTC → the local wall clock. -#}
 {% macro utc_to_local(column, zone) -%}
     {{ return(adapter.dispatch('utc_to_local', 'hospital')(column, zone)) }}

@@ -1,6 +1,6 @@
 {#-
     Bronze holds text as received. These macros turn one text column into one typed column; what cannot be typed becomes
-    NULL and is counted by int_data_quality, it never stops a build.
+    NULL: Wardlake withholds such a row (the expectation `typed`), other engines keep it, and it never stops a build.
 -#}
 
 {#- Trimmed text; an empty field is unknown. -#}
@@ -41,4 +41,34 @@
     {%- for column in columns %}
     {{ is_ambiguous_local('trim(' ~ column ~ ')', var('time_zone')) }}{{ ' or' if not loop.last }}
     {%- endfor %}
+{%- endmacro %}
+
+{#- Whether any of these local times is one that the clock never shows. -#}
+{% macro has_impossible_time(columns) -%}
+    {%- for column in columns %}
+    {{ is_impossible_local('trim(' ~ column ~ ')', var('time_zone')) }}{{ ' or' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{#-
+    The standard value of a code list, from the repair `standardise` in the model's YAML: the standard values themselves, the
+    `codes` its sources agreed on, and the `spellings` that are a repair. What none of them names is `otherwise`.
+-#}
+{% macro standardised(column, otherwise='unknown') -%}
+    {%- set declared = {} -%}
+    {%- for repair in (config.get('meta') or {}).get('wardlake', {}).get('repairs', []) if repair.get('standardise') == column -%}
+        {%- for texts in [repair.get('codes', {}), repair.spellings] -%}
+            {%- for standard, others in texts.items() -%}
+                {%- do declared.update({standard: declared.get(standard, [standard]) + ([others] if others is string else others)}) -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    case
+        {%- for standard, texts in declared.items() %}
+        when lower(trim({{ column }})) in ('{{ texts | map('lower') | unique | join("', '") }}') then '{{ standard }}'
+        {%- endfor %}
+        {#- While a project is parsed there is nothing declared yet, and a CASE without a branch is no SQL. #}
+        when {{ column }} is null then '{{ otherwise }}'
+        else '{{ otherwise }}'
+    end
 {%- endmacro %}

@@ -1,4 +1,4 @@
--- A warning, one row per rule that rows of the extracts break. They are kept and flagged, so nothing here stops a build.
+-- A warning, one row per rule that rows break which staging let through. They are kept and flagged, so nothing here stops a build.
 {{ config(severity='warn') }}
 
 select entity, rule, description, rows_checked, rows_broken

@@ -1,4 +1,4 @@
--- Every staging row is in its fact, once: dirt is flagged, never dropped.
+-- Every staging row is in its fact, once: dirt is withheld in staging, or flagged, never dropped on the way.
 {%- set pairs = [
     ('stg_hospital__encounters', 'fct_patient_flow'),
     ('stg_hospital__appointments', 'fct_appointment'),

@@ -39,8 +39,9 @@ pub enum ReadState {
     },
 }
 
-/// The schema of the lake's own tables: records of runs and loads. They belong to no epoch and are read as they are.
-const SYSTEM_SCHEMA: &str = "system";
+/// Schemas of the lake's own tables: records of runs and loads, and what audits withheld and found. They belong to no epoch
+/// and are read as they are.
+const RECORD_SCHEMAS: [&str; 3] = ["system", "quarantine", "audit"];
 
 /// Where one name is read.
 enum Place<'a> {
@@ -55,7 +56,7 @@ impl ReadState {
         let in_epoch = |epoch: &'_ Epoch| -> Option<Place<'static>> {
             epoch.tables.get(name).map(|version| Place::Version(*version))
         };
-        if name.schema() == SYSTEM_SCHEMA {
+        if RECORD_SCHEMAS.contains(&name.schema()) {
             return Place::Newest;
         }
         match self {
@@ -117,7 +118,7 @@ impl LakeCatalog {
         let mut names: BTreeSet<TableName> = self.lake.table_names().await?.into_iter().collect();
         match &self.state {
             ReadState::Epoch(epoch) => {
-                names.retain(|name| name.schema() == SYSTEM_SCHEMA);
+                names.retain(|name| RECORD_SCHEMAS.contains(&name.schema()));
                 names.extend(epoch.tables.keys().chain(epoch.views.keys()).cloned());
             }
             ReadState::Working | ReadState::Build { .. } => {

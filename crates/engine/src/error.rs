@@ -64,6 +64,9 @@ impl HasErrorKind for EngineError {
 
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
+        if let Some(refused) = StorageError::of_disk(&error) {
+            return Self::Storage(refused);
+        }
         let root = error.find_root();
         match root {
             DataFusionError::ResourcesExhausted(message) => Self::ResourcesExhausted { message: first_line(message) },

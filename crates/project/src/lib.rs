@@ -6,6 +6,7 @@
 
 mod adapter;
 mod artifacts;
+pub mod audit;
 mod compile;
 mod config;
 mod cte;

@@ -7,6 +7,7 @@ use wardlake_core::Location;
 
 use crate::{
     NodeConfig, Relation,
+    audit::{Audit, Kpi},
     jinja::{RefCall, SourceCall},
 };
 
@@ -161,6 +162,10 @@ pub struct Node {
     pub meta: Map<String, Json>,
     /// Its configuration.
     pub config: NodeConfig,
+    /// What it declares about its rows, if anything.
+    pub audit: Option<Box<Audit>>,
+    /// The figures whose bounds are worked out, if it declares any.
+    pub kpi: Option<Kpi>,
     /// Described columns in the order written.
     pub columns: Vec<ColumnInfo>,
     /// Its description, docs resolved.

@@ -10,10 +10,11 @@ use serde_json::{Map, Value as Json, json};
 use wardlake_core::{Diagnostic, Diagnostics};
 
 use crate::{
-    Doc, Exposure, Graph, LoadOptions, MacroPatch, Node, Package, ResourceType, Source, Target, UniqueId,
+    Doc, Exposure, Graph, LoadOptions, MacroPatch, Node, Package, Relation, ResourceType, Source, Target, UniqueId,
+    audit::RelationCall,
     jinja::{Jinja, MacroDef, Scope},
     load::{self, Loader},
-    lookup::Catalog,
+    lookup::{Catalog, Found},
     node_json,
     select::selectors::Selectors,
     target::DATABASE,
@@ -134,6 +135,16 @@ impl Project {
     /// One of [`nodes`](Self::nodes).
     pub fn node(&self, id: &str) -> Option<&Node> {
         self.nodes.get(id)
+    }
+
+    /// What a relation named in YAML stands for, as seen from a package: its id and its place in the lake.
+    pub fn find(&self, package: &str, call: &RelationCall) -> Option<(&UniqueId, &Relation)> {
+        let found = match call {
+            RelationCall::Ref(call) => self.catalog.lookup.find_ref(package, call),
+            RelationCall::Source(call) => self.catalog.lookup.find_source(package, call),
+        };
+        let Found::Here(id) = found else { return None };
+        self.catalog.relations.get_key_value(&id).map(|(id, (relation, _))| (id, relation))
     }
 
     /// Nodes that are switched off.

@@ -34,6 +34,14 @@ pub enum RunnerError {
         /// What and what to do.
         message: String,
     },
+    /// Rows break rules that a gate does not let through, or are unaccounted for. Nothing was written.
+    #[error("{node}: the gate failed, the table stays as it was\n{reason}")]
+    Gate {
+        /// The model.
+        node: String,
+        /// Every reason, a line each; counts only.
+        reason: String,
+    },
     /// Rows of one table do not have the shape its writer was promised.
     #[error("{table}: {message}")]
     Shape {
@@ -56,7 +64,9 @@ pub enum RunnerError {
 impl HasErrorKind for RunnerError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } => ErrorKind::Invalid,
+            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } | Self::Gate { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Source { error, .. } => error.kind(),

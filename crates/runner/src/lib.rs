@@ -2,16 +2,31 @@
 //! command; what happens is told as [`RunEvent`]s.
 
 mod adapter;
+mod bounds;
 mod build;
 mod error;
 mod event;
+mod explain;
+mod identity;
 mod ingest;
+mod profile;
 mod publish;
+mod quarantine;
+mod quality;
+mod records;
 mod system;
 mod workspace;
 
 pub use build::{BuildOptions, build, compile, compile_inline};
 pub use error::RunnerError;
 pub use event::{ColumnDrift, EventSink, FileLoad, NodeResult, RunEvent, Status, Totals};
+pub use explain::{Explanation, Origin, Step, explain};
+pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 pub use ingest::{IngestOptions, ingest};
+pub use quality::{
+    AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue, Missing,
+    QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads, TableQuality,
+    TestFinding, TestRecord, TrendPoint, Verdict, Volume, WorstRule, percent, quality, quality_page,
+};
+pub use quarantine::{Corrected, Correction, Decision, audited_models, correct, decide};
 pub use workspace::{RunSummary, Workspace};

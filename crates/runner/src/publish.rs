@@ -47,36 +47,38 @@ pub(crate) async fn after_build(
         "tests_passed": tests.iter().filter(|result| result.status == Status::Pass).count(),
         "tests_warned": tests.iter().filter(|result| result.status == Status::Warn).count(),
     });
-    let epoch = publish(&context.workspace, changes, gates).await?;
+    let epoch = publish(&context.workspace, &context.previous, changes, gates).await?;
     Ok((epoch, None))
 }
 
-/// Lays `changes` over the newest epoch and publishes the result, if it differs.
+/// Lays `changes` over the newest epoch and publishes the result, if it differs. `base` is what was published when the run
+/// began: a table that another run moved on since then is not set back.
 pub(crate) async fn publish(
     workspace: &Workspace,
+    base: &BTreeMap<TableName, u64>,
     changes: Changes,
     gates: serde_json::Value,
 ) -> Result<Option<u64>, RunnerError> {
-    let newest = workspace.lake.newest_epoch().await?;
-    let (mut tables, mut views) = match &newest {
-        Some(Epoch { tables, views, .. }) => (tables.clone(), views.clone()),
-        None => Default::default(),
+    let lay_over = |newest: Option<&Epoch>| {
+        let (mut tables, mut views) = match newest {
+            Some(Epoch { tables, views, .. }) => (tables.clone(), views.clone()),
+            None => Default::default(),
+        };
+        for (name, version) in &changes.tables {
+            let theirs = tables.get(name).copied().filter(|theirs| base.get(name) != Some(theirs));
+            views.remove(name);
+            tables.insert(name.clone(), theirs.map_or(*version, |theirs| theirs.max(*version)));
+        }
+        for (name, sql) in &changes.views {
+            tables.remove(name);
+            views.insert(name.clone(), sql.clone());
+        }
+        let is_same = match newest {
+            Some(newest) => newest.tables == tables && newest.views == views,
+            None => tables.is_empty() && views.is_empty(),
+        };
+        let (run_id, gates) = (workspace.run_id.clone(), gates.clone());
+        (!is_same).then(|| EpochDraft { run_id, tables, views, gates, rollback_of: None })
     };
-    for (name, version) in changes.tables {
-        views.remove(&name);
-        tables.insert(name, version);
-    }
-    for (name, sql) in changes.views {
-        tables.remove(&name);
-        views.insert(name, sql);
-    }
-    let is_same = match &newest {
-        Some(newest) => newest.tables == tables && newest.views == views,
-        None => tables.is_empty() && views.is_empty(),
-    };
-    if is_same {
-        return Ok(None);
-    }
-    let draft = EpochDraft { run_id: workspace.run_id.clone(), tables, views, gates, rollback_of: None };
-    Ok(Some(workspace.lake.publish(draft).await?.number))
+    Ok(workspace.lake.publish_over(lay_over).await?.map(|epoch| epoch.number))
 }

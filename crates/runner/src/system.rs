@@ -11,45 +11,47 @@ use arrow::{
 use chrono::{DateTime, Utc};
 use datafusion::physical_plan::memory::MemoryStream;
 use wardlake_core::{LedgerEntry, TableName};
+use wardlake_project::audit::Action;
 use wardlake_storage::{Commit, Lake, SchemaChange};
 
-use crate::{FileLoad, NodeResult, RunSummary, RunnerError, Workspace};
+use crate::{FileLoad, NodeResult, RunSummary, RunnerError, Workspace, build::audit::AuditRecord};
 
 /// The schema of the lake's own tables; readers always see their newest versions.
 pub(crate) const SCHEMA: &str = "system";
 
 /// A table being put together column by column.
-struct Columns(Vec<(&'static str, ArrayRef)>);
+#[derive(Default)]
+pub(crate) struct Columns(Vec<(&'static str, ArrayRef)>);
 
 impl Columns {
-    fn text<'a>(mut self, name: &'static str, values: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+    pub(crate) fn text<'a>(mut self, name: &'static str, values: impl IntoIterator<Item = Option<&'a str>>) -> Self {
         self.0.push((name, Arc::new(values.into_iter().collect::<StringArray>())));
         self
     }
 
-    fn count(mut self, name: &'static str, values: impl IntoIterator<Item = Option<u64>>) -> Result<Self, RunnerError> {
+    pub(crate) fn count(mut self, name: &'static str, values: impl IntoIterator<Item = Option<u64>>) -> Result<Self, RunnerError> {
         let values: UInt64Array = values.into_iter().collect();
         self.0.push((name, cast(&values, &DataType::Int64)?));
         Ok(self)
     }
 
-    fn number(mut self, name: &'static str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
+    pub(crate) fn number(mut self, name: &'static str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
         self.0.push((name, Arc::new(values.into_iter().collect::<Float64Array>())));
         self
     }
 
-    fn flag(mut self, name: &'static str, values: impl IntoIterator<Item = bool>) -> Self {
+    pub(crate) fn flag(mut self, name: &'static str, values: impl IntoIterator<Item = bool>) -> Self {
         self.0.push((name, Arc::new(values.into_iter().map(Some).collect::<BooleanArray>())));
         self
     }
 
-    fn instant(mut self, name: &'static str, values: impl IntoIterator<Item = DateTime<Utc>>) -> Self {
+    pub(crate) fn instant(mut self, name: &'static str, values: impl IntoIterator<Item = DateTime<Utc>>) -> Self {
         let values: TimestampMicrosecondArray = values.into_iter().map(|at| Some(at.timestamp_micros())).collect();
         self.0.push((name, Arc::new(values.with_timezone("UTC"))));
         self
     }
 
-    fn batch(self) -> Result<RecordBatch, RunnerError> {
+    pub(crate) fn batch(self) -> Result<RecordBatch, RunnerError> {
         Ok(RecordBatch::try_from_iter_with_nullable(self.0.into_iter().map(|(name, array)| (name, array, true)))?)
     }
 }
@@ -61,15 +63,176 @@ pub(crate) async fn append(
     batch: RecordBatch,
     ledger: LedgerEntry,
 ) -> Result<(), RunnerError> {
+    append_to(lake, &TableName::new(SCHEMA, table)?, batch, ledger).await
+}
+
+/// Appends one batch to any of the lake's own tables, once per ledger entry.
+pub(crate) async fn append_to(
+    lake: &Lake,
+    table: &TableName,
+    batch: RecordBatch,
+    ledger: LedgerEntry,
+) -> Result<(), RunnerError> {
     if batch.num_rows() == 0 {
         return Ok(());
     }
-    let name = TableName::new(SCHEMA, table)?;
     let schema = batch.schema();
     let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
     let commit = Commit { ledger: vec![ledger], schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
-    lake.append(&name, vec![stream], commit).await?;
+    lake.append(table, vec![stream], commit).await?;
     Ok(())
+}
+
+/// Replaces all rows of one of the lake's own tables.
+pub(crate) async fn replace(
+    lake: &Lake,
+    table: &TableName,
+    batch: RecordBatch,
+    run_id: &str,
+) -> Result<(), RunnerError> {
+    let schema = batch.schema();
+    let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("wardlake.run".to_owned(), run_id.into());
+    lake.overwrite(table, vec![stream], Commit { metadata, ..Commit::default() }).await?;
+    Ok(())
+}
+
+/// One row of `system.rule_results` per rule and repair, one of `system.accounting` per model.
+pub(crate) async fn record_audits(workspace: &Workspace, audits: &[AuditRecord]) -> Result<(), RunnerError> {
+    if audits.is_empty() {
+        return Ok(());
+    }
+    let run_id = workspace.run_id.as_str();
+    let now = Utc::now();
+    let ledger = |part: &str| LedgerEntry::new(format!("run:{run_id}:{part}"), 1);
+    append(&workspace.lake, "rule_results", rule_rows(run_id, audits, now)?, ledger("rules")).await?;
+    let count = |of: fn(&AuditRecord) -> u64| audits.iter().map(move |audit| Some(of(audit)));
+    let accounting = Columns(Vec::new())
+        .text("run_id", audits.iter().map(|_| Some(run_id)))
+        .text("model", audits.iter().map(|audit| Some(audit.model.as_str())))
+        .text("relation", audits.iter().map(|audit| Some(audit.relation.as_str())))
+        .text("input", audits.iter().map(|audit| audit.input.as_deref()))
+        .count("rows_in", count(|audit| audit.rows_in))?
+        .count("rows_out", count(|audit| audit.rows_out))?
+        .count("rows_quarantined", count(|audit| audit.rows_quarantined))?
+        .count("rows_duplicate", count(|audit| audit.rows_duplicate))?
+        .count("rows_filtered", count(|audit| audit.rows_filtered))?
+        .count("rows_open", count(|audit| audit.open))?
+        .flag("is_balanced", audits.iter().map(|audit| audit.is_balanced))
+        .instant("finished_at", audits.iter().map(|_| now))
+        .batch()?;
+    append(&workspace.lake, "accounting", accounting, ledger("accounting")).await
+}
+
+/// A rule's or repair's result in one run.
+struct RuleResult<'a> {
+    model: &'a str,
+    relation: &'a str,
+    rule: &'a str,
+    kind: &'a str,
+    action: &'static str,
+    severity: &'static str,
+    reason: &'a str,
+    checked: u64,
+    broken: u64,
+    threshold: Option<String>,
+    status: &'static str,
+}
+
+fn rule_rows(run_id: &str, audits: &[AuditRecord], now: DateTime<Utc>) -> Result<RecordBatch, RunnerError> {
+    let mut results = Vec::new();
+    for record in audits {
+        for (rule, (checked, broken)) in record.audit.rules.iter().zip(&record.rules) {
+            let is_exceeded = rule.threshold.is_some_and(|limit| limit.is_exceeded(*broken, *checked));
+            let status = match (checked, broken) {
+                (0, _) => "no_data",
+                (_, 0) => "pass",
+                _ if is_exceeded || (rule.threshold.is_none() && rule.action == Action::Fail) => "fail",
+                _ => "warn",
+            };
+            results.push(RuleResult {
+                model: &record.model,
+                relation: &record.relation,
+                rule: &rule.name,
+                kind: &rule.kind,
+                action: rule.action.as_str(),
+                severity: rule.severity.as_str(),
+                reason: &rule.reason,
+                checked: *checked,
+                broken: *broken,
+                threshold: rule.threshold.map(|limit| limit.to_string()),
+                status,
+            });
+        }
+        for (repair, cells) in record.audit.repairs.iter().zip(&record.repairs) {
+            results.push(RuleResult {
+                model: &record.model,
+                relation: &record.relation,
+                rule: &repair.name,
+                kind: &repair.kind,
+                action: "repair",
+                severity: "low",
+                reason: &repair.reason,
+                checked: record.rows_in,
+                broken: *cells,
+                threshold: None,
+                status: if record.rows_in == 0 { "no_data" } else { "pass" },
+            });
+        }
+    }
+    Columns(Vec::new())
+        .text("run_id", results.iter().map(|_| Some(run_id)))
+        .text("model", results.iter().map(|result| Some(result.model)))
+        .text("relation", results.iter().map(|result| Some(result.relation)))
+        .text("rule", results.iter().map(|result| Some(result.rule)))
+        .text("kind", results.iter().map(|result| Some(result.kind)))
+        .text("action", results.iter().map(|result| Some(result.action)))
+        .text("severity", results.iter().map(|result| Some(result.severity)))
+        .text("reason", results.iter().map(|result| Some(result.reason)))
+        .count("rows_checked", results.iter().map(|result| Some(result.checked)))?
+        .count("rows_broken", results.iter().map(|result| Some(result.broken)))?
+        .text("threshold", results.iter().map(|result| result.threshold.as_deref()))
+        .text("status", results.iter().map(|result| Some(result.status)))
+        .instant("finished_at", results.iter().map(|_| now))
+        .batch()
+}
+
+/// A key figure's value and what the quarantine can still move it to.
+#[derive(Clone, Debug)]
+pub(crate) struct KpiBound {
+    pub(crate) kpi: String,
+    pub(crate) row_key: String,
+    pub(crate) figure: String,
+    /// As published, without withheld rows.
+    pub(crate) value: Option<f64>,
+    /// With all open rows let in.
+    pub(crate) value_with: Option<f64>,
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
+    pub(crate) open_rows: u64,
+    /// Microseconds of the epoch: when the stalest source behind it was last loaded.
+    pub(crate) fresh_at: Option<i64>,
+    pub(crate) computed_at: DateTime<Utc>,
+}
+
+/// Rows of `system.kpi_bounds`.
+pub(crate) fn bound_rows(run_id: &str, epoch: u64, bounds: &[KpiBound]) -> Result<RecordBatch, RunnerError> {
+    let fresh: TimestampMicrosecondArray = bounds.iter().map(|bound| bound.fresh_at).collect();
+    let number = |of: fn(&KpiBound) -> Option<f64>| bounds.iter().map(of);
+    let mut columns = Columns(Vec::new())
+        .text("run_id", bounds.iter().map(|_| Some(run_id)))
+        .count("epoch", bounds.iter().map(|_| Some(epoch)))?
+        .text("kpi", bounds.iter().map(|bound| Some(bound.kpi.as_str())))
+        .text("row_key", bounds.iter().map(|bound| Some(bound.row_key.as_str())))
+        .text("figure", bounds.iter().map(|bound| Some(bound.figure.as_str())))
+        .number("value", number(|bound| bound.value))
+        .number("value_with", number(|bound| bound.value_with))
+        .number("low", number(|bound| bound.low))
+        .number("high", number(|bound| bound.high))
+        .count("open_rows", bounds.iter().map(|bound| Some(bound.open_rows)))?;
+    columns.0.push(("fresh_at", Arc::new(fresh.with_timezone("UTC"))));
+    columns.instant("computed_at", bounds.iter().map(|bound| bound.computed_at)).batch()
 }
 
 /// One row of `system.runs` and one of `system.run_nodes` per node that did something.
@@ -79,7 +242,7 @@ pub(crate) async fn record_run(workspace: &Workspace, command: &str, summary: &R
     let totals = summary.totals;
     let status = if summary.is_success() { "success" } else { "error" };
     let started = now - chrono::Duration::milliseconds((summary.duration_s * 1000.0) as i64);
-    let run = Columns(Vec::new())
+    let run = Columns::default()
         .text("run_id", [Some(run_id)])
         .text("command", [Some(command)])
         .text("status", [Some(status)])
@@ -92,7 +255,8 @@ pub(crate) async fn record_run(workspace: &Workspace, command: &str, summary: &R
         .count("nodes_skip", [Some(totals.skip)])?
         .count("epoch", [summary.epoch])?
         .batch()?;
-    let ledger = |part: &str| LedgerEntry::new(format!("run:{run_id}:{part}"), 1);
+    // One invocation may run several commands, each once.
+    let ledger = |part: &str| LedgerEntry::new(format!("run:{run_id}:{command}:{part}"), 1);
     append(&workspace.lake, "runs", run, ledger("run")).await?;
     // Nodes whose earlier result stands did nothing; a rerun with nothing new writes one row.
     let worked: Vec<&NodeResult> = summary.results.iter().filter(|result| !result.is_reused).collect();
@@ -107,7 +271,7 @@ fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, Runne
         .collect();
     let seconds =
         |result: &NodeResult| (result.finished_at - result.started_at).num_microseconds().map(|us| us as f64 / 1e6);
-    Columns(Vec::new())
+    Columns::default()
         .text("run_id", results.iter().map(|_| Some(run_id)))
         .text("unique_id", results.iter().map(|result| Some(result.unique_id.as_str())))
         .text("resource_type", results.iter().map(|result| Some(result.resource_type.as_str())))
@@ -134,7 +298,7 @@ pub(crate) fn load_rows(
     let types: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.column_types).unwrap_or_default()).collect();
     let columns: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.columns).unwrap_or_default()).collect();
     let count = |of: fn(&LoggedFile) -> u64| loads.iter().map(move |l| Some(of(l)));
-    Columns(Vec::new())
+    Columns::default()
         .text("run_id", loads.iter().map(|_| Some(run_id)))
         .text("source", loads.iter().map(|l| Some(l.load.source.as_str())))
         .text("file", loads.iter().map(|l| Some(l.load.file.as_str())))

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 use tokio::task::JoinHandle;
-use wardlake_engine::{EngineOptions, ReadState};
+use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
 use wardlake_project::{LoadOptions, Project};
 use wardlake_runner::{EventSink, Workspace};
-use wardlake_storage::Epoch;
+use wardlake_storage::{Epoch, Lake};
 
 use crate::{
     args::{GlobalArgs, LogFormat},
@@ -99,14 +99,50 @@ async fn open_workspace(project: Arc<Project>, events: EventSink) -> Result<Work
     Ok(Workspace::open(project, &lake, options, events, run_id).await?)
 }
 
+/// A session for a command that only reads: on the project's lake, or, without a project here, on the lake that is named.
+pub(crate) async fn reader(
+    global: &GlobalArgs,
+    which: &str,
+    epoch: Option<u64>,
+    working: bool,
+) -> Result<Session, Failure> {
+    let (lake, engine) = match &global.lake {
+        Some(url) if !has_project(global) => {
+            let lake = Lake::open_existing(url).await?;
+            let engine = Engine::new(Arc::clone(&lake), EngineOptions::default())?;
+            (lake, Arc::new(engine))
+        }
+        None if !has_project(global) => {
+            let folder = global.project_dir.display();
+            let text = format!(
+                "there is no dbt_project.yml in {folder}; name a project with --project-dir, or a lake with --lake"
+            );
+            return Err(Failure::Usage(text));
+        }
+        _ => {
+            let workspace = quiet_workspace(project(global, which, false)?).await?;
+            (workspace.lake, workspace.engine)
+        }
+    };
+    Ok(engine.session(state_of(&lake, epoch, working).await?).await?)
+}
+
+fn has_project(global: &GlobalArgs) -> bool {
+    global.project_dir.join("dbt_project.yml").exists()
+}
+
 /// What a reader sees: the newest epoch, a named one, or the unpublished working state.
 pub(crate) async fn read_state(workspace: &Workspace, epoch: Option<u64>, working: bool) -> Result<ReadState, Failure> {
+    state_of(&workspace.lake, epoch, working).await
+}
+
+async fn state_of(lake: &Lake, epoch: Option<u64>, working: bool) -> Result<ReadState, Failure> {
     if working {
         return Ok(ReadState::Working);
     }
     let epoch = match epoch {
-        Some(number) => workspace.lake.epoch(number).await?,
-        None => workspace.lake.newest_epoch().await?.unwrap_or_else(before_the_first),
+        Some(number) => lake.epoch(number).await?,
+        None => lake.newest_epoch().await?.unwrap_or_else(before_the_first),
     };
     Ok(ReadState::Epoch(Arc::new(epoch)))
 }

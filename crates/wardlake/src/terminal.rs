@@ -146,6 +146,12 @@ impl Screen {
             let line = dotted(&format!("{index} of {total} {word} {}", result.label), &detail);
             self.line(&line.replacen(&format!("[{detail}]"), &format!("[{}]", self.paint(&detail, color)), 1));
         }
+        // What an audited model withheld, repaired and found.
+        if let (Status::Success, "model", Some(remark)) =
+            (result.status, result.resource_type.as_str(), &result.message)
+        {
+            self.line(&format!("    {}", self.paint(remark, 33)));
+        }
         match result.status {
             Status::Fail | Status::Error => self.failures.push(result),
             Status::Warn => self.warnings.push(result),

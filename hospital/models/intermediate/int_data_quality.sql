@@ -72,8 +72,9 @@
         ('clock_out_missing', 'Somebody clocked in and never out.', 'is_clock_out_missing')
     ])
 ] -%}
--- What is wrong in the data: one row per rule and table. Broken rows stay in the tables, flagged; here they are counted. Every
--- table is read once: its counts make one row, which is spread over its rules.
+-- What is wrong in the rows that reached the star schema: one row per rule and table. What staging withholds is not among them
+-- (see system.rule_results); broken rows that got through stay in the tables, flagged, and are counted here. Every table is read
+-- once: its counts make one row, which is spread over its rules.
 
 {% for relation, entity, checks in rules -%}
 select
@@ -113,7 +114,7 @@ union all
 select
     'patients' as entity,
     'possible_duplicate' as rule,
-    'Another record has the same name, date of birth and postal code.' as description,
+    'Another record is of the same person, by number or decision.' as description,
     patients.rows_checked,
     duplicates.rows_broken
 from (select count(*) as rows_checked from {{ ref('dim_patient') }} where is_current) as patients

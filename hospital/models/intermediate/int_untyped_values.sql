@@ -32,8 +32,8 @@
         'clock_out_at': 'timestamp'
     }
 } -%}
--- One row per typed column of bronze: how many values are filled in, and how many of these are none of their type. They are
--- NULL from staging on. Every table is read once: its counts make one row, which is spread over its columns.
+-- One row per typed column of bronze: how many values are filled in, and how many of these are none of their type. Staging
+-- withholds their rows where it is audited; elsewhere they are NULL from there on. Every table is read once: its counts make one row, which is spread over its columns.
 
 {% for table, columns in typed_columns.items() -%}
 select

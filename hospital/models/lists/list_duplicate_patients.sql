@@ -1,35 +1,24 @@
--- Current patient records that look like one person: same date of birth, same postal code, same name but for case and blanks.
--- A candidate for a merge, never merged by itself.
+-- Current patient records of persons who have several: matched by a rule or decided to be one, and not merged by their
+-- hospital yet. What is only probable waits in list_identity_review.
 
-with people as (
+with records as (
 
     select
-        patient_id,
-        mrn,
-        first_name,
-        last_name,
-        hospital_id,
-        date_of_birth,
-        {{ surrogate_key([
-            "lower(replace(first_name, ' ', ''))", "lower(replace(last_name, ' ', ''))",
-            'cast(date_of_birth as varchar)', 'postal_code'
-        ]) }} as person_key
-    from {{ ref('dim_patient') }}
-    where is_current
-        and patient_id = master_patient_id
-        and first_name is not null
-        and last_name is not null
-        and date_of_birth is not null
-
-),
-
-counted as (
-
-    select *, count(*) over (partition by person_key) as record_count
-    from people
+        persons.person_id,
+        patients.patient_id,
+        patients.mrn,
+        patients.first_name,
+        patients.last_name,
+        patients.hospital_id,
+        patients.date_of_birth,
+        count(*) over (partition by persons.person_id) as record_count
+    from {{ ref('dim_patient') }} as patients
+    inner join {{ ref('int_person') }} as persons on patients.patient_id = persons.patient_id
+    where patients.is_current
+        and patients.patient_id = patients.master_patient_id
 
 )
 
-select person_key, patient_id, mrn, first_name, last_name, hospital_id, date_of_birth, record_count
-from counted
+select person_id, patient_id, mrn, first_name, last_name, hospital_id, date_of_birth, record_count
+from records
 where record_count > 1

@@ -26,7 +26,7 @@ typed as (
         {{ as_instant('occurred_at') }} as occurred_at,
         {{ as_instant('recorded_at') }} as recorded_at,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns(['occurred_at', 'recorded_at']) }}
     from newest
 
 )

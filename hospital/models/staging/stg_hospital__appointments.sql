@@ -29,7 +29,7 @@ typed as (
         cast({{ as_local_time('scheduled_at') }} as date) as scheduled_date,
         {{ as_date('follow_up_date') }} as follow_up_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns(['booked_at', 'checked_in_at']) }}
     from newest
 
 )

@@ -25,7 +25,7 @@ typed as (
         {{ as_instant('clock_in_at') }} as clock_in_at,
         {{ as_instant('clock_out_at') }} as clock_out_at,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns(['clock_in_at', 'clock_out_at']) }}
     from newest
 
 )

@@ -20,7 +20,7 @@ typed as (
         {{ as_code('status') }} as status,
         coalesce({{ as_code('is_staffed') }} in ('y', 'yes', 'true', '1'), false) as is_staffed,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

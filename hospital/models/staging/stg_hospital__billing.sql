@@ -29,7 +29,7 @@ typed as (
         {{ as_date('payment_date') }} as payment_date,
         {{ as_instant('updated_at') }} as updated_at,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

@@ -30,7 +30,7 @@ typed as (
         cast({{ as_local_time('submitted_at') }} as date) as submitted_date,
         cast({{ as_local_time('adjudicated_at') }} as date) as adjudicated_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns(['submitted_at', 'adjudicated_at']) }}
     from newest
 
 )

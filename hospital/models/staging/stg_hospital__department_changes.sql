@@ -3,9 +3,7 @@
 
 with received as (
 
-    select *
-    from {{ source('hospital', 'departments') }}
-    where nullif(trim(department_id), '') is not null
+    {{ received_rows(source('hospital', 'departments'), 'department_id') | indent(4) }}
 
 ),
 
@@ -28,7 +26,7 @@ typed as (
         coalesce(_change, 'insert') = 'delete' as is_delete,
         -- lineage
         {{ lineage() }},
-        _received_at as received_at
+        _received_at as received_at{{ audit_columns() }}
     from received
 
 )

@@ -2,12 +2,7 @@
 
 with newest as (
 
-    select *
-    from {{ ref('stg_hospital__department_changes') }}
-    qualify row_number() over (
-        partition by department_id
-        order by source_file desc, received_at desc, source_position desc
-    ) = 1
+    {{ newest_states(ref('stg_hospital__department_changes'), 'department_id') | indent(4) }}
 
 )
 
@@ -26,6 +21,8 @@ select
     updated_at,
     -- lineage
     source_file,
-    source_position
+    source_position{{ audit_state_columns('hospital.departments', [
+        'department_id', 'hospital_id', 'head_physician_id', 'department_name', 'department_type', 'floor',
+        'staffed_beds', 'updated_at'
+    ]) }}
 from newest
-where not is_delete

@@ -24,7 +24,7 @@ typed as (
         {{ as_instant('dispensed_at') }} as dispensed_at,
         cast({{ as_local_time('dispensed_at') }} as date) as dispensed_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns(['dispensed_at']) }}
     from newest
 
 )

@@ -21,7 +21,7 @@ typed as (
         {{ as_date('hired_date') }} as hired_date,
         {{ as_date('left_date') }} as left_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

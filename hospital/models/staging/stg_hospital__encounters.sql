@@ -44,7 +44,10 @@ typed as (
         cast({{ as_local_time('discharged_at') }} as date) as discharged_date,
         {{ as_date('expected_discharge_date') }} as expected_discharge_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns([
+            'arrived_at', 'triaged_at', 'provider_seen_at', 'admit_decision_at',
+            'departed_ed_at', 'admitted_at', 'discharged_at'
+        ]) }}
     from newest
 
 )

@@ -22,7 +22,7 @@ typed as (
         -- dates and instants
         {{ as_date('opened_date') }} as opened_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

@@ -22,7 +22,7 @@ typed as (
         {{ as_date('coverage_start_date') }} as coverage_start_date,
         {{ as_date('coverage_end_date') }} as coverage_end_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

@@ -22,7 +22,7 @@ typed as (
         {{ as_decimal('ddd', 4) }} as ddd,
         {{ as_decimal('unit_cost', 4) }} as unit_cost,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

@@ -3,9 +3,7 @@
 
 with received as (
 
-    select *
-    from {{ source('hospital', 'patients') }}
-    where nullif(trim(patient_id), '') is not null
+    {{ received_rows(source('hospital', 'patients'), 'patient_id') | indent(4) }}
 
 ),
 
@@ -21,14 +19,7 @@ typed as (
         -- text
         {{ as_text('first_name') }} as first_name,
         {{ as_text('last_name') }} as last_name,
-        case
-            when nullif(trim(gender), '') is null then 'unknown'
-            -- 1 and 2 are ISO/IEC 5218.
-            when lower(substr(trim(gender), 1, 1)) in ('m', '1') then 'male'
-            when lower(substr(trim(gender), 1, 1)) in ('f', 'w', '2') then 'female'
-            when lower(trim(gender)) in ('u', 'unk', 'unknown', '?', '0', '9') then 'unknown'
-            else 'other'
-        end as gender,
+        {{ standardised('gender') | indent(8) }} as gender,
         nullif(regexp_replace(trim(phone), '[^0-9+]', '', 'g'), '') as phone,
         {{ as_code('email') }} as email,
         {{ as_text('address_line') }} as address_line,
@@ -39,11 +30,12 @@ typed as (
         {{ as_date('deceased_date') }} as deceased_date,
         {{ as_instant('registered_at') }} as registered_at,
         {{ as_instant('updated_at') }} as updated_at,
+        cast({{ as_local_time('registered_at') }} as date) as registered_date,
         {{ extract_date('_file') }} as extract_date,
         coalesce(_change, 'insert') = 'delete' as is_delete,
         -- lineage
         {{ lineage() }},
-        _received_at as received_at
+        _received_at as received_at{{ audit_columns(['registered_at']) }}
     from received
 
 )

@@ -2,12 +2,7 @@
 
 with newest as (
 
-    select *
-    from {{ ref('stg_hospital__patient_changes') }}
-    qualify row_number() over (
-        partition by patient_id
-        order by source_file desc, received_at desc, source_position desc
-    ) = 1
+    {{ newest_states(ref('stg_hospital__patient_changes'), 'patient_id') | indent(4) }}
 
 )
 
@@ -34,6 +29,9 @@ select
     updated_at,
     -- lineage
     source_file,
-    source_position
+    source_position{{ audit_state_columns('hospital.patients', [
+        'patient_id', 'hospital_id', 'mrn', 'national_id', 'insurance_id', 'first_name', 'last_name', 'gender',
+        'phone', 'email', 'address_line', 'city', 'postal_code', 'date_of_birth', 'deceased_date', 'registered_at',
+        'updated_at'
+    ]) }}
 from newest
-where not is_delete

@@ -15,7 +15,7 @@ typed as (
         {{ as_text('payer_name') }} as payer_name,
         {{ as_code('payer_type') }} as payer_type,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

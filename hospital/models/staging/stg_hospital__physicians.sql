@@ -20,7 +20,7 @@ typed as (
         -- dates and instants
         {{ as_date('hired_date') }} as hired_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

@@ -17,7 +17,7 @@ typed as (
         {{ as_text('room_number') }} as room_number,
         {{ as_code('room_type') }} as room_type,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns() }}
     from newest
 
 )

@@ -29,7 +29,7 @@ typed as (
         cast({{ as_local_time('started_at') }} as date) as started_date,
         cast({{ as_local_time('ended_at') }} as date) as ended_date,
         -- lineage
-        {{ lineage() }}
+        {{ lineage() }}{{ audit_columns(['started_at', 'ended_at']) }}
     from newest
 
 )

@@ -17,6 +17,7 @@ mod json;
 mod number;
 mod operators;
 mod scalar;
+mod similarity;
 mod text;
 
 pub(crate) use datetime::part::DatePart;
@@ -67,5 +68,5 @@ pub fn catalogue() -> Vec<FunctionDoc> {
 }
 
 fn scalars() -> impl Iterator<Item = scalar::ScalarFunction> {
-    datetime::all().into_iter().chain(text::all()).chain(number::all()).chain(json::all()).chain(operators::all())
+    datetime::all().into_iter().chain(text::all()).chain(number::all()).chain(json::all()).chain(operators::all()).chain(similarity::all())
 }

@@ -52,6 +52,10 @@ async fn text_of_any_layout() {
         "local_to_utc(x, 'America/New_York')",
         "format('%s!', x)",
         "soundex(x)",
+        "normalise_name(x)",
+        "normalise_phone(x)",
+        "jaro_winkler(x, '2024')",
+        "damerau_levenshtein('2024', x)",
     ];
     assert_same(values, &layouts, &expressions).await;
 }

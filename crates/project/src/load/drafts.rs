@@ -133,6 +133,8 @@ impl Loader {
             tags: Vec::new(),
             meta: Map::new(),
             config: NodeConfig::default(),
+            audit: None,
+            kpi: None,
             columns: Vec::new(),
             description: String::new(),
             depends_on: DependsOn::default(),

@@ -5,6 +5,7 @@ use wardlake_core::Diagnostic;
 
 use crate::{
     Node, NodeConfig,
+    audit::{Audit, AuditProblem, Check, Kpi, RelationCall},
     config::merge::merge,
     jinja::{Captured, NodeScope, RenderRequest},
     naming::Naming,
@@ -58,6 +59,7 @@ impl Draft {
         node.refs = unique(captured.refs, |r| (r.package.clone(), r.name.clone(), r.version.clone()));
         node.sources = unique(captured.sources, |s| (s.source.clone(), s.table.clone()));
         node.depends_on.macros = unique(captured.macros, Clone::clone);
+        Self::audited_relations(&mut node);
         self.hooks(templates, &mut node, &mut problems);
         if let Err(problem) = naming.apply(&mut node) {
             problems.push(problem);
@@ -104,6 +106,21 @@ impl Draft {
             diagnostic.help = problem.help;
             problems.push(self.place(diagnostic, &problem.key, &in_file, node));
         }
+        let (audit, wrong) = Audit::read(&config.wardlake);
+        for problem in wrong {
+            let mut diagnostic = Diagnostic::error("WL-P026", format!("{}: {}", node.name, problem.message));
+            diagnostic.help.clone_from(&problem.help);
+            problems.push(self.place_in_audit(diagnostic, &problem, node));
+        }
+        node.audit = audit.map(Box::new);
+        match Kpi::read(&config.wardlake) {
+            Ok(kpi) => node.kpi = kpi,
+            Err(problem) => {
+                let mut diagnostic = Diagnostic::error("WL-P026", format!("{}: {}", node.name, problem.message));
+                diagnostic.help.clone_from(&problem.help);
+                problems.push(self.place_in_audit(diagnostic, &problem, node));
+            }
+        }
         node.tags.clone_from(&config.tags);
         node.meta.clone_from(&config.meta);
         node.config = config;
@@ -123,6 +140,38 @@ impl Draft {
             return diagnostic.at(&patch.shown, key.at.line, key.at.column);
         }
         diagnostic.at(&node.location.file, node.location.line, node.location.column)
+    }
+
+    /// The line of an entry of `config.meta.wardlake`, where the properties hold it.
+    fn place_in_audit(&self, diagnostic: Diagnostic, problem: &AuditProblem, node: &Node) -> Diagnostic {
+        let found = self.patch.as_ref().and_then(|patch| {
+            let block = patch.body.get("config")?.get("meta")?.get("wardlake")?;
+            let (key, value) = block.entries().iter().find(|(key, _)| key.text == problem.section)?;
+            let at = problem.index.and_then(|index| value.items().get(index)).map_or(key.at, |item| item.at);
+            Some((&patch.shown, at))
+        });
+        match found {
+            Some((file, at)) => diagnostic.at(file, at.line, at.column),
+            None => diagnostic.at(&node.location.file, node.location.line, node.location.column),
+        }
+    }
+
+    /// What expectations ask of other relations are refs like any other.
+    fn audited_relations(node: &mut Node) {
+        let Some(audit) = &node.audit else { return };
+        let calls = audit.rules.iter().filter_map(|rule| match &rule.check {
+            Check::ExistsIn { to, .. } => Some(to),
+            _ => None,
+        });
+        for call in calls.chain(&audit.input) {
+            match call {
+                RelationCall::Ref(call) => node.refs.push(call.clone()),
+                RelationCall::Source(call) => node.sources.push(call.clone()),
+            }
+        }
+        node.refs =
+            unique(std::mem::take(&mut node.refs), |r| (r.package.clone(), r.name.clone(), r.version.clone()));
+        node.sources = unique(std::mem::take(&mut node.sources), |s| (s.source.clone(), s.table.clone()));
     }
 
     /// Refs inside hooks count as the node's own.

@@ -191,6 +191,8 @@ impl Loader {
             tags: Vec::new(),
             meta: Map::new(),
             config: NodeConfig::default(),
+            audit: None,
+            kpi: None,
             columns: Vec::new(),
             description: spec.description.clone(),
             depends_on: DependsOn::default(),

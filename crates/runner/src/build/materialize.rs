@@ -1,8 +1,9 @@
 //! How a model's rows reach the lake: view, table, incremental, snapshot. Each is one atomic commit; a failure leaves the
 //! old table in place.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
+use datafusion::execution::SendableRecordBatchStream;
 use wardlake_core::TableName;
 use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
 use wardlake_storage::{
@@ -10,7 +11,10 @@ use wardlake_storage::{
     SchemaChange, View,
 };
 
-use super::BuildContext;
+use super::{
+    BuildContext,
+    audit::{self, AuditedRows},
+};
 use crate::RunnerError;
 
 /// What a node left in the lake.
@@ -51,6 +55,13 @@ pub(crate) async fn write(
         return snapshot(context, node, name, compiled).await;
     }
     match node.config.materialized.as_str() {
+        "view" if node.audit.is_some() => Err(RunnerError::Config {
+            message: format!(
+                "{}: expectations are evaluated while rows are written, and a view has none; materialize it as table or \
+                 incremental, or move them to a model it reads",
+                node.unique_id
+            ),
+        }),
         "view" => view(context, name, compiled).await,
         "table" => table(context, node, name, compiled).await,
         "incremental" if is_incremental => incremental(context, node, name, compiled).await,
@@ -88,12 +99,37 @@ async fn table(
     name: &TableName,
     compiled: &Compiled,
 ) -> Result<Written, RunnerError> {
-    let query = context.session.query(&compiled.sql).await?;
-    let streams = query.streams().await?;
+    let (streams, audited) = audit::rows(context, node, compiled, false).await?;
     let lake = &context.workspace.lake;
-    let outcome = lake.overwrite(name, streams, commit_of(context, node)).await?;
+    let outcome = lake.overwrite(name, streams, commit_of(context, node)).await.map_err(RunnerError::from);
+    let written = settle(context, node, name, audited, outcome).await?;
     lake.drop_view(name).await?;
-    Ok(outcome.into())
+    Ok(written)
+}
+
+/// Writes down a model's audit, whether its rows were committed or refused by the gate.
+async fn settle(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    audited: Option<AuditedRows>,
+    outcome: Result<CommitOutcome, RunnerError>,
+) -> Result<Written, RunnerError> {
+    let Some(audited) = audited else { return Ok(outcome?.into()) };
+    let refused = match &outcome {
+        Ok(_) => None,
+        Err(_) => audited.gate_failure(node),
+    };
+    if outcome.is_err() && refused.is_none() {
+        return Ok(outcome?.into());
+    }
+    let record = audited.record(context, node, name).await?;
+    let message = record.message();
+    context.audits.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+    match refused {
+        Some(refused) => Err(refused),
+        None => Ok(Written { message, ..outcome?.into() }),
+    }
 }
 
 async fn incremental(
@@ -102,6 +138,17 @@ async fn incremental(
     name: &TableName,
     compiled: &Compiled,
 ) -> Result<Written, RunnerError> {
+    let (streams, audited) = audit::rows(context, node, compiled, true).await?;
+    let outcome = write_increment(context, node, name, streams).await;
+    settle(context, node, name, audited, outcome).await
+}
+
+async fn write_increment(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    streams: Vec<SendableRecordBatchStream>,
+) -> Result<CommitOutcome, RunnerError> {
     let config = &node.config;
     let schema_change = match config.on_schema_change.as_str() {
         "fail" => SchemaChange::Fail,
@@ -110,7 +157,6 @@ async fn incremental(
         _ => SchemaChange::Ignore,
     };
     let commit = Commit { schema_change, ..commit_of(context, node) };
-    let streams = context.session.query(&compiled.sql).await?.streams().await?;
     let lake = &context.workspace.lake;
     let session = context.session.context().state();
     let default = if config.unique_key.is_empty() { "append" } else { "merge" };
@@ -143,7 +189,7 @@ async fn incremental(
             });
         }
     };
-    Ok(outcome.into())
+    Ok(outcome)
 }
 
 fn merge_spec(node: &Node) -> MergeSpec {

@@ -1,6 +1,7 @@
 //! Runs selected nodes in graph order: a failed node leaves its old table in place and its dependants are skipped; a
 //! run without failures publishes an epoch.
 
+pub(crate) mod audit;
 mod fingerprint;
 mod materialize;
 mod node;
@@ -10,7 +11,7 @@ mod testing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
@@ -20,9 +21,10 @@ use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_project::{Node, ResourceType, UniqueId};
 
-use self::{fingerprint::NodeStates, node::run_node, schedule::Schedule};
+pub(crate) use self::node::compile_with as compile_node;
+use self::{audit::AuditRecord, fingerprint::NodeStates, node::run_node, schedule::Schedule};
 use crate::{
-    NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace, adapter::table_name, publish, system,
+    NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace, adapter::table_name, bounds, profile, publish, system,
 };
 
 /// What to run, and how.
@@ -53,6 +55,8 @@ pub(crate) struct BuildContext {
     pub(crate) session: Session,
     pub(crate) states: NodeStates,
     pub(crate) previous: BTreeMap<TableName, u64>,
+    /// What the audited models of this run came to, in the order in which they ended.
+    pub(crate) audits: Mutex<Vec<AuditRecord>>,
 }
 
 /// Runs the selected nodes and publishes an epoch if none failed.
@@ -86,12 +90,13 @@ impl BuildContext {
             .filter_map(|id| workspace.project.node(id))
             .filter_map(|node| table_name(&node.relation))
             .collect();
+        crate::identity::prepare(&workspace).await?;
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
         let session = workspace.engine.session(state).await?;
         let states = NodeStates::load(&workspace.lake).await?;
-        Ok(Self { workspace, options, session, states, previous })
+        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
     }
 
     pub(crate) fn node(&self, id: &UniqueId) -> Option<&Node> {
@@ -210,8 +215,20 @@ async fn finish(
     let (epoch, unpublished) = publish::after_build(context, &results).await?;
     if let Some(epoch) = epoch {
         context.workspace.events.tell(RunEvent::EpochPublished { epoch });
+        profile::after_build(context, &results).await;
+        let written: BTreeSet<&str> = results
+            .iter()
+            .filter(|result| result.status == Status::Success && !result.is_reused)
+            .map(|result| result.unique_id.as_str())
+            .collect();
+        // What is published stands, whether or not its bounds can be worked out.
+        if let Err(error) = bounds::after_build(context, &written, epoch).await {
+            context.workspace.events.warn(format!("the bounds of the key figures could not be worked out: {error}"));
+        }
     }
     let summary = RunSummary { results, totals, epoch, duration_s: started.elapsed().as_secs_f64() };
+    let audits = std::mem::take(&mut *context.audits.lock().unwrap_or_else(PoisonError::into_inner));
+    system::record_audits(&context.workspace, &audits).await?;
     system::record_run(&context.workspace, &context.options.command, &summary).await?;
     context.workspace.events.tell(RunEvent::RunFinished {
         run_id: context.workspace.run_id.clone(),

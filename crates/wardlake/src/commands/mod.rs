@@ -7,11 +7,15 @@ pub(crate) mod completions;
 pub(crate) mod debug;
 pub(crate) mod demo;
 pub(crate) mod epochs;
+pub(crate) mod explain;
+pub(crate) mod identity;
 pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod ls;
 pub(crate) mod man;
 pub(crate) mod parse;
+pub(crate) mod quality;
+pub(crate) mod quarantine;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod sql;
@@ -48,6 +52,10 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Show(args) => show::run(&global, &args).await,
         Command::Sql(args) => sql::run(&global, &args).await,
         Command::Epochs(args) => epochs::run(&global, &args).await,
+        Command::Identity(args) => identity::run(&global, &args).await,
+        Command::Quality(args) => quality::run(&global, &args).await,
+        Command::Quarantine(args) => quarantine::run(&global, &args).await,
+        Command::Explain(args) => explain::run(&global, &args).await,
         Command::Clean(args) => clean::run(&global, &args),
         Command::Debug(args) => debug::run(&global, &args).await,
         Command::Simulate(args) => simulate::run(&args),

@@ -39,10 +39,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &SqlArgs) -> Result<Outcome, 
             text
         }
     };
-    let project = open::project(global, "sql", false)?;
-    let workspace = open::quiet_workspace(project).await?;
-    let state = open::read_state(&workspace, args.epoch, args.working).await?;
-    let session = workspace.engine.session(state).await?;
+    let session = open::reader(global, "sql", args.epoch, args.working).await?;
     let query = session.query(text.trim().trim_end_matches(';')).await?;
     rows::write(&query, &args.output).await?;
     Ok(Outcome::Done)

@@ -129,6 +129,22 @@ fn queries_read_and_nothing_else() {
 }
 
 #[test]
+fn a_query_needs_a_lake_and_no_project() {
+    let world = project(&[("beds.sql", "{{ config(materialized='table') }} select 7 as bed")]);
+    world.ok(&["run"]);
+    let lake = world.path().join("lake").to_string_lossy().into_owned();
+    let elsewhere = World::empty();
+    let query = ["sql", "select bed from main.beds", "--format", "csv"];
+    assert_eq!(elsewhere.ok(&[&query[..], &["--lake", &lake]].concat()), "bed\n7\n");
+    assert!(elsewhere.fails(2, &query).contains("name a project with --project-dir, or a lake with --lake"));
+    let printed = elsewhere.fails(2, &[&query[..], &["--lake", "no/such/lake"]].concat());
+    assert!(printed.contains("there is no such folder"), "{printed}");
+    assert!(!elsewhere.path().join("no").exists(), "a look creates nothing");
+    let elsewhere = elsewhere.env("WARDLAKE_LAKE", &lake);
+    assert_eq!(elsewhere.value("select bed from main.beds"), "7");
+}
+
+#[test]
 fn selection_and_listing() {
     let world = project(&[
         ("a.sql", "{{ config(tags=['nightly']) }} select 1 as x"),

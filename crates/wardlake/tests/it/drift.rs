@@ -101,3 +101,27 @@ fn a_file_read_again_behind_a_late_one_keeps_its_rejected_records_once() {
     assert_eq!(world.count("bronze.beds"), 3, "A, then C, then A again");
     assert_eq!(world.count("system.rejected_rows"), 1);
 }
+
+#[test]
+fn a_file_is_compared_with_the_one_before_it_however_late_it_comes() {
+    let world = World::empty();
+    world.write("dbt_project.yml", PROJECT);
+    world.write(
+        "sources/feed.yml",
+        source(
+            "              path: 'landing/beds_{date}.csv'\n              keys: [bed]\n              change: full\n",
+        ),
+    );
+    world.write("landing/beds_2025-01-01.csv", "bed,ward\n1,A\n");
+    world.write("landing/beds_2025-01-03.csv", "bed,ward,floor\n1,A,3\n");
+    world.ok(&["ingest"]);
+    world.write("landing/beds_2025-01-02.csv", "bed,ward\n1,B\n");
+    world.write("landing/beds_2025-01-04.csv", "bed,ward,floor\n1,A,4\n");
+    world.ok(&["ingest"]);
+    let logged = world.sql("select file, drift, rows_before from system.load_log order by file");
+    let drifted: Vec<&str> =
+        logged.iter().filter(|row| row["drift"].contains("column")).map(|row| row["file"].as_str()).collect();
+    assert_eq!(drifted, ["landing/beds_2025-01-03.csv"], "{logged:?}");
+    assert_eq!(world.count("bronze.beds"), 4, "one row a day, each other than the one before");
+    assert_eq!(logged[3]["rows_before"], "3");
+}

@@ -7,11 +7,16 @@
     reason = "a test ends where it fails"
 )]
 
+mod audit;
 mod commands;
 mod drift;
 mod examples;
+mod faults;
 mod history;
+mod identity;
 mod killed;
+mod object_store;
 mod peers;
+mod quality;
 mod schemas;
 mod world;

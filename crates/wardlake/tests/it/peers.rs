@@ -4,13 +4,18 @@ use std::{path::Path, process::Command};
 
 use crate::world::{World, repository};
 
-/// Runs one of the peers' scripts; skips with a message where they are not installed.
-fn peer(script: &str, arguments: &[&str]) -> Option<String> {
-    let Ok(python) = std::env::var("WARDLAKE_PEERS_PYTHON") else {
+/// The Python that has the peers; skips with a message where they are not installed.
+pub(crate) fn python() -> Option<String> {
+    let python = std::env::var("WARDLAKE_PEERS_PYTHON").ok();
+    if python.is_none() {
         println!("skipped: the peers are not installed; `cargo xtask test` installs them");
-        return None;
-    };
-    let output = Command::new(python)
+    }
+    python
+}
+
+/// Runs one of the peers' scripts.
+fn peer(script: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(python()?)
         .arg(repository().join("peers").join(script))
         .args(arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -25,7 +25,9 @@ pub(super) fn all() -> Vec<ScalarFunction> {
             FunctionDoc {
                 name: "soundex",
                 signature: "soundex(x)",
-                description: "The American Soundex code of a name: a letter and three digits; '' if x holds no letter.",
+                description: "The American Soundex code of a name: a letter and three digits; '' if x holds no letter (rules \
+                              of the US National Archives, The Soundex Indexing System). Letters with accents are \
+                              skipped: see normalise_name.",
                 example: "soundex('Robert') → R163",
             },
             1..=1,

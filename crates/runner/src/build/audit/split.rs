@@ -1,0 +1,314 @@
+//! The rows of a wrapped query on their way to the table: what breaks a rule is withheld, of the rows of a key one
+//! survives, and of those what a filter names is left out; everything is counted. The end of the last stream is the gate: if it fails, the writer
+//! gets an error instead of an end and commits nothing.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use arrow::{
+    array::{Array, AsArray, BooleanArray, RecordBatch},
+    compute::{and, and_not, filter_record_batch, not, or},
+    datatypes::{Schema, SchemaRef, UInt64Type},
+};
+use datafusion::{
+    error::DataFusionError,
+    execution::{RecordBatchStream, SendableRecordBatchStream},
+};
+use futures::{Stream, StreamExt};
+use wardlake_project::audit::{Action, Audit, Check};
+
+use super::plan::Layout;
+
+/// What became of the rows, shared by the streams of one model.
+pub(super) struct Ledger {
+    audit: Audit,
+    layout: Layout,
+    stored: SchemaRef,
+    /// Rows of the input, where it is declared.
+    expected: Option<u64>,
+    open_streams: AtomicUsize,
+    counts: Counts,
+    /// Rows that are withheld, with all columns of the wrapped query.
+    withheld: Mutex<Vec<RecordBatch>>,
+    /// Rows that stay and are listed: warned of, repaired, or one of several of a key.
+    listed: Mutex<Vec<RecordBatch>>,
+    gate: Mutex<Option<String>>,
+}
+
+/// Rows by what became of them.
+#[derive(Default)]
+struct Counts {
+    seen: AtomicU64,
+    stored: AtomicU64,
+    withheld: AtomicU64,
+    duplicates: AtomicU64,
+    filtered: AtomicU64,
+    rules: Vec<(AtomicU64, AtomicU64)>,
+    repairs: Vec<AtomicU64>,
+}
+
+/// The counts of a finished model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) rows_in: u64,
+    pub(super) rows_out: u64,
+    pub(super) withheld: u64,
+    pub(super) duplicates: u64,
+    pub(super) filtered: u64,
+    /// Per rule: rows checked, rows broken.
+    pub(super) rules: Vec<(u64, u64)>,
+    pub(super) repairs: Vec<u64>,
+}
+
+impl Totals {
+    /// in = out + quarantined + duplicates + filtered.
+    pub(super) fn is_balanced(&self) -> bool {
+        self.rows_in == self.rows_out + self.withheld + self.duplicates + self.filtered
+    }
+}
+
+impl Ledger {
+    pub(super) fn new(
+        audit: &Audit,
+        layout: Layout,
+        wrapped: &SchemaRef,
+        expected: Option<u64>,
+        streams: usize,
+    ) -> Arc<Self> {
+        let fields: Vec<_> = layout.visible.iter().map(|index| Arc::clone(&wrapped.fields()[*index])).collect();
+        let counts = Counts {
+            rules: audit.rules.iter().map(|_| Default::default()).collect(),
+            repairs: audit.repairs.iter().map(|_| AtomicU64::default()).collect(),
+            ..Counts::default()
+        };
+        Arc::new(Self {
+            audit: audit.clone(),
+            layout,
+            stored: Arc::new(Schema::new(fields)),
+            expected,
+            open_streams: AtomicUsize::new(streams),
+            counts,
+            withheld: Mutex::default(),
+            listed: Mutex::default(),
+            gate: Mutex::default(),
+        })
+    }
+
+    /// A stream of the rows that are stored.
+    pub(super) fn split(self: &Arc<Self>, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        Box::pin(Split { rows, ledger: Arc::clone(self), is_done: false })
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) fn take_withheld(&self) -> Vec<RecordBatch> {
+        std::mem::take(&mut self.withheld.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take_listed(&self) -> Vec<RecordBatch> {
+        std::mem::take(&mut self.listed.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Why the gate failed, if it did.
+    pub(super) fn gate_failure(&self) -> Option<String> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        let read = |count: &AtomicU64| count.load(Ordering::Acquire);
+        let counts = &self.counts;
+        Totals {
+            rows_in: self.expected.unwrap_or_else(|| read(&counts.seen)),
+            rows_out: read(&counts.stored),
+            withheld: read(&counts.withheld),
+            duplicates: read(&counts.duplicates),
+            filtered: read(&counts.filtered),
+            rules: counts.rules.iter().map(|(checked, broken)| (read(checked), read(broken))).collect(),
+            repairs: counts.repairs.iter().map(read).collect(),
+        }
+    }
+
+    /// Decides about one batch and returns the rows that are stored.
+    fn decide(&self, batch: &RecordBatch) -> Result<RecordBatch, DataFusionError> {
+        let layout = &self.layout;
+        let add = |count: &AtomicU64, rows: usize| {
+            count.fetch_add(rows as u64, Ordering::AcqRel);
+        };
+        let flag = |index: usize| batch.column(index).as_boolean();
+        add(&self.counts.seen, batch.num_rows());
+        let mut withheld: Option<BooleanArray> = None;
+        let mut listed: Option<BooleanArray> = None;
+        for ((rule, column), (checked, broken)) in self.audit.rules.iter().zip(&layout.rules).zip(&self.counts.rules) {
+            let flags = flag(*column);
+            add(checked, rows_checked(&rule.check, batch, flags.true_count()));
+            if flags.true_count() == 0 {
+                continue;
+            }
+            add(broken, flags.true_count());
+            match rule.action {
+                Action::Quarantine => join(&mut withheld, flags)?,
+                Action::Warn | Action::Fail => join(&mut listed, flags)?,
+            }
+        }
+        let mut remaining = match &withheld {
+            Some(withheld) => {
+                add(&self.counts.withheld, withheld.true_count());
+                let rows = filter_record_batch(batch, withheld)?;
+                self.withheld.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+                // Withheld rows name their warnings themselves.
+                listed = listed.map(|listed| and_not(&listed, withheld)).transpose()?;
+                Some(not(withheld)?)
+            }
+            None => None,
+        };
+        if let Some(columns) = &layout.duplicates {
+            let places = batch.column(columns.place).as_primitive::<UInt64Type>();
+            let further: BooleanArray = places.values().iter().map(|place| Some(*place > 1)).collect();
+            if further.true_count() > 0 {
+                let further = narrowed(&remaining, &further)?;
+                let duplicates = and(&further, flag(columns.same_version))?;
+                add(&self.counts.duplicates, duplicates.true_count());
+                // Another state of the row took its place: left out on purpose.
+                add(&self.counts.filtered, further.true_count() - duplicates.true_count());
+                join(&mut listed, &duplicates)?;
+                remaining = Some(without(&remaining, &further)?);
+            }
+        }
+        for column in &layout.filters {
+            let flags = flag(*column);
+            if flags.true_count() > 0 {
+                let left_out = narrowed(&remaining, flags)?;
+                add(&self.counts.filtered, left_out.true_count());
+                remaining = Some(without(&remaining, flags)?);
+            }
+        }
+        for (columns, count) in layout.repairs.iter().zip(&self.counts.repairs) {
+            let flags = narrowed(&remaining, flag(columns.flag))?;
+            if flags.true_count() > 0 {
+                add(count, flags.true_count());
+                join(&mut listed, &flags)?;
+            }
+        }
+        if let Some(listed) = listed {
+            let rows = filter_record_batch(batch, &listed)?;
+            self.listed.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+        }
+        let stored = batch.project(&layout.visible)?;
+        let stored = match remaining {
+            Some(remaining) => filter_record_batch(&stored, &remaining)?,
+            None => stored,
+        };
+        add(&self.counts.stored, stored.num_rows());
+        Ok(stored)
+    }
+
+    /// The gate, once all streams have ended: too many broken rows, or rows that are unaccounted for.
+    fn close(&self) -> Result<(), DataFusionError> {
+        let totals = self.totals();
+        let mut reasons = Vec::new();
+        for (rule, (checked, broken)) in self.audit.rules.iter().zip(&totals.rules) {
+            let is_failed = match (rule.threshold, rule.action) {
+                (Some(threshold), _) => threshold.is_exceeded(*broken, *checked),
+                (None, Action::Fail) => *broken > 0,
+                (None, _) => false,
+            };
+            if is_failed {
+                let limit = rule.threshold.map(|limit| format!(" (allowed: {limit})")).unwrap_or_default();
+                reasons
+                    .push(format!("`{}` is broken by {broken} of {checked} rows{limit}: {}", rule.name, rule.reason));
+            }
+        }
+        if !totals.is_balanced() {
+            reasons.push(format!(
+                "rows are unaccounted for: {} in, but {} out + {} quarantined + {} duplicates + {} filtered = {}; the \
+                 model's SQL must yield one row per row of its `input`",
+                totals.rows_in,
+                totals.rows_out,
+                totals.withheld,
+                totals.duplicates,
+                totals.filtered,
+                totals.rows_out + totals.withheld + totals.duplicates + totals.filtered,
+            ));
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        let reason = reasons.join("\n");
+        *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+        Err(DataFusionError::Execution(reason))
+    }
+}
+
+/// Rows a rule was asked of: where its column is empty there was nothing to check.
+fn rows_checked(check: &Check, batch: &RecordBatch, broken: usize) -> usize {
+    let filled = |name: &str| {
+        batch.column_by_name(name).map_or(batch.num_rows(), |column| column.len() - column.logical_null_count())
+    };
+    match check {
+        Check::That(_) | Check::NotNull(_) => batch.num_rows(),
+        // What could be read and what could not.
+        Check::Typed(column) => filled(column) + broken,
+        other => other.columns().into_iter().map(filled).min().unwrap_or(batch.num_rows()),
+    }
+}
+
+fn join(mask: &mut Option<BooleanArray>, flags: &BooleanArray) -> Result<(), DataFusionError> {
+    *mask = Some(match mask.take() {
+        Some(mask) => or(&mask, flags)?,
+        None => flags.clone(),
+    });
+    Ok(())
+}
+
+fn narrowed(remaining: &Option<BooleanArray>, flags: &BooleanArray) -> Result<BooleanArray, DataFusionError> {
+    Ok(match remaining {
+        Some(remaining) => and(remaining, flags)?,
+        None => flags.clone(),
+    })
+}
+
+fn without(remaining: &Option<BooleanArray>, flags: &BooleanArray) -> Result<BooleanArray, DataFusionError> {
+    Ok(match remaining {
+        Some(remaining) => and_not(remaining, flags)?,
+        None => not(flags)?,
+    })
+}
+
+/// One of the model's streams.
+struct Split {
+    rows: SendableRecordBatchStream,
+    ledger: Arc<Ledger>,
+    is_done: bool,
+}
+
+impl Stream for Split {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_done {
+            return Poll::Ready(None);
+        }
+        match self.rows.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(batch))) => Poll::Ready(Some(self.ledger.decide(&batch))),
+            Poll::Ready(None) => {
+                self.is_done = true;
+                let is_last = self.ledger.open_streams.fetch_sub(1, Ordering::AcqRel) == 1;
+                Poll::Ready(if is_last { self.ledger.close().err().map(Err) } else { None })
+            }
+            other => other,
+        }
+    }
+}
+
+impl RecordBatchStream for Split {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.ledger.stored)
+    }
+}

@@ -1,0 +1,115 @@
+//! What each published table looks like (rows, empty and distinct values, bounds, means), and whether that is ordinary
+//! compared with its own past. Nothing has to be configured; what is not ordinary is a warning, never a failure.
+
+pub(crate) mod anomaly;
+mod measure;
+mod statistics;
+mod store;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{Datelike, NaiveDate, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use wardlake_core::TableName;
+
+use self::{
+    anomaly::{Anomaly, Past, PastProfile},
+    measure::TableProfile,
+};
+use crate::{NodeResult, RunnerError, Status, Workspace, build::BuildContext, records};
+
+/// The most warnings that one run prints; `system.anomalies` has all.
+const MOST_WARNINGS: usize = 10;
+/// How many earlier profiles of a table count.
+const HISTORY: usize = 56;
+
+/// Profiles what a build has published. Profiles are records: that they cannot be kept is told and stops nothing.
+pub(crate) async fn after_build(context: &Arc<BuildContext>, results: &[NodeResult]) {
+    if let Err(error) = profile(context, results).await {
+        context.workspace.events.warn(format!("the profiles of this run are not kept: {error}"));
+    }
+}
+
+async fn profile(context: &Arc<BuildContext>, results: &[NodeResult]) -> Result<(), RunnerError> {
+    let tables = written(results);
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let workspace = &context.workspace;
+    let profiles: Vec<TableProfile> = stream::iter(tables)
+        .map(|(relation, version)| async move { measure::table(&context.session, &relation, version).await })
+        .buffered(context.options.threads.max(1))
+        .try_collect()
+        .await?;
+    let day = data_day(context).await?;
+    let past = store::past(context, &profiles, HISTORY).await?;
+    let found = compare(&profiles, &past, day);
+    let is_wide = |profile: &&TableProfile| profile.columns.is_empty() && profile.row_count > 0;
+    for wide in profiles.iter().filter(is_wide) {
+        let text = format!(
+            "{} has more than {} columns; only its rows are counted in system.profiles",
+            wide.relation,
+            measure::MOST_COLUMNS
+        );
+        workspace.events.warn(text);
+    }
+    store::append(context, &profiles, &found, day).await?;
+    tell(workspace, &found);
+    Ok(())
+}
+
+/// The tables this run wrote anew. A table whose earlier result stands was profiled then.
+fn written(results: &[NodeResult]) -> Vec<(TableName, u64)> {
+    let is_new =
+        |result: &&NodeResult| result.status == Status::Success && !result.is_reused && result.resource_type != "test";
+    let table = |result: &NodeResult| Some((result.relation.as_ref()?.parse().ok()?, result.version?));
+    results.iter().filter(is_new).filter_map(table).collect()
+}
+
+fn compare(profiles: &[TableProfile], past: &[PastProfile], day: NaiveDate) -> Vec<Anomaly> {
+    let mut by_table: BTreeMap<&str, Past<'_>> = BTreeMap::new();
+    for earlier in past {
+        let table = by_table.entry(&earlier.relation).or_default();
+        table.entry(earlier.column_name.as_deref()).or_default().push(earlier);
+    }
+    let weekday = day.weekday().number_from_monday();
+    let mut found: Vec<Anomaly> = Vec::new();
+    for profile in profiles {
+        if let Some(past) = by_table.get(profile.relation.to_string().as_str()) {
+            found.extend(anomaly::find(profile, past, weekday));
+        }
+    }
+    found.sort_by(|a, b| b.band.score(b.value).total_cmp(&a.band.score(a.value)));
+    found
+}
+
+fn tell(workspace: &Workspace, found: &[Anomaly]) {
+    for anomaly in found.iter().take(MOST_WARNINGS) {
+        workspace.events.warn(anomaly.message.clone());
+    }
+    if found.len() > MOST_WARNINGS {
+        let more = found.len() - MOST_WARNINGS;
+        workspace.events.warn(format!("{more} more figures are out of the ordinary; see system.anomalies"));
+    }
+}
+
+/// The day the data is about: the project's `as_of`, else the newest day that a loaded file names, else today. Weekdays are
+/// compared by it, so that a late run of Sunday's extract is still Sunday's.
+async fn data_day(context: &BuildContext) -> Result<NaiveDate, RunnerError> {
+    #[derive(serde::Deserialize)]
+    struct Newest {
+        day: Option<String>,
+    }
+    let workspace = &context.workspace;
+    let as_of = workspace.project.options().vars.get("as_of").and_then(|value| value.as_str());
+    let parse = |text: &str| NaiveDate::parse_from_str(text.get(..10)?, "%Y-%m-%d").ok();
+    if let Some(day) = as_of.and_then(parse) {
+        return Ok(day);
+    }
+    let sql = "select max(substr(order_key, 1, 10)) as day from system.load_log \
+               where substr(order_key, 1, 10) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'";
+    let newest: Vec<Newest> =
+        records::rows_of(&workspace.lake, &context.session, "system.load_log", sql).await?.unwrap_or_default();
+    let newest = newest.into_iter().filter_map(|row| row.day).find_map(|day| parse(&day));
+    Ok(newest.unwrap_or_else(|| Utc::now().date_naive()))
+}

@@ -1,0 +1,312 @@
+//! `quarantine`: the rows that models withhold; seeing, correcting, dismissing and replaying them.
+
+use std::{path::PathBuf, sync::Arc};
+
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema},
+};
+use clap::{Args, Subcommand};
+use wardlake_core::TableName;
+use wardlake_engine::{ReadState, Session};
+use wardlake_runner::{Correction, Decision, Workspace, audited_models, correct, decide};
+
+use super::{Outcome, build::build_and_record};
+use crate::{
+    args::{GlobalArgs, RunArgs, SelectArgs},
+    failure::Failure,
+    open::{self, Opened},
+    rows::{self, OutputArgs},
+    terminal::counted,
+};
+
+/// See, correct, dismiss and replay the rows that models withhold
+#[derive(Debug, Args)]
+pub(crate) struct QuarantineArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// What is withheld, per model and rule; with a model, row by row
+    List {
+        /// The model
+        model: Option<String>,
+        /// Only rows that broke this rule
+        #[arg(long)]
+        rule: Option<String>,
+        /// open, fixed, dismissed, released or all
+        #[arg(long, default_value = "open")]
+        state: String,
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// One row: what it broke, where it came from, what it looked like, what was done about it
+    Show {
+        /// The row's quarantine_id, or its beginning
+        id: String,
+    },
+    /// Correct rows; they flow on with the next build or replay
+    Fix(FixArgs),
+    /// Leave rows out for good; they are not counted as open any more
+    Dismiss(DecideArgs),
+    /// Take a decision back
+    Reopen(DecideArgs),
+    /// Build the models that withhold rows, and everything that reads them
+    Replay {
+        /// The models; all that withhold rows if none is named
+        models: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct FixArgs {
+    /// The model that withholds the rows
+    model: String,
+    /// New value of a raw column as SQL over the raw row: `triage_level = '3'`
+    #[arg(long, value_name = "COLUMN = SQL", required_unless_present = "file")]
+    set: Vec<String>,
+    /// Which rows, as SQL over the raw row, quarantine_id, row_key and rules
+    #[arg(long = "where", value_name = "SQL")]
+    filter: Option<String>,
+    /// A CSV file with quarantine_id and the corrected columns
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    who: WhoArgs,
+}
+
+#[derive(Debug, Args)]
+struct DecideArgs {
+    /// The model that withholds the rows
+    model: String,
+    /// Which rows, as SQL over the columns of the quarantine table; all without it
+    #[arg(long = "where", value_name = "SQL")]
+    filter: Option<String>,
+    #[command(flatten)]
+    who: WhoArgs,
+}
+
+#[derive(Debug, Args)]
+struct WhoArgs {
+    /// Why; kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Who decides
+    #[arg(long, env = "USER", hide_env_values = true, value_name = "NAME", default_value = "unknown")]
+    by: String,
+}
+
+pub(crate) async fn run(global: &GlobalArgs, args: &QuarantineArgs) -> Result<Outcome, Failure> {
+    if let Action::Replay { models } = &args.action {
+        return replay(global, models).await;
+    }
+    let workspace = open::quiet_workspace(open::project(global, "quarantine", false)?).await?;
+    match &args.action {
+        Action::List { model, rule, state, output } => {
+            list(&workspace, model.as_deref(), rule.as_deref(), state, output).await?;
+        }
+        Action::Show { id } => show(&workspace, id).await?,
+        Action::Fix(args) => fix(&workspace, args).await?,
+        Action::Dismiss(args) => settle(&workspace, args, Decision::Dismiss).await?,
+        Action::Reopen(args) => settle(&workspace, args, Decision::Reopen).await?,
+        Action::Replay { .. } => {}
+    }
+    Ok(Outcome::Done)
+}
+
+/// The tables of withheld rows that exist, with the models they belong to.
+async fn tables(workspace: &Workspace, session: &Session) -> Result<Vec<(String, TableName)>, Failure> {
+    let names = session.names().await?;
+    Ok(audited_models(workspace).into_iter().filter(|(_, table)| names.contains(table)).collect())
+}
+
+async fn list(
+    workspace: &Workspace,
+    model: Option<&str>,
+    rule: Option<&str>,
+    state: &str,
+    output: &OutputArgs,
+) -> Result<(), Failure> {
+    let session = workspace.engine.session(ReadState::Working).await?;
+    let tables = tables(workspace, &session).await?;
+    let literal = |text: &str| text.replace('\'', "''");
+    let mut filter = match state {
+        "all" => "true".to_owned(),
+        state => format!("state = '{}'", literal(state)),
+    };
+    if let Some(rule) = rule {
+        filter.push_str(&format!(" and array_has(rules, '{}')", literal(rule)));
+    }
+    let sql = match model {
+        Some(model) => {
+            let Some((_, table)) = tables.iter().find(|(name, _)| name == model) else {
+                println!("{model} withholds nothing.");
+                return Ok(());
+            };
+            format!(
+                "select quarantine_id, state, array_to_string(rules, ', ') as rules, source_file, source_position, \
+                 row_key, first_seen_at from {} where {filter} order by source_file, source_position",
+                table.quoted()
+            )
+        }
+        None if tables.is_empty() => {
+            println!("Nothing is withheld.");
+            return Ok(());
+        }
+        None => {
+            let each = tables.iter().map(|(model, table)| {
+                format!(
+                    "select '{}' as model, rule, state, count(*) as row_count, min(first_seen_at) as first_seen_at \
+                     from (select unnest(rules) as rule, state, rules, first_seen_at from {} where {filter}) as broken \
+                     group by rule, state",
+                    literal(model),
+                    table.quoted()
+                )
+            });
+            format!("{} order by model, row_count desc, rule", each.collect::<Vec<_>>().join(" union all "))
+        }
+    };
+    rows::write(&session.query(&sql).await?, output).await
+}
+
+async fn show(workspace: &Workspace, id: &str) -> Result<(), Failure> {
+    if id.is_empty() || !id.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Err(Failure::Usage(
+            "a quarantine_id is hexadecimal; `wardlake quarantine list MODEL` shows them".to_owned(),
+        ));
+    }
+    let session = workspace.engine.session(ReadState::Working).await?;
+    for (model, table) in tables(workspace, &session).await? {
+        let sql = format!("select * from {} where quarantine_id like '{id}%' limit 2", table.quoted());
+        let batches = session.collect(&sql).await?;
+        let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { continue };
+        if found > 1 {
+            return Err(Failure::Usage(format!("several rows begin with `{id}`; write more of it")));
+        }
+        println!("{model}");
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            let text = arrow::util::display::array_value_to_string(column, 0).map_err(rows::output)?;
+            match field.name().as_str() {
+                "raw" => {
+                    println!("  raw");
+                    let row: serde_json::Map<String, serde_json::Value> =
+                        serde_json::from_str(&text).unwrap_or_default();
+                    for (name, value) in row {
+                        println!("    {name:<28} {value}");
+                    }
+                }
+                name => println!("  {name:<18} {text}"),
+            }
+        }
+        let actions = TableName::new("system", "quarantine_actions").map_err(rows::output)?;
+        if session.schema(&actions).await?.is_some() {
+            let sql = format!(
+                "select at, actor, action, column_name, old_value, new_value, comment from {} \
+                 where quarantine_id like '{id}%' order by at",
+                actions.quoted()
+            );
+            let query = session.query(&sql).await?;
+            let batches = query.collect().await?;
+            if batches.iter().any(|batch| batch.num_rows() > 0) {
+                println!("  actions\n{}", rows::table(&query.schema(), &batches)?);
+            }
+        }
+        return Ok(());
+    }
+    Err(Failure::Usage(format!("no withheld row has an id that begins with `{id}`")))
+}
+
+async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<(), Failure> {
+    let mut correction = Correction {
+        model: args.model.clone(),
+        filter: args.filter.clone(),
+        actor: args.who.by.clone(),
+        comment: args.who.reason.clone(),
+        ..Correction::default()
+    };
+    for assignment in &args.set {
+        let (column, expression) = assignment
+            .split_once('=')
+            .ok_or_else(|| Failure::Usage(format!("`--set {assignment}` lacks its `=`: --set \"column = 'value'\"")))?;
+        correction.set.push((column.trim().to_owned(), expression.trim().to_owned()));
+    }
+    if let Some(file) = &args.file {
+        correction.values = Some(corrections(file)?);
+    }
+    let corrected = correct(workspace, &correction).await?;
+    if corrected.rows == 0 {
+        println!("No open row of {} was changed.", args.model);
+        return Ok(());
+    }
+    println!(
+        "Corrected {} in {} of {} (correction {}). `wardlake quarantine replay {}` lets them flow on.",
+        counted(corrected.cells, "cell"),
+        counted(corrected.rows, "row"),
+        args.model,
+        corrected.action_id,
+        args.model
+    );
+    Ok(())
+}
+
+/// A CSV file of corrections as text columns.
+fn corrections(file: &std::path::Path) -> Result<RecordBatch, Failure> {
+    let wrong = |error: csv::Error| Failure::Usage(format!("{}: {error}", file.display()));
+    let mut reader = csv::Reader::from_path(file).map_err(wrong)?;
+    let names: Vec<String> = reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect();
+    if !names.iter().any(|name| name == "quarantine_id") {
+        return Err(Failure::Usage(format!("{}: there is no column quarantine_id", file.display())));
+    }
+    let mut columns: Vec<Vec<String>> = vec![Vec::new(); names.len()];
+    for record in reader.records() {
+        let record = record.map_err(wrong)?;
+        columns.iter_mut().zip(record.iter()).for_each(|(column, value)| column.push(value.to_owned()));
+    }
+    let schema = Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>());
+    let arrays = columns.into_iter().map(|values| Arc::new(StringArray::from(values)) as ArrayRef).collect();
+    RecordBatch::try_new(Arc::new(schema), arrays).map_err(rows::output)
+}
+
+async fn settle(workspace: &Workspace, args: &DecideArgs, decision: Decision) -> Result<(), Failure> {
+    let (filter, who) = (args.filter.as_deref(), &args.who);
+    let rows = decide(workspace, &args.model, filter, decision, &who.by, &who.reason).await?;
+    let done = match decision {
+        Decision::Dismiss => "dismissed",
+        Decision::Reopen => "open again",
+    };
+    println!("{} of {}: {done}.", counted(rows, "row"), args.model);
+    Ok(())
+}
+
+async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failure> {
+    let project = open::project(global, "build", false)?;
+    let opened = Opened::open(global, Arc::clone(&project)).await?;
+    let result = async {
+        let session = opened.workspace.engine.session(ReadState::Working).await?;
+        let withheld = tables(&opened.workspace, &session).await?;
+        let models = match models {
+            [] => withheld.into_iter().map(|(model, _)| model).collect(),
+            named => named.to_vec(),
+        };
+        if models.is_empty() {
+            return Ok(None);
+        }
+        let select =
+            SelectArgs { select: models.iter().map(|model| format!("{model}+")).collect(), ..Default::default() };
+        let args = RunArgs { select, ..Default::default() };
+        let (workspace, threads) = (&opened.workspace, opened.threads);
+        build_and_record(workspace, &project, "build", &args, Vec::new(), threads).await.map(Some)
+    };
+    let result: Result<_, Failure> = result.await;
+    opened.close().await;
+    match result? {
+        None => {
+            println!("Nothing is withheld.");
+            Ok(Outcome::Done)
+        }
+        Some(summary) => Ok(if summary.is_success() { Outcome::Done } else { Outcome::Failed }),
+    }
+}
