@@ -90,6 +90,9 @@ pub struct FileLoad {
     pub deleted: u64,
     /// Well-formed records equal to the last state of their key.
     pub unchanged: u64,
+    /// Rows that stand earlier in the same file.
+    #[serde(default)]
+    pub repeated: u64,
     /// Records kept in `system.rejected_rows` with reason and bytes.
     pub rejected: u64,
     /// Differences to the columns known before: `added`, `missing`, `reordered`, `retyped`.

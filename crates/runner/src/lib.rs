@@ -14,6 +14,7 @@ mod publish;
 mod quarantine;
 mod quality;
 mod records;
+mod score;
 mod system;
 mod workspace;
 
@@ -29,4 +30,5 @@ pub use quality::{
     TestFinding, TestRecord, TrendPoint, Verdict, Volume, WorstRule, percent, quality, quality_page,
 };
 pub use quarantine::{Corrected, Correction, Decision, audited_models, correct, decide};
+pub use score::{Accusation, ExpectedRow, FigureDifference, FigureScore, accusations, compare_figures};
 pub use workspace::{RunSummary, Workspace};

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
+    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
     compute::cast,
     datatypes::DataType,
 };
 use chrono::{DateTime, Utc};
 use datafusion::physical_plan::memory::MemoryStream;
-use wardlake_core::{LedgerEntry, TableName};
+use wardlake_core::{LedgerEntry, TableName, lineage};
 use wardlake_project::audit::Action;
 use wardlake_storage::{Commit, Lake, SchemaChange};
 
@@ -313,6 +313,7 @@ pub(crate) fn load_rows(
         .count("rows_updated", count(|l| l.load.updated))?
         .count("rows_deleted", count(|l| l.load.deleted))?
         .count("rows_unchanged", count(|l| l.load.unchanged))?
+        .count("rows_repeated", count(|l| l.load.repeated))?
         .count("rows_rejected", count(|l| l.load.rejected))?
         .text("order_key", loads.iter().map(|l| Some(l.order_key.as_str())))
         .flag("is_late", loads.iter().map(|l| l.is_late))
@@ -322,6 +323,24 @@ pub(crate) fn load_rows(
         .count("duration_ms", count(|l| l.load.duration_ms))?
         .instant("loaded_at", loads.iter().map(|_| logged_at))
         .batch()
+}
+
+/// Rows of `system.repeated_rows`: lines of a keyed table's file that equal a line before them in the same file.
+pub(crate) fn repeated_rows(
+    run_id: &str,
+    label: &str,
+    file: &str,
+    positions: Vec<i64>,
+    received_at: DateTime<Utc>,
+) -> Result<RecordBatch, RunnerError> {
+    let each = || positions.iter();
+    let mut columns = Columns::default()
+        .text("run_id", each().map(|_| Some(run_id)))
+        .text(lineage::SOURCE, each().map(|_| Some(label)))
+        .text(lineage::FILE, each().map(|_| Some(file)))
+        .instant(lineage::RECEIVED_AT, each().map(|_| received_at));
+    columns.0.push((lineage::POSITION, Arc::new(Int64Array::from(positions))));
+    columns.batch()
 }
 
 /// A loaded file as the load log keeps it.

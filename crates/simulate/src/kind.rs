@@ -120,7 +120,7 @@ impl DirtKind {
                 | Self::FutureTimestamp
                 | Self::Timestamp1900
                 | Self::DischargeBeforeAdmission
-                | Self::UnknownDepartment
+                | Self::AmbiguousLocalTime
                 | Self::AgeOver120
                 | Self::NegativeAge
                 | Self::TruncatedLine

@@ -93,7 +93,7 @@ impl Lake {
             Prepared::Create(streams) => return handle.create_with(streams, &commit).await,
             Prepared::Rewrite(prepared) => prepared,
         };
-        let Sources { spool, layout, rewrite_all } = prepared;
+        let Sources { spool, layout, rewrite_all } = *prepared;
         check_unique(table, session, &spool, &spec.keys, false).await?;
         let rewrite_all = rewrite_all || spec.delete_missing;
         let bounds = key_bounds(table, session, &spool, &spec.keys).await?;
@@ -119,7 +119,7 @@ impl Lake {
             Prepared::Create(streams) => return handle.create_with(streams, &commit).await,
             Prepared::Rewrite(prepared) => prepared,
         };
-        let Sources { spool, layout, rewrite_all } = prepared;
+        let Sources { spool, layout, rewrite_all } = *prepared;
         let bounds = match spec.null_safe {
             true => Vec::new(),
             false => key_bounds(table, session, &spool, &spec.keys).await?,
@@ -145,7 +145,7 @@ impl Lake {
             Prepared::Create(streams) => return handle.create_with(streams, &commit).await,
             Prepared::Rewrite(prepared) => prepared,
         };
-        let Sources { spool, layout, rewrite_all } = prepared;
+        let Sources { spool, layout, rewrite_all } = *prepared;
         let query = || StorageError::query(table);
         let rows = spool.frame(session, SOURCE).map_err(query())?;
         let inside = rows.parse_sql_expr(predicate).map_err(query())?;
@@ -195,7 +195,7 @@ impl Lake {
         let common = schema.fields().iter().filter(|field| rows.column_with_name(field.name()).is_some());
         let common: SchemaRef = Arc::new(Schema::new(common.cloned().collect::<Vec<_>>()));
         let spool = Spool::fill(table, session, source, common).await?;
-        Ok(Prepared::Rewrite(Sources { spool, layout, rewrite_all }))
+        Ok(Prepared::Rewrite(Box::new(Sources { spool, layout, rewrite_all })))
     }
 }
 
@@ -237,7 +237,7 @@ impl TableHandle {
 enum Prepared {
     Done(CommitOutcome),
     Create(Vec<SendableRecordBatchStream>),
-    Rewrite(Sources),
+    Rewrite(Box<Sources>),
 }
 
 /// The rows to be written, and how.

@@ -103,6 +103,7 @@ pub(crate) enum Command {
     Clean(commands::clean::CleanArgs),
     Debug(commands::debug::DebugArgs),
     Simulate(commands::simulate::SimulateArgs),
+    Score(commands::score::ScoreArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
 }

@@ -170,6 +170,9 @@ impl Screen {
         if load.unchanged > 0 {
             parts.push(format!("{} unchanged", grouped(load.unchanged)));
         }
+        if load.repeated > 0 {
+            parts.push(format!("{} repeated", grouped(load.repeated)));
+        }
         if load.rejected > 0 {
             parts.push(self.paint(&format!("{} rejected", grouped(load.rejected)), 33));
         }

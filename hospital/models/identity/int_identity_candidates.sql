@@ -1,7 +1,8 @@
 -- Pairs of records that share a block, each pair once, the smaller id first.
 
 {% set rules = [
-    'national_id', 'record_number', 'birth_date_and_sound', 'phone', 'name_and_swapped_birth_date', 'name_and_postal_code'
+    'national_id', 'record_number', 'birth_date_and_sound', 'birth_date_and_given_name', 'phone',
+    'name_and_swapped_birth_date', 'name_and_postal_code'
 ] %}
 
 with pairs as (

@@ -17,7 +17,7 @@ with decided as (
     {%- else -%}
     select
         decision_id,
-        at as decided_at,
+        "at" as decided_at,
         decision,
         least(patient_id_a, patient_id_b) as patient_id_a,
         greatest(patient_id_a, patient_id_b) as patient_id_b

@@ -13,6 +13,9 @@ with keys as (
     select patient_id, 'birth_date_and_sound' as rule, cast(date_of_birth as varchar) || '|' || family_name_sound as block_key
     from {{ ref('int_identity_records') }}
     union all
+    select patient_id, 'birth_date_and_given_name' as rule, cast(date_of_birth as varchar) || '|' || given_name as block_key
+    from {{ ref('int_identity_records') }}
+    union all
     select patient_id, 'phone' as rule, phone as block_key
     from {{ ref('int_identity_records') }}
     union all

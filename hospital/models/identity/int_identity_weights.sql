@@ -20,7 +20,7 @@ with frequencies (field, level, if_same, if_different, reason) as (
         ('given_name', 'short', 0.025, 0.005, 'given name shortened'),
         ('given_name', 'different', 0.02, 0.965, 'given name differs'),
         ('birth_date', 'equal', 0.95, 0.00003, 'birth date equal'),
-        ('birth_date', 'swapped', 0.01, 0.00003, 'day and month of birth swapped'),
+        ('birth_date', 'swapped', 0.01, 0.00001, 'day and month of birth swapped'),
         ('birth_date', 'similar', 0.02, 0.0007, 'birth date differs in one place'),
         ('birth_date', 'different', 0.02, 0.999, 'birth date differs'),
         ('phone', 'equal', 0.6, 0.001, 'phone equal'),

@@ -19,13 +19,14 @@ pub use self::{
     chunk::Chunk,
     discover::{FoundFile, discover},
     pattern::PathPattern,
+    pipeline::Limits,
     report::FileReport,
 };
 use self::{
     chunk::ColumnNames,
     csv::{CsvParser, head::read_head},
     json::{JsonParser, Lines, document::DocumentBlocks},
-    pipeline::{Limits, LineBlocks, Parsed, run},
+    pipeline::{LineBlocks, Parsed, run},
     report::Tally,
     stream::Stream,
 };
@@ -63,7 +64,9 @@ pub fn read(
     read_within(file, table, known_columns, tee, threads, Limits::default(), sink)
 }
 
-fn read_within(
+/// [`read`] with other limits than the usual ones. A record is read the same wherever blocks are cut, unless it is larger
+/// than [`Limits::record`].
+pub fn read_within(
     file: &FoundFile,
     table: &FileTable,
     known_columns: Option<&[String]>,

@@ -15,13 +15,13 @@ use crate::{ConnectError, MAX_REJECTED_BYTES, RejectReason, Rejected, position::
 
 /// How much of a file is held at once.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// How much of a file is looked at to find its format and its columns.
-    pub(crate) head: usize,
-    /// The usual size of a block.
-    pub(crate) block: usize,
-    /// The largest record.
-    pub(crate) record: usize,
+pub struct Limits {
+    /// How many bytes of a file are looked at to find its format and its columns.
+    pub head: usize,
+    /// The usual size of a block in bytes.
+    pub block: usize,
+    /// The largest size of a record in bytes.
+    pub record: usize,
 }
 
 impl Default for Limits {

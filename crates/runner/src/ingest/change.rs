@@ -31,6 +31,17 @@ impl RowChange {
     }
 }
 
+/// What became of a row when its key's last state was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offered {
+    /// It goes into the table.
+    News(RowChange),
+    /// The file brings what was known before it.
+    Unchanged,
+    /// The same row stands earlier in the same file.
+    Repeated,
+}
+
 /// One row of bronze as far as change detection needs it.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRow {
@@ -42,25 +53,54 @@ pub(crate) struct StoredRow {
     pub(crate) is_delete: bool,
 }
 
+/// The hash of a key's last state, and in its lowest bits the number of the file that brought it up last: there is one for
+/// every key of a table, and 104 bits tell two states apart as well as 128 do.
+#[derive(Clone, Copy)]
+struct KeyState(u128);
+
+impl KeyState {
+    const FILE: u128 = (1 << 24) - 1;
+
+    fn new(hash: u128, file: u32) -> Self {
+        Self(hash & !Self::FILE | u128::from(file) & Self::FILE)
+    }
+
+    fn has_hash(self, hash: u128) -> bool {
+        (self.0 ^ hash) & !Self::FILE == 0
+    }
+
+    fn is_of_file(self, file: u32) -> bool {
+        (self.0 ^ u128::from(file)) & Self::FILE == 0
+    }
+}
+
 /// The last state of every key.
 #[derive(Default)]
 pub(crate) struct KeyStates {
-    states: HashMap<u128, u128>,
+    states: HashMap<u128, KeyState>,
+    /// Number of the file being read, from 1; 0 is what bronze held before.
+    file: u32,
     /// Key values, kept only where deletions are detected: a deletion names its key.
     names: Option<HashMap<u128, Vec<Option<Box<str>>>>>,
 }
 
 impl KeyStates {
     pub(crate) fn new(keeps_names: bool) -> Self {
-        Self { states: HashMap::new(), names: keeps_names.then(HashMap::new) }
+        Self { states: HashMap::new(), file: 0, names: keeps_names.then(HashMap::new) }
     }
 
-    /// Takes a row in; `None` if it equals the last state of its key.
-    pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Option<RowChange> {
-        match self.states.insert(key, hash) {
-            None => Some(RowChange::Insert),
-            Some(last) if last == hash => None,
-            Some(_) => Some(RowChange::Update),
+    /// What is offered from now on stands in another file.
+    pub(crate) fn begin_file(&mut self) {
+        self.file += 1;
+    }
+
+    /// Takes a row in.
+    pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Offered {
+        match self.states.insert(key, KeyState::new(hash, self.file)) {
+            None => Offered::News(RowChange::Insert),
+            Some(last) if !last.has_hash(hash) => Offered::News(RowChange::Update),
+            Some(last) if last.is_of_file(self.file) => Offered::Repeated,
+            Some(_) => Offered::Unchanged,
         }
     }
 
@@ -71,7 +111,7 @@ impl KeyStates {
     }
 
     pub(crate) fn set(&mut self, key: u128, hash: u128) {
-        self.states.insert(key, hash);
+        self.states.insert(key, KeyState::new(hash, self.file));
     }
 
     /// Forgets every key that is not in `present`, and names them.
@@ -173,4 +213,27 @@ pub(crate) async fn stored_rows(
 
 pub(crate) fn key_values(keys: &[Option<&StringArray>], row: usize) -> Vec<Option<Box<str>>> {
     keys.iter().map(|key| key.filter(|key| key.is_valid(row)).map(|key| key.value(row).into())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_repeated_only_within_its_file() {
+        let [ten, twenty, other] = [10, 20, 21].map(|hash: u128| hash << 100);
+        let mut states = KeyStates::new(false);
+        states.set(1, ten);
+        let mut file = |rows: &[(u128, u128)]| -> Vec<Offered> {
+            states.begin_file();
+            rows.iter().map(|(key, hash)| states.offer(*key, *hash)).collect()
+        };
+        let (insert, update) = (Offered::News(RowChange::Insert), Offered::News(RowChange::Update));
+        assert_eq!(
+            file(&[(1, ten), (1, ten), (2, twenty), (2, twenty)]),
+            [Offered::Unchanged, Offered::Repeated, insert, Offered::Repeated]
+        );
+        // Back to what it was, with another state in between, is no repetition.
+        assert_eq!(file(&[(2, twenty), (2, other), (2, twenty)]), [Offered::Unchanged, update, update]);
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::change::{RowChange, StoredRow};
+use super::change::{Offered, RowChange, StoredRow};
 
 /// All bronze rows of a keyed table by key, in the order of their files' places and then of their arrival.
 #[derive(Default)]
@@ -73,25 +73,27 @@ impl<'a> LateFile<'a> {
         Self { history, place, received_us, current: HashMap::new(), dirty, is_again, rows: 0 }
     }
 
-    /// Takes a row in; `None` if it is no news at this place.
-    pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Option<RowChange> {
+    /// Takes a row in.
+    pub(crate) fn offer(&mut self, key: u128, hash: u128) -> Offered {
         self.rows += 1;
         let has_row = self.history.has_row_at(key, self.place) && !self.current.contains_key(&key);
         if self.is_again && (has_row || !self.dirty.contains(&key)) {
             self.dirty.remove(&key);
-            return None;
+            return Offered::Unchanged;
         }
-        let last = self.current.insert(key, hash).or_else(|| self.history.up_to(key, self.place));
-        let change = match last {
+        let earlier = self.current.insert(key, hash);
+        let change = match earlier.or_else(|| self.history.up_to(key, self.place)) {
             None => RowChange::Insert,
-            Some(last) if last == hash => return None,
+            Some(last) if last == hash => {
+                return if earlier.is_some() { Offered::Repeated } else { Offered::Unchanged };
+            }
             Some(_) => RowChange::Update,
         };
         self.history.push(key, Entry { place: self.place, order: (self.received_us, self.rows), hash: Some(hash) });
         if !self.is_again {
             self.dirty.insert(key);
         }
-        Some(change)
+        Offered::News(change)
     }
 
     /// Names the keys that were there before this place and are not in `present`: at this place they are gone.

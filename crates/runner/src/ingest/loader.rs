@@ -19,7 +19,7 @@ use wardlake_core::lineage;
 
 use super::{
     TablePlan,
-    change::{KeyStates, RowChange, filter_news, key_columns, key_hashes, key_values},
+    change::{KeyStates, Offered, RowChange, filter_news, key_columns, key_hashes, key_values},
     drift::ColumnsSoFar,
     late::LateFile,
     log::{SeenFiles, modified_us},
@@ -33,6 +33,8 @@ pub(crate) enum Piece {
     Rows(RecordBatch),
     /// Records that could not be read, of one file.
     Rejected { file: String, sha256: String, sequence: u64, records: Vec<Rejected> },
+    /// Lines of one file whose row stands earlier in it.
+    Repeated { file: String, sha256: String, sequence: u64, positions: Vec<i64> },
 }
 
 /// Everything a load of one table carries from file to file.
@@ -57,6 +59,7 @@ struct Counts {
     updated: u64,
     deleted: u64,
     unchanged: u64,
+    repeated: u64,
 }
 
 impl Counts {
@@ -65,12 +68,13 @@ impl Counts {
         self.inserted + self.updated + self.deleted
     }
 
-    fn add(&mut self, change: Option<RowChange>) {
-        match change {
-            None => self.unchanged += 1,
-            Some(RowChange::Insert) => self.inserted += 1,
-            Some(RowChange::Update) => self.updated += 1,
-            Some(RowChange::Delete) => self.deleted += 1,
+    fn add(&mut self, offered: Offered) {
+        match offered {
+            Offered::Unchanged => self.unchanged += 1,
+            Offered::Repeated => self.repeated += 1,
+            Offered::News(RowChange::Insert) => self.inserted += 1,
+            Offered::News(RowChange::Update) => self.updated += 1,
+            Offered::News(RowChange::Delete) => self.deleted += 1,
         }
     }
 }
@@ -82,6 +86,8 @@ struct FileInWork<'a> {
     types: BTreeMap<String, String>,
     present: Option<HashSet<u128>>,
     rejected: Vec<Rejected>,
+    /// Positions of rows that stand earlier in the file.
+    repeated: Vec<i64>,
     /// How often each row of an earlier load of this path is in bronze, for tables without keys.
     loaded: Option<HashMap<u128, u64>>,
     received_us: i64,
@@ -129,9 +135,13 @@ impl Loader<'_> {
             types: BTreeMap::new(),
             present: (detects_deletes || late.is_some()).then(HashSet::new),
             rejected: Vec::new(),
+            repeated: Vec::new(),
             loaded: self.loaded_rows.remove(&file.relative),
             received_us,
         };
+        if let Some(states) = &mut self.states {
+            states.begin_file();
+        }
         let known = self.columns.clone();
         let report = self.read(file, &known, landing, &mut work, late.as_deref_mut())?;
         if let (true, Some(present)) = (detects_deletes, work.present.take()) {
@@ -210,7 +220,7 @@ impl Loader<'_> {
         let mut news = Vec::with_capacity(chunk.rows);
         for (row, key) in hashes.into_iter().enumerate() {
             let hash = chunk.row_hashes[row];
-            let change = match &mut late {
+            let offered = match &mut late {
                 Some(late) => {
                     late.note_name(key, || key_values(&keys, row));
                     late.offer(key, hash)
@@ -223,8 +233,14 @@ impl Loader<'_> {
             if let Some(present) = &mut work.present {
                 present.insert(key);
             }
-            work.counts.add(change);
-            news.push(change);
+            work.counts.add(offered);
+            if offered == Offered::Repeated {
+                work.repeated.push(chunk.positions.value(row));
+            }
+            news.push(match offered {
+                Offered::News(change) => Some(change),
+                Offered::Unchanged | Offered::Repeated => None,
+            });
         }
         news
     }
@@ -344,7 +360,15 @@ impl Loader<'_> {
         let sequence = self.seen.sequence(&file.relative) + 1;
         let rows_before = self.rows_in_table;
         self.rows_in_table += work.counts.news();
-        let Counts { inserted, updated, deleted, unchanged } = work.counts;
+        let Counts { inserted, updated, deleted, unchanged, repeated } = work.counts;
+        if !work.repeated.is_empty() {
+            (self.send)(Piece::Repeated {
+                file: file.relative.clone(),
+                sha256: report.sha256.clone(),
+                sequence,
+                positions: work.repeated,
+            })?;
+        }
         let rejected = work.rejected.len() as u64;
         if !work.rejected.is_empty() {
             (self.send)(Piece::Rejected {
@@ -369,6 +393,7 @@ impl Loader<'_> {
                 updated,
                 deleted,
                 unchanged,
+                repeated,
                 rejected,
                 drift,
                 duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -396,11 +421,14 @@ fn append_news(work: &mut FileInWork<'_>, chunk: &Chunk) -> Vec<Option<RowChange
         let change = match loaded.get_mut(hash).filter(|count| **count > 0) {
             Some(count) => {
                 *count -= 1;
+                work.counts.unchanged += 1;
                 None
             }
-            None => Some(RowChange::Insert),
+            None => {
+                work.counts.inserted += 1;
+                Some(RowChange::Insert)
+            }
         };
-        work.counts.add(change);
         news.push(change);
     }
     news

@@ -240,6 +240,9 @@ async fn write_pieces(
             Piece::Rejected { file, sha256, sequence, records } => {
                 keep_rejected(workspace, plan, &file, &sha256, sequence, &records).await?;
             }
+            Piece::Repeated { file, sha256, sequence, positions } => {
+                keep_repeated(workspace, plan, &file, &sha256, sequence, positions).await?;
+            }
             Piece::Rows(batch) => {
                 if let Some(done) = stage.take_if(|stage| stage.schema != batch.schema()) {
                     staged.push(done.finish().await?);
@@ -350,6 +353,21 @@ async fn keep_rejected(
     let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
     let ledger = LedgerEntry::new(format!("rejected:{}:{file}:{sha256}", plan.label), sequence);
     system::append(&workspace.lake, "rejected_rows", batch, ledger).await
+}
+
+/// Where the lines stand that a load left out because the file had them before.
+async fn keep_repeated(
+    workspace: &Workspace,
+    plan: &TablePlan,
+    file: &str,
+    sha256: &str,
+    sequence: u64,
+    positions: Vec<i64>,
+) -> Result<(), RunnerError> {
+    let batch = system::repeated_rows(&workspace.run_id, &plan.label, file, positions, Utc::now())?;
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    let ledger = LedgerEntry::new(format!("repeated:{}:{file}:{sha256}", plan.label), sequence);
+    system::append(&workspace.lake, "repeated_rows", batch, ledger).await
 }
 
 /// One commit for all files: their rows become visible with the ledger that says they are loaded.

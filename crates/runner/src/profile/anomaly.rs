@@ -138,7 +138,9 @@ fn compare(
     let history: Vec<Point> = earlier.iter().filter_map(point).collect();
     let range = median(earlier.iter().filter_map(|past| Some((past.max_number? - past.min_number?).abs())).collect());
     let rows = profile.row_count as f64;
-    let band = band(&history, weekday, |expected| tolerance(metric, kind, expected, range.unwrap_or(0.0), rows))?;
+    let may_grow = metric != Metric::NullRate;
+    let band =
+        band(&history, weekday, may_grow, |expected| tolerance(metric, kind, expected, range.unwrap_or(0.0), rows))?;
     if band.holds(value) {
         return None;
     }
@@ -161,7 +163,9 @@ fn tolerance(metric: Metric, kind: Kind, expected: f64, range: f64, rows: f64) -
             let deviation = if rows > 0.0 { (share * (1.0 - share) / rows).sqrt() } else { 0.0 };
             relative(0.15).max(4.0 * deviation).max(0.03)
         }
-        Metric::DistinctCount => relative(0.25).max(2.5),
+        // How many different numbers there are, is chance more often than a sign.
+        Metric::DistinctCount if kind == Kind::Number => relative(0.5).max(3.5),
+        Metric::DistinctCount => relative(0.30).max(3.5),
         Metric::Mean => relative(0.20).max(0.05 * range).max(0.02),
         // Extremes wander as rows come in, those of amounts by half an order; a wrong unit or century is far outside.
         Metric::Min | Metric::Max if kind == Kind::Instant => (0.5 * range).max(QUARTER_S),

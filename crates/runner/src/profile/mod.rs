@@ -31,7 +31,9 @@ pub(crate) async fn after_build(context: &Arc<BuildContext>, results: &[NodeResu
 }
 
 async fn profile(context: &Arc<BuildContext>, results: &[NodeResult]) -> Result<(), RunnerError> {
-    let tables = written(results);
+    let known = store::versions(context).await?;
+    let is_new = |(relation, version): &(TableName, u64)| known.get(&relation.to_string()) != Some(version);
+    let tables: Vec<(TableName, u64)> = built(results).filter(is_new).collect();
     if tables.is_empty() {
         return Ok(());
     }
@@ -58,12 +60,11 @@ async fn profile(context: &Arc<BuildContext>, results: &[NodeResult]) -> Result<
     Ok(())
 }
 
-/// The tables this run wrote anew. A table whose earlier result stands was profiled then.
-fn written(results: &[NodeResult]) -> Vec<(TableName, u64)> {
-    let is_new =
-        |result: &&NodeResult| result.status == Status::Success && !result.is_reused && result.resource_type != "test";
+/// The tables this run published. One that was kept may still be new to readers: the run that wrote it may have failed later.
+fn built(results: &[NodeResult]) -> impl Iterator<Item = (TableName, u64)> {
+    let is_table = |result: &&NodeResult| result.status == Status::Success && result.resource_type != "test";
     let table = |result: &NodeResult| Some((result.relation.as_ref()?.parse().ok()?, result.version?));
-    results.iter().filter(is_new).filter_map(table).collect()
+    results.iter().filter(is_table).filter_map(table)
 }
 
 fn compare(profiles: &[TableProfile], past: &[PastProfile], day: NaiveDate) -> Vec<Anomaly> {

@@ -50,7 +50,8 @@ impl Band {
 /// The band of the next figure after `history` (oldest first), or none while the history is too short.
 ///
 /// `tolerance` says, for an expected figure, which deviation never matters: a constant history has no spread of its own.
-pub(crate) fn band(history: &[Point], weekday: u32, tolerance: impl Fn(f64) -> f64) -> Option<Band> {
+/// `may_grow` says whether a trend goes on: counts do, shares come to an end at nothing and at the whole.
+pub(crate) fn band(history: &[Point], weekday: u32, may_grow: bool, tolerance: impl Fn(f64) -> f64) -> Option<Band> {
     if history.len() < ENOUGH {
         return None;
     }
@@ -60,11 +61,11 @@ pub(crate) fn band(history: &[Point], weekday: u32, tolerance: impl Fn(f64) -> f
     let (expected, residuals) = if is_seasonal {
         // Few figures of one weekday say little about the spread; those of the other weekdays help.
         let seasons = (1..=7).map(of_day).filter(|values: &Vec<f64>| values.len() >= ENOUGH_OF_A_WEEKDAY);
-        let residuals = seasons.flat_map(|values| Line::through(&values).residuals(&values)).collect();
-        (Line::through(&same_day).at(same_day.len()), residuals)
+        let residuals = seasons.flat_map(|values| Line::through(&values, may_grow).residuals(&values)).collect();
+        (Line::through(&same_day, may_grow).at(same_day.len()), residuals)
     } else {
         let values: Vec<f64> = history.iter().map(|point| point.value).collect();
-        let line = Line::through(&values);
+        let line = Line::through(&values, may_grow);
         (line.at(values.len()), line.residuals(&values))
     };
     let allowed = (ORDINARY * spread(residuals)).max(tolerance(expected)).max(f64::EPSILON);
@@ -96,7 +97,7 @@ struct Line {
 
 impl Line {
     /// The median of the slopes between all pairs (Theil 1950, Sen 1968).
-    fn through(values: &[f64]) -> Self {
+    fn through(values: &[f64], may_grow: bool) -> Self {
         let mut slopes = Vec::with_capacity(values.len() * values.len() / 2);
         for (i, first) in values.iter().enumerate() {
             for (j, second) in values.iter().enumerate().skip(i + 1) {
@@ -105,7 +106,7 @@ impl Line {
         }
         let count = |holds: fn(&f64) -> bool| slopes.iter().filter(|slope| holds(slope)).count() as f64;
         let agreeing = count(|slope| *slope > 0.0).max(count(|slope| *slope < 0.0));
-        let is_trend = !slopes.is_empty() && agreeing >= TREND_AGREEMENT * slopes.len() as f64;
+        let is_trend = may_grow && !slopes.is_empty() && agreeing >= TREND_AGREEMENT * slopes.len() as f64;
         let slope = if is_trend { median(slopes).unwrap_or(0.0) } else { 0.0 };
         let levels = values.iter().enumerate().map(|(i, value)| value - slope * i as f64).collect();
         Self { slope, intercept: median(levels).unwrap_or(0.0) }
@@ -142,13 +143,13 @@ mod tests {
 
     fn check(history: &[f64], value: f64, is_ordinary: bool) {
         let weekday = history.len() as u32 % 7 + 1;
-        let found = band(&daily(history), weekday, |expected| 0.1 * expected.abs()).unwrap();
+        let found = band(&daily(history), weekday, true, |expected| 0.1 * expected.abs()).unwrap();
         assert_eq!(found.holds(value), is_ordinary, "{history:?} then {value}: {found:?}");
     }
 
     #[test]
     fn a_short_history_says_nothing() {
-        assert_eq!(band(&daily(&[1.0, 1.0, 1.0, 1.0]), 5, |_| 0.1), None);
+        assert_eq!(band(&daily(&[1.0, 1.0, 1.0, 1.0]), 5, true, |_| 0.1), None);
     }
 
     #[test]
@@ -170,20 +171,28 @@ mod tests {
     }
 
     #[test]
+    fn a_share_that_shrank_is_not_expected_below_nothing() {
+        let shares = daily(&[0.10, 0.08, 0.06, 0.04, 0.02]);
+        assert!(band(&shares, 6, true, |_| 0.03).unwrap().expected < 0.01);
+        let level = band(&shares, 6, false, |_| 0.03).unwrap();
+        assert!(level.expected == 0.06 && level.holds(0.0) && !level.holds(0.5), "{level:?}");
+    }
+
+    #[test]
     fn weekdays_are_compared_with_their_like() {
         // Three weeks: 500 rows on a working day, 50 at the weekend.
         let weeks: Vec<f64> = (0..21).map(|day| if day % 7 < 5 { 500.0 } else { 50.0 }).collect();
         let history = daily(&weeks);
         let tolerance = |expected: f64| 0.1 * expected;
-        let saturday = band(&history, 6, tolerance).unwrap();
+        let saturday = band(&history, 6, true, tolerance).unwrap();
         assert!(saturday.is_seasonal && saturday.holds(50.0) && !saturday.holds(500.0), "{saturday:?}");
-        let monday = band(&history, 1, tolerance).unwrap();
+        let monday = band(&history, 1, true, tolerance).unwrap();
         assert!(monday.holds(500.0) && !monday.holds(50.0), "{monday:?}");
     }
 
     #[test]
     fn the_score_counts_standard_deviations() {
-        let found = band(&daily(&[10.0; 5]), 6, |_| 4.0).unwrap();
+        let found = band(&daily(&[10.0; 5]), 6, true, |_| 4.0).unwrap();
         assert_eq!((found.low, found.expected, found.high), (6.0, 10.0, 14.0));
         assert!((found.score(12.0) - 2.0).abs() < 1e-9);
     }
@@ -196,10 +205,10 @@ mod tests {
         ) {
             let tolerance = |expected: f64| 0.1 * expected.abs();
             let weekday = values.len() as u32 % 7 + 1;
-            let plain = band(&daily(&values), weekday, tolerance).unwrap();
+            let plain = band(&daily(&values), weekday, true, tolerance).unwrap();
             proptest::prop_assert!(plain.holds(plain.expected));
             let scaled: Vec<f64> = values.iter().map(|value| value * factor).collect();
-            let scaled = band(&daily(&scaled), weekday, tolerance).unwrap();
+            let scaled = band(&daily(&scaled), weekday, true, tolerance).unwrap();
             let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * a.abs().max(b.abs()).max(1.0);
             proptest::prop_assert!(close(scaled.low, plain.low * factor) && close(scaled.high, plain.high * factor));
         }

@@ -1,5 +1,7 @@
 //! `system.profiles` and `system.anomalies`.
 
+use std::collections::BTreeMap;
+
 use chrono::{Datelike, NaiveDate, Utc};
 use wardlake_core::LedgerEntry;
 
@@ -13,6 +15,20 @@ use crate::{
     records,
     system::{self, Columns},
 };
+
+/// The version of each table that was profiled last.
+pub(crate) async fn versions(context: &BuildContext) -> Result<BTreeMap<String, u64>, RunnerError> {
+    #[derive(serde::Deserialize)]
+    struct Profiled {
+        relation: String,
+        version: u64,
+    }
+    let sql =
+        "select relation, max(version) as version from system.profiles where column_name is null group by relation";
+    let found = records::rows_of(&context.workspace.lake, &context.session, "system.profiles", sql).await?;
+    let found: Vec<Profiled> = found.unwrap_or_default();
+    Ok(found.into_iter().map(|row| (row.relation, row.version)).collect())
+}
 
 /// The newest `limit` profiles of each of these tables and of each of their columns, oldest first.
 pub(crate) async fn past(

@@ -143,7 +143,10 @@ fn findings(records: &Records) -> Vec<Finding> {
             })
         })
         .collect();
-    findings.sort_by(|a, b| a.action.cmp(&b.action).then(b.count.cmp(&a.count)));
+    let rank = |found: &Finding| {
+        ["repair", "conflict", "duplicate", "filtered"].iter().position(|action| found.action == *action)
+    };
+    findings.sort_by_key(|found| (rank(found).unwrap_or(usize::MAX), std::cmp::Reverse(found.count)));
     findings
 }
 

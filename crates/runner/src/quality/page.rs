@@ -36,6 +36,7 @@ fn render(report: &QualityReport) -> Result<String, Error> {
     environment.add_filter("day", |at: String| instant(&at, "%-d %b %Y"));
     environment.add_filter("minute", |at: String| instant(&at, "%-d %b %Y, %H:%M UTC"));
     environment.add_filter("words", |name: String| name.replace('_', " "));
+    environment.add_filter("tied", |text: String| text.replace(" %", "\u{a0}%"));
     environment.add_filter("plural", plural);
     environment.add_filter("fate", |action: String| said(&FATES, action));
     environment.add_filter("deed", |action: String| said(&DEEDS, action));

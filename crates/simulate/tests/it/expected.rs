@@ -9,12 +9,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use wardlake_simulate::{DepartmentFigures, Entity, HospitalFigures, SimulationOptions, Truth, truth};
 
+/// A bed stay whose department nobody knows took place where its bed stands.
+fn in_the_beds_department(root: &Path, stays: &mut BTreeMap<String, FileRow>) {
+    let known: BTreeSet<String> = rows(root, Entity::Departments).map(|row| row.get("department_id").to_owned()).collect();
+    let beds: BTreeMap<String, String> = rows(root, Entity::Beds)
+        .map(|row| (row.get("bed_id").to_owned(), row.get("department_id").to_owned()))
+        .collect();
+    for stay in stays.values_mut().filter(|stay| !known.contains(stay.get("department_id"))) {
+        if let Some(department) = beds.get(stay.get("bed_id")) {
+            stay.cells.insert("department_id".to_owned(), department.clone());
+        }
+    }
+}
+
+fn rows(root: &Path, entity: Entity) -> impl Iterator<Item = FileRow> {
+    days(root, entity).into_iter().flat_map(|(_, _, rows)| rows)
+}
+
 /// The newest row of each key that is left.
 fn left(root: &Path, truth: &Truth, entity: Entity) -> BTreeMap<String, FileRow> {
     let withheld: BTreeSet<(&str, u64)> =
         truth.dirty_rows.iter().filter(|row| row.kind.is_withheld()).map(|row| (row.file.as_str(), row.line)).collect();
-    let rows = days(root, entity).into_iter().flat_map(|(_, _, rows)| rows);
-    let rows = rows.filter(|row| !withheld.contains(&(row.file.as_str(), row.line)));
+    let rows = rows(root, entity).filter(|row| !withheld.contains(&(row.file.as_str(), row.line)));
     rows.map(|row| (row.get(entity.columns()[0]).to_owned(), row)).collect()
 }
 
@@ -93,7 +109,8 @@ impl Counted {
 
 fn count(root: &Path, truth: &Truth) -> Counted {
     let dates: BTreeSet<String> = truth.kpis.hospital_days.iter().map(|day| day.date.clone()).collect();
-    let (visits, stays) = (left(root, truth, Entity::Encounters), left(root, truth, Entity::Transfers));
+    let (visits, mut stays) = (left(root, truth, Entity::Encounters), left(root, truth, Entity::Transfers));
+    in_the_beds_department(root, &mut stays);
     let mut counted = Counted::default();
     let mut last: BTreeMap<&str, &FileRow> = BTreeMap::new();
     for stay in stays.values() {

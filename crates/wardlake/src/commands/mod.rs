@@ -16,6 +16,7 @@ pub(crate) mod man;
 pub(crate) mod parse;
 pub(crate) mod quality;
 pub(crate) mod quarantine;
+pub(crate) mod score;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod sql;
@@ -56,6 +57,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Quality(args) => quality::run(&global, &args).await,
         Command::Quarantine(args) => quarantine::run(&global, &args).await,
         Command::Explain(args) => explain::run(&global, &args).await,
+        Command::Score(args) => score::run(&global, &args).await,
         Command::Clean(args) => clean::run(&global, &args),
         Command::Debug(args) => debug::run(&global, &args).await,
         Command::Simulate(args) => simulate::run(&args),

@@ -18,5 +18,8 @@ mod killed;
 mod object_store;
 mod peers;
 mod quality;
+mod replay;
 mod schemas;
+mod score;
+mod trust;
 mod world;

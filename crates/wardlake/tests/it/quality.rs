@@ -110,9 +110,43 @@ fn the_report_counts_what_is_wrong_and_shows_nobody() {
     let second = report(&world, &[]);
     assert_eq!(second["trend"].as_array().unwrap().len(), 2);
     assert_eq!(second["figures"]["checks"].as_u64(), Some(600));
+    // A third day, with a column nobody knew.
+    let known = fs::read_to_string(world.path().join("landing/stays_2025-03-02.csv")).unwrap();
+    let wider: String =
+        known.lines().enumerate().map(|(i, line)| format!("{line},{}\n", if i == 0 { "bed" } else { "7" })).collect();
+    world.write("landing/stays_2025-03-03.csv", wider);
+    world.ok(&["ingest"]);
+    let third = report(&world, &[]);
+    let drift = &third["drift"][0];
+    assert_eq!((drift["source"].as_str(), drift["column"].as_str()), (Some("feed.stays"), Some("bed")));
+    assert_eq!((drift["change"].as_str(), drift["is_new"].as_bool()), (Some("added"), Some(true)));
+    assert_eq!(third["figures"]["drifted"].as_u64(), Some(1));
     let run = first["run"]["run_id"].as_str().unwrap();
     assert_eq!(report(&world, &["--run", run])["figures"]["checks"].as_u64(), Some(300));
     assert!(world.fails(2, &["quality", "--run", "nonsense"]).contains("there is no run `nonsense`"));
+}
+
+#[test]
+fn nothing_checked_is_not_passed_and_a_closed_gate_is_an_alarm() {
+    let world = ward();
+    extract(&world, 1, 100, 0);
+    world.ok(&["ingest"]);
+    world.write("models/staging/stg_stays.sql", STAGING.to_owned() + "where stay_id is null\n");
+    world.write("models/staging/stg_stays.yml", RULES.replace("          input: source('feed', 'stays')\n", ""));
+    world.ok(&["build"]);
+    let empty = report(&world, &[]);
+    assert_eq!((empty["figures"]["rules"].as_u64(), empty["figures"]["rules_passed"].as_u64()), (Some(3), Some(0)));
+    assert_eq!(empty["figures"]["rules_without_data"].as_u64(), Some(3));
+    assert_eq!((&empty["figures"]["score"], &empty["tables"][0]["score"]), (&Value::Null, &Value::Null));
+    assert_eq!(empty["tables"][0]["status"], "no_data");
+    assert!(empty["verdict"]["reasons"].to_string().contains("3 rules had no row to check"));
+    world.write("models/staging/stg_stays.sql", STAGING);
+    world.write("models/staging/stg_stays.yml", RULES.replace("action: warn", "action: fail"));
+    world.fails(1, &["build"]);
+    let closed = report(&world, &[]);
+    assert_eq!((closed["verdict"]["level"].as_str(), closed["run"]["status"].as_str()), (Some("bad"), Some("error")));
+    assert_eq!(closed["figures"]["rules_failed"].as_u64(), Some(1));
+    assert!(world.ok(&["quality"]).starts_with("Do not rely on this data"));
 }
 
 #[test]
@@ -151,6 +185,19 @@ fn what_is_out_of_the_ordinary_is_told_with_its_past() {
     let before = world.count("system.profiles");
     world.ok(&["build"]);
     assert_eq!(world.count("system.profiles"), before);
+}
+
+#[test]
+fn what_a_failed_run_wrote_is_profiled_once_it_is_published() {
+    let world = ward();
+    extract(&world, 1, 100, 0);
+    world.ok(&["ingest"]);
+    world.write("tests/gate.sql", "select * from {{ ref('mart_stays') }}");
+    world.fails(1, &["build"]);
+    assert_eq!(report(&world, &[])["volumes"].as_array().unwrap().len(), 0, "nothing is published");
+    world.write("tests/gate.sql", "select * from {{ ref('mart_stays') }} where stays < 0");
+    world.ok(&["build"]);
+    assert_eq!(report(&world, &[])["volumes"].as_array().unwrap().len(), 2);
 }
 
 /// Chromium on a page, headless.

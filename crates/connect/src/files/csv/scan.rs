@@ -89,7 +89,17 @@ impl Dialect {
         if self.newline == b'\n' && end > start && bytes[end - 1] == b'\r' { end - 1 } else { end }
     }
 
-    fn behind_newline(&self, bytes: &[u8], at: usize) -> usize {
+    /// Whether a quoted field ends where `rest` begins.
+    pub(super) fn ends_field(&self, rest: &[u8]) -> bool {
+        match rest {
+            [] => true,
+            [b'\r'] if self.newline == b'\n' => true,
+            [b'\r', b'\n', ..] => true,
+            _ => rest[0] == self.newline || rest.starts_with(&self.delimiter),
+        }
+    }
+
+    pub(super) fn behind_newline(&self, bytes: &[u8], at: usize) -> usize {
         if self.newline == b'\r' && bytes.get(at + 1) == Some(&b'\n') { at + 2 } else { at + 1 }
     }
 }
@@ -150,11 +160,11 @@ impl<'a> Scanner<'a> {
                 };
                 field.end = close;
                 position = close + 1;
-                if !self.at_field_end(position) {
+                if !self.dialect.ends_field(&self.bytes[position..]) {
                     record.ending = Ending::TextAfterQuote;
                 }
             }
-            let after = self.field_end(position, &mut field);
+            let after = self.field_end(position, &mut field, &mut record.lines);
             match after {
                 After::Delimiter(next) => {
                     fields.push(field);
@@ -209,17 +219,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn at_field_end(&self, position: usize) -> bool {
-        match &self.bytes[position..] {
-            [] => true,
-            [b'\r'] if self.dialect.newline == b'\n' => true,
-            [b'\r', b'\n', ..] => true,
-            rest => rest[0] == self.dialect.newline || rest.starts_with(&self.dialect.delimiter),
-        }
-    }
-
     /// From within an unquoted field (or behind a closing quote) to its end. Sets the end of an unquoted field.
-    fn field_end(&mut self, position: usize, field: &mut Field) -> After {
+    fn field_end(&mut self, position: usize, field: &mut Field, lines: &mut u64) -> After {
         let delimiter = &self.dialect.delimiter;
         while let Some(place) = self.places.get(self.at) {
             let place = *place as usize;
@@ -241,6 +242,7 @@ impl<'a> Scanner<'a> {
             if Some(byte) == self.dialect.escape && place >= position {
                 field.escaped |= !field.quoted;
                 if self.places.get(self.at).is_some_and(|next| *next as usize == place + 1) {
+                    *lines += u64::from(self.bytes[place + 1] == self.dialect.newline);
                     self.at += 1;
                 }
             }

@@ -1,96 +1,85 @@
-//! Cuts delimited text at record borders without parsing it. Only quotes matter: a newline within quotes is no border.
-//! A quote opens a field when it stands behind a delimiter or a line end, which `memchr` over the quotes can tell, so
-//! files without quotes are cut by looking for one newline from behind.
+//! Cuts delimited text at record borders. Where a block may begin is what the parser would find there if it read on: a
+//! place outside of quotes, and behind all that a broken quote makes doubtful. So a file is read the same wherever it is
+//! cut.
+//!
+//! In the usual dialects only quotes matter, and whether one opens a field is told by the byte before it, so `memchr` over
+//! the quotes is enough; files without quotes are cut by looking for one newline from behind. Other dialects, and blocks
+//! in which a quote is broken, are walked record by record.
 
 use memchr::{memchr, memchr2, memrchr};
 
-use super::scan::Dialect;
+use super::scan::{Dialect, Ending, Scanner};
 
 impl Dialect {
     /// The last record border in `bytes`, which begin at one: everything before it is whole records. 0 if there is none.
     pub(crate) fn last_border(&self, bytes: &[u8]) -> usize {
-        let border = match (self.quote, self.escape) {
-            (None, None) => self.newline_in(bytes, 0, bytes.len()),
-            (Some(quote), None) => self.border_by_quotes(bytes, quote),
-            _ => self.border_by_bytes(bytes),
-        };
+        match (self.quote, self.escape) {
+            (None, None) => self.last_newline(bytes),
+            (Some(quote), None) if self.is_usual() => {
+                self.border_by_quotes(bytes, quote).unwrap_or_else(|| self.border_by_records(bytes))
+            }
+            _ => self.border_by_records(bytes),
+        }
+    }
+
+    /// Whether a quote opens a field exactly where a delimiter or a line end stands before it.
+    fn is_usual(&self) -> bool {
+        self.delimiter.len() == 1 && self.comment.is_none() && self.newline == b'\n'
+    }
+
+    fn last_newline(&self, bytes: &[u8]) -> usize {
         // A `\r` at the end may be half of a line end.
-        if self.newline == b'\r' && border == bytes.len() && border > 0 {
-            let before = self.last_border(&bytes[..border - 1]);
-            return before;
-        }
-        border
+        let whole = if self.newline == b'\r' { bytes.len().saturating_sub(1) } else { bytes.len() };
+        memrchr(self.newline, &bytes[..whole]).map_or(0, |at| self.behind_newline(bytes, at))
     }
 
-    /// The border behind the last newline in `bytes[from..to]`, or 0.
-    fn newline_in(&self, bytes: &[u8], from: usize, to: usize) -> usize {
-        match memrchr(self.newline, &bytes[from..to]) {
-            Some(at) if self.newline == b'\r' && bytes.get(from + at + 1) == Some(&b'\n') => from + at + 2,
-            Some(at) => from + at + 1,
-            None => 0,
-        }
-    }
-
-    fn border_by_quotes(&self, bytes: &[u8], quote: u8) -> usize {
+    /// `None` if text follows a closing quote.
+    fn border_by_quotes(&self, bytes: &[u8], quote: u8) -> Option<usize> {
         let mut border = 0;
         let mut outside = 0;
         let mut at = 0;
+        let newline = |from: usize, to: usize| memrchr(b'\n', &bytes[from..to]).map_or(0, |ahead| from + ahead + 1);
         while let Some(ahead) = memchr(quote, &bytes[at..]) {
             let open = at + ahead;
-            if !self.opens(bytes, open) {
+            let opens = open == 0 || bytes[open - 1] == b'\n' || self.delimiter == [bytes[open - 1]];
+            if !opens {
                 at = open + 1;
                 continue;
             }
-            border = border.max(self.newline_in(bytes, outside, open));
-            let Some(close) = closing(bytes, open + 1, quote) else { return border };
+            border = border.max(newline(outside, open));
+            let Some(close) = closing(bytes, open + 1, quote) else { return Some(border) };
             at = close + 1;
+            if !self.ends_field(&bytes[at..]) {
+                return None;
+            }
             outside = at;
         }
-        border.max(self.newline_in(bytes, outside, bytes.len()))
+        Some(border.max(newline(outside, bytes.len())))
     }
 
-    /// Whether a quote at `at`, outside of quotes, begins a field.
-    fn opens(&self, bytes: &[u8], at: usize) -> bool {
-        let before = &bytes[..at];
-        let Some(last) = before.last() else { return true };
-        let at_line_start = *last == self.newline || (self.newline == b'\r' && *last == b'\n');
-        if !at_line_start && !before.ends_with(&self.delimiter) {
-            return false;
-        }
-        match self.comment {
-            Some(comment) => {
-                let line = memrchr(self.newline, before).map_or(0, |newline| newline + 1);
-                bytes[line] != comment
-            }
-            None => true,
-        }
-    }
-
-    /// With an escape character every special byte counts.
-    fn border_by_bytes(&self, bytes: &[u8]) -> usize {
-        let (mut border, mut at) = (0, 0);
-        let mut line_start = 0;
-        let mut in_quotes = false;
+    fn border_by_records(&self, bytes: &[u8]) -> usize {
+        let mut places = Vec::new();
+        self.note(bytes, &mut places);
+        let mut scanner = Scanner::new(self, bytes, &places);
+        let mut fields = Vec::new();
+        let (mut at, mut border, mut suspect_until) = (0, 0, 0);
         while at < bytes.len() {
-            let byte = Some(bytes[at]);
-            if byte == self.escape && self.comment.is_none_or(|comment| bytes[line_start] != comment) {
-                at += 2;
-                continue;
+            let record =
+                if self.comment == Some(bytes[at]) { scanner.line(at) } else { scanner.record(at, &mut fields) };
+            // What reaches the end may go on behind it, and a `\r` there may be half of a line end.
+            let has_line_end = record.end < record.next && (record.next < bytes.len() || bytes.ends_with(b"\n"));
+            if !has_line_end {
+                return border;
             }
-            if byte == self.quote {
-                if !in_quotes {
-                    in_quotes = self.opens(bytes, at);
-                } else if bytes.get(at + 1).copied() == self.quote {
-                    at += 1;
-                } else {
-                    in_quotes = false;
-                }
-            } else if byte == Some(self.newline) && !in_quotes {
-                at += usize::from(self.newline == b'\r' && bytes.get(at + 1) == Some(&b'\n'));
-                border = at + 1;
-                line_start = border;
+            at = record.next;
+            if record.ending != Ending::Whole {
+                suspect_until = suspect_until.max(record.next);
+                scanner.seek(record.start);
+                at = scanner.line(record.start).next;
             }
-            at += 1;
+            if at >= suspect_until {
+                border = at;
+            }
         }
         border
     }

@@ -5,7 +5,7 @@ use super::{
     text::{is_space, skip_space, value_end},
 };
 use crate::{
-    ConnectError, RejectReason, Rejected,
+    ConnectError, MAX_REJECTED_BYTES, RejectReason, Rejected,
     files::{
         pipeline::{Block, BlockSource, Limits, Work, keep_rest},
         stream::Stream,
@@ -150,7 +150,11 @@ impl<'t> DocumentBlocks<'t> {
         loop {
             let ended = self.stream.fill(&mut self.buffer, self.limits.block)?;
             match &mut trailing {
-                Some(rejected) => rejected.length += self.buffer.len() as u64,
+                Some(rejected) => {
+                    let room = MAX_REJECTED_BYTES - rejected.bytes.len();
+                    rejected.bytes.extend_from_slice(&self.buffer[..room.min(self.buffer.len())]);
+                    rejected.length += self.buffer.len() as u64;
+                }
                 None => {
                     let start = skip_space(&self.buffer, 0);
                     if start < self.buffer.len() {

@@ -17,7 +17,7 @@ const FLAG: &str = "_wardlake_";
 const PLACE: &str = "_wardlake_place";
 /// Whether the row has the version of the row before it.
 const SAME_VERSION: &str = "_wardlake_same_version";
-/// Whether the row has the content of the row before it, or of the one that survives.
+/// Whether the row has the content of the row before it.
 const SAME_CONTENT: &str = "_wardlake_same_content";
 
 /// Lineage columns: hidden ones from `audit_columns()`, or else those a model carries along.
@@ -143,11 +143,7 @@ fn placed(audit: &Audit, deduplicate: &Deduplicate, rows: &SchemaRef) -> String 
         None => "true".to_owned(),
     };
     let same_content = match present(rows, &HASH) {
-        // Equal to the row before it, or to the one that survives: full extracts bring both sides of a conflict every day.
-        Some(hash) => format!(
-            "(lag({0}) over {window} is not distinct from {0} or first_value({0}) over {window} is not distinct from {0})",
-            quoted(hash)
-        ),
+        Some(hash) => format!("lag({0}) over {window} is not distinct from {0}", quoted(hash)),
         None => "true".to_owned(),
     };
     format!(
