@@ -14,6 +14,7 @@ use arrow::{
 };
 use chrono::Utc;
 use datafusion::execution::SendableRecordBatchStream;
+use tokio::task::JoinSet;
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_engine::{ReadState, Session};
 use wardlake_project::{
@@ -136,20 +137,48 @@ impl Shadow {
         })?;
         let lake = Lake::open(&folder.path().to_string_lossy()).await?;
         let session = workspace.engine.session(state).await?;
+        // What does not read one another is built side by side.
+        let mut depths: HashMap<&str, usize> = HashMap::new();
+        let mut levels: Vec<Vec<UniqueId>> = Vec::new();
         for id in &order {
-            let Some(node) = workspace.project.node(id) else { continue };
-            if !matches!(node.config.materialized.as_str(), "table" | "incremental") {
-                continue;
+            let above = graph.parents(id).iter().filter_map(|parent| depths.get(parent.as_str()));
+            let depth = above.max().map_or(0, |deepest| deepest + 1);
+            depths.insert(id, depth);
+            levels.resize_with(levels.len().max(depth + 1), Vec::new);
+            levels[depth].push(id.clone());
+        }
+        for level in levels {
+            let mut building = JoinSet::new();
+            for id in level {
+                let (workspace, lake, session) = (Arc::clone(workspace), Arc::clone(&lake), session.clone());
+                building.spawn(async move { let_in(&workspace, &lake, &session, &id).await });
             }
-            let Some(name) = table_name(&node.relation) else { continue };
-            let compiled = compile_node(workspace, &session, id, false).await?;
-            let rows = everything(workspace, &session, node, &name, &compiled.sql).await?;
-            lake.overwrite(&name, rows, Commit::default()).await?;
-            let snapshot = lake.require(&name).await?;
-            session.overlay(name, snapshot.provider(&session.context().state()).await?);
+            while let Some(built) = building.join_next().await {
+                built??;
+            }
         }
         Ok(Some(Self { session, _folder: folder }))
     }
+}
+
+/// Builds one model of the shadow and lays it over the published one.
+async fn let_in(
+    workspace: &Arc<Workspace>,
+    lake: &Arc<Lake>,
+    session: &Session,
+    id: &UniqueId,
+) -> Result<(), RunnerError> {
+    let Some(node) = workspace.project.node(id) else { return Ok(()) };
+    if !matches!(node.config.materialized.as_str(), "table" | "incremental") {
+        return Ok(());
+    }
+    let Some(name) = table_name(&node.relation) else { return Ok(()) };
+    let compiled = compile_node(workspace, session, id, false).await?;
+    let rows = everything(workspace, session, node, &name, &compiled.sql).await?;
+    lake.overwrite(&name, rows, Commit::default()).await?;
+    let snapshot = lake.require(&name).await?;
+    session.overlay(name, snapshot.provider(&session.context().state()).await?);
+    Ok(())
 }
 
 /// A model's rows with nothing withheld but what people settled.

@@ -11,8 +11,8 @@ mod identity;
 mod ingest;
 mod profile;
 mod publish;
-mod quarantine;
 mod quality;
+mod quarantine;
 mod records;
 mod score;
 mod system;
@@ -25,9 +25,9 @@ pub use explain::{Explanation, Origin, Step, explain};
 pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 pub use ingest::{IngestOptions, ingest};
 pub use quality::{
-    AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue, Missing,
-    QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads, TableQuality,
-    TestFinding, TestRecord, TrendPoint, Verdict, Volume, WorstRule, percent, quality, quality_page,
+    AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,
+    Missing, QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads,
+    TableQuality, TestFinding, TestRecord, TrendPoint, Verdict, Volume, WorstRule, percent, quality, quality_page,
 };
 pub use quarantine::{Corrected, Correction, Decision, audited_models, correct, decide};
 pub use score::{Accusation, ExpectedRow, FigureDifference, FigureScore, accusations, compare_figures};

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array},
+    array::{
+        ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+        UInt64Array,
+    },
     compute::cast,
     datatypes::DataType,
 };
@@ -29,7 +32,11 @@ impl Columns {
         self
     }
 
-    pub(crate) fn count(mut self, name: &'static str, values: impl IntoIterator<Item = Option<u64>>) -> Result<Self, RunnerError> {
+    pub(crate) fn count(
+        mut self,
+        name: &'static str,
+        values: impl IntoIterator<Item = Option<u64>>,
+    ) -> Result<Self, RunnerError> {
         let values: UInt64Array = values.into_iter().collect();
         self.0.push((name, cast(&values, &DataType::Int64)?));
         Ok(self)

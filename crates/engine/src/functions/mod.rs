@@ -68,5 +68,11 @@ pub fn catalogue() -> Vec<FunctionDoc> {
 }
 
 fn scalars() -> impl Iterator<Item = scalar::ScalarFunction> {
-    datetime::all().into_iter().chain(text::all()).chain(number::all()).chain(json::all()).chain(operators::all()).chain(similarity::all())
+    datetime::all()
+        .into_iter()
+        .chain(text::all())
+        .chain(number::all())
+        .chain(json::all())
+        .chain(operators::all())
+        .chain(similarity::all())
 }

@@ -169,8 +169,7 @@ impl Draft {
                 RelationCall::Source(call) => node.sources.push(call.clone()),
             }
         }
-        node.refs =
-            unique(std::mem::take(&mut node.refs), |r| (r.package.clone(), r.name.clone(), r.version.clone()));
+        node.refs = unique(std::mem::take(&mut node.refs), |r| (r.package.clone(), r.name.clone(), r.version.clone()));
         node.sources = unique(std::mem::take(&mut node.sources), |s| (s.source.clone(), s.table.clone()));
     }
 

@@ -24,7 +24,8 @@ use wardlake_project::{Node, ResourceType, UniqueId};
 pub(crate) use self::node::compile_with as compile_node;
 use self::{audit::AuditRecord, fingerprint::NodeStates, node::run_node, schedule::Schedule};
 use crate::{
-    NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace, adapter::table_name, bounds, profile, publish, system,
+    NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace, adapter::table_name, bounds, profile,
+    publish, system,
 };
 
 /// What to run, and how.

@@ -11,7 +11,8 @@ use wardlake_simulate::{DepartmentFigures, Entity, HospitalFigures, SimulationOp
 
 /// A bed stay whose department nobody knows took place where its bed stands.
 fn in_the_beds_department(root: &Path, stays: &mut BTreeMap<String, FileRow>) {
-    let known: BTreeSet<String> = rows(root, Entity::Departments).map(|row| row.get("department_id").to_owned()).collect();
+    let known: BTreeSet<String> =
+        rows(root, Entity::Departments).map(|row| row.get("department_id").to_owned()).collect();
     let beds: BTreeMap<String, String> = rows(root, Entity::Beds)
         .map(|row| (row.get("bed_id").to_owned(), row.get("department_id").to_owned()))
         .collect();

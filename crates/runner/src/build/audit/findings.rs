@@ -8,9 +8,10 @@ use arrow::{
     datatypes::UInt64Type,
 };
 use wardlake_core::{LedgerEntry, TableName};
-use wardlake_project::audit::{Action, Audit};
+use wardlake_project::audit::{Action, Audit, HIDDEN_PREFIX};
 
 use super::{
+    Audited,
     plan::Layout,
     text::{Texts, key_texts},
 };
@@ -87,13 +88,11 @@ impl Findings {
 /// Replaces the model's findings by those of this run.
 pub(super) async fn record(
     workspace: &Workspace,
-    model: &TableName,
-    audit: &Audit,
-    layout: &Layout,
+    model: &Audited<'_>,
     listed: &[RecordBatch],
-    is_partial: bool,
 ) -> Result<(), RunnerError> {
-    let name = TableName::new(SCHEMA, model.name())?;
+    let Audited { audit, layout, is_partial, .. } = *model;
+    let name = TableName::new(SCHEMA, model.name.name())?;
     if listed.is_empty() && !workspace.lake.exists(&name).await? {
         return Ok(());
     }
@@ -120,17 +119,30 @@ fn collect(batch: &RecordBatch, audit: &Audit, layout: &Layout, into: &mut Findi
         .iter()
         .map(|columns| Ok((texts(columns.raw)?, texts(Some(columns.value))?)))
         .collect::<Result<_, RunnerError>>()?;
-    for index in 0..batch.num_rows() {
+    // What the rule's own column holds, as received and as read.
+    let asked: Vec<(Texts, Texts)> = audit
+        .rules
+        .iter()
+        .map(|rule| match rule.check.columns().first().filter(|_| rule.action != Action::Quarantine) {
+            Some(column) => {
+                let raw = batch.column_by_name(&format!("{HIDDEN_PREFIX}{column}"));
+                Ok((Texts::of(raw)?, Texts::of(batch.column_by_name(column))?))
+            }
+            None => Ok((Texts::of(None)?, Texts::of(None)?)),
+        })
+        .collect::<Result<_, RunnerError>>()?;
+    for (index, key) in keys.into_iter().enumerate() {
         let row = Row {
             source: sources.get(index).map(str::to_owned),
             file: files.get(index).map(str::to_owned),
             position: positions.get(index).and_then(|text| text.parse().ok()),
-            key: keys[index].clone(),
+            key,
         };
-        for (rule, column) in audit.rules.iter().zip(&layout.rules) {
+        for ((rule, column), (raws, values)) in audit.rules.iter().zip(&layout.rules).zip(&asked) {
             if rule.action != Action::Quarantine && flag(*column).value(index) {
-                let columns = rule.check.columns();
-                into.add(&row, &rule.name, &rule.kind, rule.action.as_str(), columns.first().copied(), None, None);
+                let (columns, action) = (rule.check.columns(), rule.action.as_str());
+                let (raw, value) = (raws.get(index), values.get(index));
+                into.add(&row, &rule.name, &rule.kind, action, columns.first().copied(), raw, value);
             }
         }
         for ((repair, columns), (raws, values)) in audit.repairs.iter().zip(&layout.repairs).zip(&repaired) {

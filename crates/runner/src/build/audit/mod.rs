@@ -16,9 +16,23 @@ use wardlake_core::TableName;
 use wardlake_engine::Session;
 use wardlake_project::{Compiled, Node, audit::Audit};
 
-use self::split::{Ledger, Totals};
+use self::{
+    plan::Layout,
+    split::{Ledger, Totals},
+};
 use super::BuildContext;
 use crate::{RunnerError, Workspace};
+
+/// A model whose withheld rows and findings are written down.
+#[derive(Clone, Copy)]
+struct Audited<'a> {
+    node: &'a Node,
+    name: &'a TableName,
+    audit: &'a Audit,
+    layout: &'a Layout,
+    /// Only new rows of its input were read: what is not among them is not gone.
+    is_partial: bool,
+}
 
 /// The rows of a model on their way to its table, and what will be known of them.
 pub(crate) struct AuditedRows {
@@ -118,14 +132,14 @@ impl AuditedRows {
         let (workspace, session) = (&context.workspace, &context.session);
         let layout = self.ledger.layout();
         let withheld = self.ledger.take_withheld();
-        let open = quarantine::record(workspace, session, node, model, &self.audit, layout, &withheld, self.is_partial)
-            .await?;
+        let model = Audited { node, name: model, audit: &self.audit, layout, is_partial: self.is_partial };
+        let open = quarantine::record(workspace, session, &model, &withheld).await?;
         drop(withheld);
-        findings::record(workspace, model, &self.audit, layout, &self.ledger.take_listed(), self.is_partial).await?;
+        findings::record(workspace, &model, &self.ledger.take_listed()).await?;
         let totals: Totals = self.ledger.totals();
         Ok(AuditRecord {
             model: node.name.clone(),
-            relation: model.to_string(),
+            relation: model.name.to_string(),
             input: self.input.as_ref().map(|input| input.replace('"', "")),
             audit: self.audit.clone(),
             is_balanced: totals.is_balanced(),
@@ -153,7 +167,8 @@ impl AuditRecord {
             (self.rows_duplicate, "duplicate", "duplicates"),
             (warned.map(|(_, (_, broken))| broken).sum(), "warning", "warnings"),
         ];
-        let counted = |(count, one, many): (u64, &str, &str)| format!("{count} {}", if count == 1 { one } else { many });
+        let counted =
+            |(count, one, many): (u64, &str, &str)| format!("{count} {}", if count == 1 { one } else { many });
         let parts: Vec<String> = parts.into_iter().filter(|(count, ..)| *count > 0).map(counted).collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }

@@ -21,6 +21,7 @@ use wardlake_project::{
 };
 
 use super::{
+    Audited,
     plan::Layout,
     text::{Texts, key_texts},
 };
@@ -56,14 +57,11 @@ pub(crate) fn table_of(model: &TableName) -> Result<TableName, RunnerError> {
 pub(super) async fn record(
     workspace: &Workspace,
     session: &Session,
-    node: &Node,
-    model: &TableName,
-    audit: &Audit,
-    layout: &Layout,
+    model: &Audited<'_>,
     found: &[RecordBatch],
-    is_partial: bool,
 ) -> Result<u64, RunnerError> {
-    let name = table_of(model)?;
+    let Audited { node, audit, layout, is_partial, .. } = *model;
+    let name = table_of(model.name)?;
     let mut rows = read(session, &name).await?;
     if found.is_empty() && rows.is_empty() {
         return Ok(0);
@@ -124,7 +122,7 @@ fn collect(
         None => json_rows(&batch.project(&layout.visible)?)?,
     };
     let mut hasher = RowHasher::default();
-    for row in 0..batch.num_rows() {
+    for (row, row_key) in keys.into_iter().enumerate() {
         let own = own_rows.get(row);
         for part in [files.get(row), positions.get(row), hashes.get(row), own.map(String::as_str)] {
             hasher.field(part.map(str::as_bytes));
@@ -143,7 +141,7 @@ fn collect(
                 file: files.get(row).map(str::to_owned),
                 position: positions.get(row).and_then(|text| text.parse().ok()),
                 row_hash: hashes.get(row).map(str::to_owned),
-                row_key: keys[row].clone(),
+                row_key,
                 raw: own.cloned(),
                 first_seen_us: now,
                 last_seen_us: now,
