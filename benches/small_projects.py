@@ -43,7 +43,7 @@ from {{{{ source('extracts', 'events') }}}}
 
 HIDDEN = """,
     age as _raw_age, hospital_id as _raw_hospital_id, bed_id as _raw_bed_id,
-    _source as _raw__source, _file as _raw__file, _position as _raw__position, _row_hash as _raw__row_hash"""
+    _source as _raw__source, _file as _raw__file, _position as _raw__position, _batch_id as _raw__batch_id"""
 
 # Thirty rules of every sort; about as many rows break them as the generator damages.
 RULES = [

@@ -32,6 +32,7 @@
         _file as _raw__file,
         _position as _raw__position,
         _received_at as _raw__received_at,
+        _batch_id as _raw__batch_id,
         _row_hash as _raw__row_hash,
         coalesce(_change, 'insert') = 'delete' as _raw__is_delete,
         _extract_from as _raw__extract_from,

@@ -198,7 +198,7 @@ async fn everything(
             "select settled_apart.* from (\n{}\n) as settled_apart where not exists (select 1 from {} as settled \
              where settled.state in ('fixed', 'dismissed') and settled.source_file = settled_apart._raw__file \
              and settled.source_position = settled_apart._raw__position \
-             and settled.row_hash = settled_apart._raw__row_hash)",
+             and settled.batch_id = settled_apart._raw__batch_id)",
             sql.trim().trim_end_matches(';'),
             settled.quoted()
         ),

@@ -4,12 +4,12 @@
 //! fields, a batch of its own. The first row stays, and stays withheld; the corrected one goes through the same models as if
 //! it had come right. Who changed what is in `system.quarantine_actions`.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::{cast, concat_batches},
-    datatypes::{DataType, SchemaRef},
+    datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
 use chrono::Utc;
 use datafusion::{datasource::MemTable, physical_plan::memory::MemoryStream};
@@ -19,7 +19,7 @@ use wardlake_project::{
     Node,
     audit::{Audit, RelationCall},
 };
-use wardlake_storage::{Commit, SchemaChange};
+use wardlake_storage::{Commit, CommitOutcome, SchemaChange};
 
 use crate::{
     RunnerError, Workspace,
@@ -37,7 +37,8 @@ pub(crate) const FIX_BATCH: &str = "fix:";
 pub struct Correction {
     /// The model that withholds the rows.
     pub model: String,
-    /// SQL predicate over the raw row's columns and `quarantine_id`, `row_key`, `rules`; all open rows without one.
+    /// SQL predicate over the raw row's columns and `quarantine_id`, `row_key`, `rules`; without one, every row that is not
+    /// dismissed.
     pub filter: Option<String>,
     /// Column and SQL expression over the raw row's columns.
     pub set: Vec<(String, String)>,
@@ -129,38 +130,25 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
     if rows.num_rows() == 0 {
         return Ok(Corrected::default());
     }
-    let action_id = correction_id(&rows, columns.len())?;
-    let actions = changed_cells(&rows, &columns, correction, &action_id)?;
-    let cells = actions.num_rows() as u64;
-    let version = append_rows(workspace, bronze, &rows, &columns, &action_id).await?;
-    system::append(
-        &workspace.lake,
-        "quarantine_actions",
-        actions,
-        LedgerEntry::new(format!("{FIX_BATCH}{action_id}"), 1),
-    )
-    .await?;
     let ids = text_column(&rows, "quarantine_id")?;
     let ids: Vec<&str> = ids.iter().flatten().collect();
+    let earlier = earlier_corrections(&session, bronze).await?;
+    let Some(news) = CorrectedRows::new(&rows, &columns, &earlier)? else {
+        // A correction that was cut off after its rows were written is finished here.
+        set_state(workspace, &session, &place.quarantine, &ids, "fixed").await?;
+        return Ok(Corrected::default());
+    };
+    let action_id = news.id();
+    let actions = changed_cells(&news.rows, &columns, correction, &action_id)?;
+    let (rows, cells) = (news.rows.num_rows() as u64, actions.num_rows() as u64);
+    let ledger = LedgerEntry::new(format!("{FIX_BATCH}{action_id}"), 1);
+    // Who changed what is written first: rows without it would have come from nowhere.
+    system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
+    let version = news.append(workspace, bronze, &columns, &action_id).await?;
     set_state(workspace, &session, &place.quarantine, &ids, "fixed").await?;
     let changes = Changes { tables: [(bronze.clone(), version)].into(), ..Changes::default() };
     publish::publish(workspace, &base, changes, serde_json::json!({"command": "quarantine fix"})).await?;
-    Ok(Corrected { rows: rows.num_rows() as u64, cells, action_id })
-}
-
-/// The same correction of the same rows has the same id, so that one that was cut off is finished, not repeated.
-fn correction_id(rows: &RecordBatch, columns: usize) -> Result<String, RunnerError> {
-    let names = ["quarantine_id".to_owned()].into_iter().chain((0..columns).map(|index| format!("fixed_{index}")));
-    let texts: Vec<StringArray> = names.map(|name| text_column(rows, &name)).collect::<Result<_, _>>()?;
-    let mut order: Vec<usize> = (0..rows.num_rows()).collect();
-    order.sort_by(|a, b| texts[0].value(*a).cmp(texts[0].value(*b)));
-    let mut hasher = RowHasher::default();
-    for row in order {
-        for text in &texts {
-            hasher.field(text.is_valid(row).then(|| text.value(row).as_bytes()));
-        }
-    }
-    Ok(hasher.finish().to_string())
+    Ok(Corrected { rows, cells, action_id })
 }
 
 async fn source_columns(session: &Session, bronze: &TableName) -> Result<Vec<String>, RunnerError> {
@@ -171,7 +159,7 @@ async fn source_columns(session: &Session, bronze: &TableName) -> Result<Vec<Str
     Ok(names.filter(|name| !lineage::ALL.contains(&name.as_str())).collect())
 }
 
-/// The raw rows that are open, each column as received and (`fixed_<n>`) as corrected.
+/// The raw rows that nobody dismissed, each column as received and (`fixed_<n>`) as corrected.
 fn corrected_sql(
     session: &Session,
     correction: &Correction,
@@ -207,15 +195,15 @@ fn corrected_sql(
     let filter = correction.filter.as_ref().map(|filter| format!(" and ({filter})")).unwrap_or_default();
     Ok(format!(
         "select withheld.quarantine_id, withheld.row_key, {} from (select quarantine_id, row_key, rules, kinds, state as \
-         quarantine_state, source_file, source_position, row_hash from {}) as withheld join {} as raw on withheld.source_file = raw.{} \
-         and withheld.source_position = raw.{} and withheld.row_hash = raw.{}{joined} \
-         where withheld.quarantine_state = 'open'{filter}",
+         quarantine_state, source_file, source_position, batch_id as withheld_batch from {}) as withheld join {} as raw on withheld.source_file = raw.{} \
+         and withheld.source_position = raw.{} and withheld.withheld_batch = raw.{}{joined} \
+         where withheld.quarantine_state in ('open', 'fixed'){filter}",
         selected.join(", "),
         quarantine.quoted(),
         bronze.quoted(),
         lineage::FILE,
         lineage::POSITION,
-        lineage::ROW_HASH,
+        lineage::BATCH_ID,
     ))
 }
 
@@ -314,44 +302,136 @@ fn changed_rows(found: &RecordBatch, columns: &[String]) -> Result<RecordBatch, 
     Ok(arrow::compute::filter_record_batch(found, &is_changed.into())?)
 }
 
-/// Appends the corrected rows to bronze and returns the version.
-async fn append_rows(
-    workspace: &Workspace,
+/// Corrections of one place: how many, and the hash of the newest.
+#[derive(Default)]
+struct Earlier {
+    count: i64,
+    newest: (i64, String),
+}
+
+/// Every correction so far, by file and line.
+async fn earlier_corrections(
+    session: &Session,
     bronze: &TableName,
-    rows: &RecordBatch,
-    columns: &[String],
-    action_id: &str,
-) -> Result<u64, RunnerError> {
-    let fixed: Vec<StringArray> =
-        (0..columns.len()).map(|index| text_column(rows, &format!("fixed_{index}"))).collect::<Result<_, _>>()?;
-    let hashes = row_hashes(columns, &fixed, rows.num_rows());
-    let snapshot = workspace.lake.require(bronze).await?;
-    let schema: SchemaRef = snapshot.schema();
-    let arrays = schema.fields().iter().map(|field| {
-        let name = field.name().as_str();
-        let array: ArrayRef = match (columns.iter().position(|column| column == name), name) {
-            (Some(index), _) => Arc::new(fixed[index].clone()),
-            (None, lineage::BATCH_ID) => {
-                Arc::new(StringArray::from(vec![format!("{FIX_BATCH}{action_id}"); rows.num_rows()]))
+) -> Result<HashMap<(String, String), Earlier>, RunnerError> {
+    let sql = format!(
+        "select {file}, cast({position} as varchar) as {position}, {hash}, arrow_cast({received}, 'Int64') as received_us \
+         from {table} where {batch} like '{FIX_BATCH}%'",
+        file = lineage::FILE,
+        position = lineage::POSITION,
+        hash = lineage::ROW_HASH,
+        received = lineage::RECEIVED_AT,
+        batch = lineage::BATCH_ID,
+        table = bronze.quoted(),
+    );
+    let mut earlier: HashMap<(String, String), Earlier> = HashMap::new();
+    for batch in session.collect(&sql).await? {
+        let text = |name: &str| text_column(&batch, name);
+        let (files, positions, hashes) = (text(lineage::FILE)?, text(lineage::POSITION)?, text(lineage::ROW_HASH)?);
+        let received = batch.column(3).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            let place = (files.value(row).to_owned(), positions.value(row).to_owned());
+            let known = earlier.entry(place).or_default();
+            known.count += 1;
+            if known.newest.1.is_empty() || received.value(row) >= known.newest.0 {
+                known.newest = (received.value(row), hashes.value(row).to_owned());
             }
-            (None, lineage::ROW_HASH) => Arc::new(StringArray::from(hashes.clone())),
-            (None, _) => Arc::clone(rows.column_by_name(name).ok_or_else(|| RunnerError::Shape {
-                table: bronze.clone(),
-                message: format!("the corrected rows lack `{name}`"),
-            })?),
+        }
+    }
+    Ok(earlier)
+}
+
+/// Corrected rows that bronze does not hold yet.
+struct CorrectedRows {
+    rows: RecordBatch,
+    fixed: Vec<StringArray>,
+    hashes: Vec<String>,
+    /// Corrections of the same place before this one: it is received as many microseconds later, so that it wins over them.
+    earlier: Vec<i64>,
+}
+
+impl CorrectedRows {
+    /// None if the newest correction of every row is the same already.
+    fn new(
+        rows: &RecordBatch,
+        columns: &[String],
+        earlier: &HashMap<(String, String), Earlier>,
+    ) -> Result<Option<Self>, RunnerError> {
+        let fixed = |rows: &RecordBatch| -> Result<Vec<StringArray>, RunnerError> {
+            (0..columns.len()).map(|index| text_column(rows, &format!("fixed_{index}"))).collect()
         };
-        Ok(cast(&array, field.data_type())?)
-    });
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect::<Result<_, RunnerError>>()?)?;
-    let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
-    let commit = Commit {
-        ledger: vec![LedgerEntry::new(format!("{FIX_BATCH}{action_id}"), 1)],
-        schema_change: SchemaChange::Fail,
-        ..Commit::default()
-    };
-    match workspace.lake.append(bronze, vec![stream], commit).await? {
-        wardlake_storage::CommitOutcome::Committed { version, .. }
-        | wardlake_storage::CommitOutcome::AlreadyApplied { version } => Ok(version),
+        let hashes = row_hashes(columns, &fixed(rows)?, rows.num_rows());
+        let (files, positions) = (text_column(rows, lineage::FILE)?, text_column(rows, lineage::POSITION)?);
+        let known = |row: usize| earlier.get(&(files.value(row).to_owned(), positions.value(row).to_owned()));
+        let is_news = |row: usize| known(row).is_none_or(|known| known.newest.1 != hashes[row]);
+        let news: Vec<usize> = (0..rows.num_rows()).filter(|row| is_news(*row)).collect();
+        if news.is_empty() {
+            return Ok(None);
+        }
+        let mask: Vec<bool> = (0..rows.num_rows()).map(|row| news.contains(&row)).collect();
+        let kept = arrow::compute::filter_record_batch(rows, &mask.into())?;
+        Ok(Some(Self {
+            fixed: fixed(&kept)?,
+            rows: kept,
+            hashes: news.iter().map(|row| hashes[*row].clone()).collect(),
+            earlier: news.iter().map(|row| known(*row).map_or(0, |known| known.count)).collect(),
+        }))
+    }
+
+    /// The same correction of the same rows has the same id: one that was cut off is finished, not repeated.
+    fn id(&self) -> String {
+        let mut parts: Vec<String> =
+            self.hashes.iter().zip(&self.earlier).map(|(hash, n)| format!("{hash}{n}")).collect();
+        parts.sort_unstable();
+        let mut hasher = RowHasher::default();
+        parts.iter().for_each(|part| hasher.field(Some(part.as_bytes())));
+        hasher.finish().to_string()
+    }
+
+    /// Appends them to bronze and returns the version.
+    async fn append(
+        &self,
+        workspace: &Workspace,
+        bronze: &TableName,
+        columns: &[String],
+        action_id: &str,
+    ) -> Result<u64, RunnerError> {
+        let count = self.rows.num_rows();
+        let schema: SchemaRef = workspace.lake.require(bronze).await?.schema();
+        let arrays = schema.fields().iter().map(|field| {
+            let name = field.name().as_str();
+            let received = || {
+                self.rows.column_by_name(name).cloned().ok_or_else(|| RunnerError::Shape {
+                    table: bronze.clone(),
+                    message: format!("the corrected rows lack `{name}`"),
+                })
+            };
+            let array: ArrayRef = match (columns.iter().position(|column| column == name), name) {
+                (Some(index), _) => Arc::new(self.fixed[index].clone()),
+                (None, lineage::BATCH_ID) => {
+                    Arc::new(StringArray::from(vec![format!("{FIX_BATCH}{action_id}"); count]))
+                }
+                (None, lineage::ROW_HASH) => Arc::new(StringArray::from(self.hashes.clone())),
+                (None, lineage::RECEIVED_AT) => {
+                    let at = cast(&received()?, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
+                    let at = at.as_primitive::<TimestampMicrosecondType>();
+                    let later = at.values().iter().zip(&self.earlier).map(|(at, earlier)| at + earlier);
+                    Arc::new(TimestampMicrosecondArray::from_iter_values(later).with_timezone("UTC"))
+                }
+                (None, _) => received()?,
+            };
+            Ok(cast(&array, field.data_type())?)
+        });
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect::<Result<_, RunnerError>>()?)?;
+        let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
+        let commit = Commit {
+            ledger: vec![LedgerEntry::new(format!("{FIX_BATCH}{action_id}"), 1)],
+            schema_change: SchemaChange::Fail,
+            ..Commit::default()
+        };
+        match workspace.lake.append(bronze, vec![stream], commit).await? {
+            CommitOutcome::Committed { version, .. } | CommitOutcome::AlreadyApplied { version } => Ok(version),
+        }
     }
 }
 
@@ -387,7 +467,7 @@ pub async fn decide(
     }
     let (from, to, action) = match decision {
         Decision::Dismiss => ("state = 'open'", "dismissed", "dismiss"),
-        Decision::Reopen => ("state in ('dismissed', 'fixed')", "open", "reopen"),
+        Decision::Reopen => ("state = 'dismissed'", "open", "reopen"),
     };
     let filter = filter.map(|filter| format!(" and ({filter})")).unwrap_or_default();
     let sql = format!("select quarantine_id from {} where {from}{filter}", place.quarantine.quoted());

@@ -7,7 +7,7 @@
 use crate::chance::{hash_text, mix};
 use crate::clock::{self, Clock};
 use crate::damage::{self, Damage, OddHour};
-use crate::extract::{Drift, ENTITIES, Entity, Mode};
+use crate::extract::{Drift, ENTITIES, Entity};
 use crate::kind::DirtKind;
 use crate::options::SimulationOptions;
 
@@ -199,14 +199,8 @@ fn share(hash: u64) -> f64 {
 }
 
 /// Why a row's damage cannot be told from what a loader keeps, if so.
-pub(crate) fn undecidable(entity: Entity, kind: DirtKind) -> Option<&'static str> {
-    match kind {
-        DirtKind::RepeatedLine if entity.mode() != Mode::Append => {
-            Some("of equal rows of one key a loader keeps one; the load log counts the other as unchanged")
-        }
-        DirtKind::OutOfOrderFile => Some("the bytes are those of a file in time; only when it arrived tells"),
-        _ => None,
-    }
+pub(crate) fn undecidable(kind: DirtKind) -> Option<&'static str> {
+    (kind == DirtKind::OutOfOrderFile).then_some("the bytes are those of a file in time; only when it arrived tells")
 }
 
 /// Damage to an entity's values, and damage to its lines on their way.

@@ -247,7 +247,7 @@ impl DirtyPart {
     /// Whether the same line of the same key is one damage, however often a full extract holds it.
     pub(crate) fn is_sent_again(&self, entity: Entity) -> bool {
         let is_value = !self.damage.column.is_empty() && self.damage.kind != DirtKind::TruncatedLine;
-        is_value && entity.mode() != Mode::Append && dirt::undecidable(entity, self.damage.kind).is_none()
+        is_value && entity.mode() != Mode::Append && dirt::undecidable(self.damage.kind).is_none()
     }
 }
 

@@ -79,7 +79,7 @@ impl TruthWriter {
     ) -> Result<(), SimulateError> {
         // A column that has changed stays changed: one damage, however many files show it.
         let defect = self.defect(entity, hash_text(kind.name()) ^ hash_text(key), Some(0));
-        let reason = dirt::undecidable(entity, kind).unwrap_or_default();
+        let reason = dirt::undecidable(kind).unwrap_or_default();
         let (line, defect, is_decidable) = (line.to_string(), defect.to_string(), reason.is_empty().to_string());
         let empty = "";
         self.dirty.row(&[
@@ -127,7 +127,7 @@ impl TruthWriter {
         let content = dirty.is_sent_again(entity).then_some(dirty.content);
         let defect = self.defect(entity, hash_text(&dirty.key), content).to_string();
         let damage = &dirty.damage;
-        let reason = dirt::undecidable(entity, damage.kind).unwrap_or_default();
+        let reason = dirt::undecidable(damage.kind).unwrap_or_default();
         self.dirty.row(&[
             entity.name(),
             &dirty.key,

@@ -132,8 +132,12 @@ async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> R
     text.push_str("\nKey figures\n");
     let query = session
         .query(
-            "select figure, round(figure_value, 3) as value, unit, definition \
-             from gold.kpi_key_figures order by figure_number",
+            "select figure, round(figure_value, 3) as value, \
+               case when low < high then round(low, 3) || ' – ' || round(high, 3) end as with_withheld_rows, unit, definition \
+             from gold.kpi_key_figures left join ( \
+               select row_key, low, high from system.kpi_bounds where kpi = 'kpi_key_figures' \
+               qualify row_number() over (partition by row_key order by computed_at desc) = 1 \
+             ) as bounds on figure = row_key order by figure_number",
         )
         .await?;
     let batches = query.collect().await?;

@@ -51,7 +51,7 @@ enum Action {
     Fix(FixArgs),
     /// Leave rows out for good; they are not counted as open any more
     Dismiss(DecideArgs),
-    /// Take a decision back
+    /// Take a dismissal back
     Reopen(DecideArgs),
     /// Build the models that withhold rows, and everything that reads them
     Replay {

@@ -38,6 +38,7 @@ const MODEL: &str = "select
     _source as _raw__source,
     _file as _raw__file,
     _position as _raw__position,
+    _batch_id as _raw__batch_id,
     _row_hash as _raw__row_hash
 from {{ source('feed', 'stays') }}
 ";
@@ -209,6 +210,12 @@ fn corrected_rows_flow_on_as_if_they_had_come_right() {
         .map(|row| format!("{} {} {} {}", row["actor"], row["column_name"], row["old_value"], row["new_value"]))
         .collect();
     assert_eq!(actions, ["anna beds many 1", "ben admitted 2025-01-05 2025-01-02"]);
+    // A correction can be corrected; the same one again is none.
+    let again = ["quarantine", "fix", "stays", "--set", "beds = '2'", "--where", "row_key = '4'", "--reason", "two"];
+    assert!(world.ok(&again).starts_with("Corrected 1 cell in 1 row"));
+    assert!(world.ok(&again).starts_with("No open row"));
+    world.ok(&["quarantine", "replay"]);
+    assert_eq!(world.value("select beds as b from main.fct_stays where stay = '4'"), "2");
     // Replaying again changes nothing, and neither does the same extract again.
     let versions = world.value("select max(version) as v from system.run_nodes where relation = 'main.stays'");
     world.ok(&["quarantine", "replay"]);

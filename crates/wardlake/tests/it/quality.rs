@@ -16,7 +16,7 @@ const SCHEMA_NAMES: &str = "{% macro generate_schema_name(name, node) %}{{ name 
 const SOURCE: &str = "version: 2\nsources:\n  - name: feed\n    schema: bronze\n    tables:\n      - name: stays\n        config:\n          meta:\n            wardlake:\n              path: 'landing/stays_{date}.csv'\n";
 const STAGING: &str = "select stay_id, patient_name, ward, try_cast(admitted_on as date) as admitted_on,\n\
     try_cast(discharged_on as date) as discharged_on, try_cast(cost as double) as cost,\n\
-    _file as _raw__file, _position as _raw__position, _source as _raw__source, _row_hash as _raw__row_hash\n\
+    _file as _raw__file, _position as _raw__position, _source as _raw__source, _batch_id as _raw__batch_id\n\
     from {{ source('feed', 'stays') }}\n";
 const RULES: &str = "version: 2\nmodels:\n  - name: stg_stays\n    config:\n      meta:\n        wardlake:\n          input: source('feed', 'stays')\n          row_key: [stay_id]\n          expectations:\n            - {name: leaves_after_arrival, that: \"admitted_on <= discharged_on\", severity: high, reason: The stay ends before it begins.}\n            - {in: {column: ward, values: [A, B, C]}, action: warn, severity: low}\n            - {not_null: stay_id}\n";
 const MART: &str = "select ward, count(*) as stays, sum(cost) as cost from {{ ref('stg_stays') }} group by ward\n";

@@ -23,6 +23,8 @@ const SAME_CONTENT: &str = "_wardlake_same_content";
 /// Lineage columns: hidden ones from `audit_columns()`, or else those a model carries along.
 const FILE: [&str; 2] = ["_raw__file", "source_file"];
 const POSITION: [&str; 2] = ["_raw__position", "source_position"];
+const BATCH: [&str; 1] = ["_raw__batch_id"];
+/// What two rows of equal content have in common.
 const HASH: [&str; 1] = ["_raw__row_hash"];
 const SOURCE: [&str; 1] = ["_raw__source"];
 
@@ -58,7 +60,7 @@ pub(super) struct LineageColumns {
     pub(super) source: Option<usize>,
     pub(super) file: Option<usize>,
     pub(super) position: Option<usize>,
-    pub(super) hash: Option<usize>,
+    pub(super) batch: Option<usize>,
     pub(super) key: Vec<usize>,
 }
 
@@ -85,13 +87,13 @@ pub(super) fn wrap(
                 column = quoted(column),
             );
         }
-        let _ = write!(flags, ",\n        coalesce({}, false) as {FLAG}rule_{index}", broken(&rule.check, index));
+        let _ = write!(flags, ",\n        ({}) is true as {FLAG}rule_{index}", broken(&rule.check, index));
     }
     for (index, repair) in audit.repairs.iter().enumerate() {
-        let _ = write!(flags, ",\n        coalesce({}, false) as {FLAG}repair_{index}", repaired(repair, rows));
+        let _ = write!(flags, ",\n        ({}) is true as {FLAG}repair_{index}", repaired(repair, rows));
     }
     for (index, filter) in audit.filters.iter().enumerate() {
-        let _ = write!(flags, ",\n        coalesce(({}), false) as {FLAG}filter_{index}", filter.predicate);
+        let _ = write!(flags, ",\n        ({}) is true as {FLAG}filter_{index}", filter.predicate);
     }
     let judged = format!(
         "with wardlake_rows as (\n{}\n),\nwardlake_judged as (\n    select\n        {}{flags}\n    \
@@ -113,7 +115,7 @@ fn kept_columns(audit: &Audit, rows: &SchemaRef) -> String {
     let is_kept = |name: &str| {
         !name.starts_with(HIDDEN_PREFIX)
             || [FILE, POSITION].concat().contains(&name)
-            || [HASH, SOURCE].concat().contains(&name)
+            || [BATCH, HASH, SOURCE].concat().contains(&name)
             || order.iter().any(|text| text.contains(name))
             || audit.repairs.iter().any(|repair| name.strip_prefix(HIDDEN_PREFIX) == Some(repair.column.as_str()))
     };
@@ -165,7 +167,7 @@ fn broken(check: &Check, index: usize) -> String {
             below.into_iter().chain(above).collect::<Vec<_>>().join(" or ")
         }
         Check::Matches { column, pattern } => {
-            format!("not regexp_like(cast({} as varchar), '{}')", quoted(column), pattern.replace('\'', "''"))
+            format!("cast({} as varchar) !~ '{}'", quoted(column), pattern.replace('\'', "''"))
         }
         Check::Before { column, other } => format!("{} > {}", quoted(column), quoted(other)),
         Check::UniqueIn(columns) => {
@@ -279,7 +281,7 @@ pub(super) fn layout(audit: &Audit, wrapped: &SchemaRef) -> Result<Layout, Runne
             source: first(&SOURCE),
             file: first(&FILE),
             position: first(&POSITION),
-            hash: first(&HASH),
+            batch: first(&BATCH),
             key: audit.row_key.iter().map(|column| place(column)).collect::<Result<_, _>>()?,
         },
     })

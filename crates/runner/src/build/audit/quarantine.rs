@@ -39,7 +39,7 @@ struct Withheld {
     source: Option<String>,
     file: Option<String>,
     position: Option<i64>,
-    row_hash: Option<String>,
+    batch: Option<String>,
     row_key: Option<String>,
     raw: Option<String>,
     first_seen_us: i64,
@@ -112,7 +112,7 @@ fn collect(
 ) -> Result<(), RunnerError> {
     let lineage = &layout.lineage;
     let texts = |column: Option<usize>| Texts::of(column.map(|index| batch.column(index)));
-    let (sources, files, hashes) = (texts(lineage.source)?, texts(lineage.file)?, texts(lineage.hash)?);
+    let (sources, files, batches) = (texts(lineage.source)?, texts(lineage.file)?, texts(lineage.batch)?);
     let positions = texts(lineage.position)?;
     let keys = key_texts(batch, &lineage.key)?;
     let flags: Vec<_> = layout.rules.iter().map(|index| batch.column(*index).as_boolean()).collect();
@@ -124,7 +124,7 @@ fn collect(
     let mut hasher = RowHasher::default();
     for (row, row_key) in keys.into_iter().enumerate() {
         let own = own_rows.get(row);
-        for part in [files.get(row), positions.get(row), hashes.get(row), own.map(String::as_str)] {
+        for part in [files.get(row), positions.get(row), batches.get(row), own.map(String::as_str)] {
             hasher.field(part.map(str::as_bytes));
         }
         let id = hasher.finish().to_string();
@@ -140,7 +140,7 @@ fn collect(
                 source: sources.get(row).map(str::to_owned),
                 file: files.get(row).map(str::to_owned),
                 position: positions.get(row).and_then(|text| text.parse().ok()),
-                row_hash: hashes.get(row).map(str::to_owned),
+                batch: batches.get(row).map(str::to_owned),
                 row_key,
                 raw: own.cloned(),
                 first_seen_us: now,
@@ -167,7 +167,7 @@ async fn fetch_raw(
         return Ok(());
     };
     let wanted: Vec<(&String, &Withheld)> =
-        rows.iter().filter(|(_, row)| row.raw.is_none() && row.row_hash.is_some()).collect();
+        rows.iter().filter(|(_, row)| row.raw.is_none() && row.batch.is_some()).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -176,7 +176,7 @@ async fn fetch_raw(
         ("wanted_id", text(wanted.iter().map(|(id, _)| Some(id.as_str())).collect())),
         ("wanted_file", text(wanted.iter().map(|(_, row)| row.file.as_deref()).collect())),
         ("wanted_position", Arc::new(wanted.iter().map(|(_, row)| row.position).collect::<Int64Array>())),
-        ("wanted_hash", text(wanted.iter().map(|(_, row)| row.row_hash.as_deref()).collect())),
+        ("wanted_batch", text(wanted.iter().map(|(_, row)| row.batch.as_deref()).collect())),
     ])?;
     let context = session.context();
     let table = context.table(TableReference::full("lake", bronze.schema(), bronze.name())).await?;
@@ -184,8 +184,8 @@ async fn fetch_raw(
         .join(
             context.read_batch(found)?,
             JoinType::Inner,
-            &[lineage::FILE, lineage::POSITION, lineage::ROW_HASH],
-            &["wanted_file", "wanted_position", "wanted_hash"],
+            &[lineage::FILE, lineage::POSITION, lineage::BATCH_ID],
+            &["wanted_file", "wanted_position", "wanted_batch"],
             None,
         )?
         .collect()
@@ -234,7 +234,7 @@ fn schema() -> SchemaRef {
         text("source"),
         text("source_file"),
         Field::new("source_position", DataType::Int64, true),
-        text("row_hash"),
+        text("batch_id"),
         text("row_key"),
         text("raw"),
         instant("first_seen_at"),
@@ -266,7 +266,7 @@ async fn write(workspace: &Workspace, name: &TableName, rows: &BTreeMap<String, 
         text(|row| row.source.as_deref()),
         text(|row| row.file.as_deref()),
         Arc::new(rows.values().map(|row| row.position).collect::<Int64Array>()),
-        text(|row| row.row_hash.as_deref()),
+        text(|row| row.batch.as_deref()),
         text(|row| row.row_key.as_deref()),
         text(|row| row.raw.as_deref()),
         instant(|row| row.first_seen_us),
@@ -309,7 +309,7 @@ async fn read(session: &Session, name: &TableName) -> Result<BTreeMap<String, Wi
         };
         let positions = batch.column_by_name("source_position").and_then(|c| c.as_primitive_opt::<Int64Type>());
         let (ids, states) = (texts("quarantine_id")?, texts("state")?);
-        let (sources, files, hashes) = (texts("source")?, texts("source_file")?, texts("row_hash")?);
+        let (sources, files, batches) = (texts("source")?, texts("source_file")?, texts("batch_id")?);
         let (keys, raws) = (texts("row_key")?, texts("raw")?);
         let (first_runs, last_runs) = (texts("first_run_id")?, texts("last_run_id")?);
         let (first_seen, last_seen) = (instants("first_seen_at"), instants("last_seen_at"));
@@ -325,7 +325,7 @@ async fn read(session: &Session, name: &TableName) -> Result<BTreeMap<String, Wi
                     source: owned(&sources, row),
                     file: owned(&files, row),
                     position: positions.filter(|p| p.is_valid(row)).map(|p| p.value(row)),
-                    row_hash: owned(&hashes, row),
+                    batch: owned(&batches, row),
                     row_key: owned(&keys, row),
                     raw: owned(&raws, row),
                     first_seen_us: first_seen.as_ref().map_or(0, |values| values.value(row)),
