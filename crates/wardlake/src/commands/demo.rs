@@ -2,7 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::{
+    array::AsArray,
+    datatypes::Int64Type,
+    util::display::{ArrayFormatter, FormatOptions},
+};
 use clap::Args;
 use wardlake_engine::Session;
 use wardlake_runner::{IngestOptions, RunSummary, Status, Workspace};
@@ -111,6 +115,21 @@ async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> R
         "  {:>8}  records could not be read; they are in system.rejected_rows\n",
         grouped(rejected)
     ));
+    let counted_rows = session
+        .collect(
+            "select cast((select sum(rows_open) from system.accounting) as bigint) as withheld, \
+               cast((select sum(rows_broken) from system.rule_results where action = 'repair') as bigint) as repaired",
+        )
+        .await?;
+    if let Some(batch) = counted_rows.first() {
+        let count = |at: usize| batch.column(at).as_primitive::<Int64Type>().value(0).unsigned_abs();
+        for (rows, what) in [
+            (count(0), "rows break a rule and are withheld: `wardlake quarantine list`"),
+            (count(1), "cells were put right by declared repairs; they are in audit.*"),
+        ] {
+            text.push_str(&format!("  {:>8}  {what}\n", grouped(rows)));
+        }
+    }
     let found = session
         .collect(
             "select broken, entity || ': ' || description as rule from ( \
