@@ -88,9 +88,7 @@ fn file_rules(entity: Entity, rows: &[FileRow]) -> Vec<Finding> {
             found.extend(group.iter().map(|row| name(kind, entity, row)));
         }
     };
-    if matches!(entity, Entity::Adt | Entity::Dispensed) {
-        by(DirtKind::RepeatedLine, &|row| Some(row.text.clone()), &|_| true);
-    }
+    by(DirtKind::RepeatedLine, &|row| Some(row.text.clone()), &|_| true);
     if entity.columns().contains(&"updated_at") {
         let key = |row: &FileRow| {
             let at = row.cells.get("updated_at")?;
