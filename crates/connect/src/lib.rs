@@ -9,6 +9,6 @@ mod rejected;
 pub mod source;
 
 pub use error::ConnectError;
-pub use files::{Chunk, Event, FileReport, FoundFile, Limits, discover, read, read_within};
+pub use files::{Chunk, Event, FileReport, FoundFile, Limits, belongs, discover, read, read_bytes, read_within};
 pub use rejected::{MAX_REJECTED_BYTES, RejectReason, Rejected};
 pub use source::{ConfigProblem, FileTable};

@@ -15,7 +15,7 @@ use datafusion::{
     execution::context::SessionContext,
 };
 use wardlake_core::TableName;
-use wardlake_storage::{Epoch, Lake};
+use wardlake_storage::{Epoch, Lake, TableSnapshot};
 
 use crate::{EngineError, session::one_statement};
 
@@ -139,6 +139,16 @@ impl LakeCatalog {
         })
     }
 
+    /// The table as this state has it; none for views and unknown names.
+    pub(crate) async fn snapshot(&self, name: &TableName) -> Result<Option<TableSnapshot>, EngineError> {
+        let version = match self.state.place(name) {
+            Place::Newest => None,
+            Place::Version(version) => Some(version),
+            Place::View(_) | Place::Nowhere => return Ok(None),
+        };
+        Ok(self.lake.snapshot(name, version).await?)
+    }
+
     /// The version of a table in this state: none if it is not there.
     async fn provider(&self, name: &TableName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
         if let Some(provider) = read(&self.overlays).get(name) {
@@ -150,12 +160,7 @@ impl LakeCatalog {
             let plan = holder.0.state().statement_to_plan(statement).await?;
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
-        let version = match self.state.place(name) {
-            Place::Newest => None,
-            Place::Version(version) => Some(version),
-            Place::View(_) | Place::Nowhere => return Ok(None),
-        };
-        match self.lake.snapshot(name, version).await? {
+        match self.snapshot(name).await? {
             Some(snapshot) => Ok(Some(snapshot.provider(&holder.0.state()).await?)),
             None => Ok(None),
         }

@@ -18,7 +18,7 @@ use datafusion::{
     sql::parser::Statement,
 };
 use wardlake_core::{TableName, did_you_mean};
-use wardlake_storage::Lake;
+use wardlake_storage::{Lake, TableSnapshot};
 
 use crate::{
     EngineError, EngineOptions,
@@ -87,7 +87,6 @@ impl Engine {
         context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
         let holder = Arc::new(ContextHolder(context));
         catalog.connect(&holder);
-        catalog.refresh_names().await?;
         Ok(Session { holder, catalog })
     }
 }
@@ -103,6 +102,10 @@ impl Session {
     /// Plans a query. Anything but a query (DDL, DML, COPY, SET) is refused.
     pub async fn query(&self, sql: &str) -> Result<Query, EngineError> {
         let statement = one_statement(sql)?;
+        // Listing a lake costs more than most queries: only those that ask for the list wait for it.
+        if asks_for_names(&statement) {
+            self.catalog.refresh_names().await?;
+        }
         let state = self.holder.0.state();
         let plan = match state.statement_to_plan(statement).await {
             Ok(plan) => plan,
@@ -137,6 +140,11 @@ impl Session {
         self.catalog.view_sql(name).await
     }
 
+    /// The table at the version this session reads; none for views and unknown names.
+    pub async fn snapshot(&self, name: &TableName) -> Result<Option<TableSnapshot>, EngineError> {
+        self.catalog.snapshot(name).await
+    }
+
     /// The schema of a table or view, if it exists.
     pub async fn schema(&self, name: &TableName) -> Result<Option<SchemaRef>, EngineError> {
         let reference = datafusion::common::TableReference::full(CATALOG, name.schema(), name.name());
@@ -161,6 +169,12 @@ impl Session {
         let nearest = same_table().or_else(|| did_you_mean(&name, known.iter().map(String::as_str))).map(str::to_owned);
         EngineError::UnknownTable { name, nearest }
     }
+}
+
+/// Whether the statement reads `information_schema`, by itself (`SHOW`, `DESCRIBE`) or by name.
+fn asks_for_names(statement: &Statement) -> bool {
+    let text = statement.to_string().to_ascii_lowercase();
+    text.contains("information_schema") || text.starts_with("show") || text.starts_with("desc")
 }
 
 /// The one statement of a text.

@@ -7,7 +7,7 @@ use wardlake_core::Diagnostic;
 
 use crate::{
     Adapter, InjectedCte, Node, NodeConfig, Project, Relation, ResourceType, UniqueId, cte,
-    jinja::{Mode, NodeScope, RefCall, RenderRequest, Resolve, SourceCall},
+    jinja::{Changes, Mode, NodeScope, RefCall, RenderRequest, Rendered, Resolve, SourceCall},
     lookup::{Catalog, Found},
     node_json,
 };
@@ -25,6 +25,8 @@ pub struct Compiled {
     pub config: NodeConfig,
     /// The ephemeral models [`sql`](Self::sql) holds, innermost first.
     pub injected_ctes: Vec<InjectedCte>,
+    /// The relations of which it takes only what it has not consumed yet.
+    pub changes: Vec<Changes>,
 }
 
 impl Project {
@@ -41,9 +43,12 @@ impl Project {
             return Err(Diagnostic::error("WL-P040", format!("there is no node `{id}`")));
         };
         let mut ctes = Vec::new();
-        let sql = match node.resource_type {
-            ResourceType::Seed => String::new(),
-            _ => cte::inject(&self.render_node(node, adapter, is_incremental, &mut ctes, &mut Vec::new())?, &ctes),
+        let (sql, changes) = match node.resource_type {
+            ResourceType::Seed => (String::new(), Vec::new()),
+            _ => {
+                let (sql, changes) = self.render_node(node, adapter, is_incremental, &mut ctes, &mut Vec::new())?;
+                (cte::inject(&sql, &ctes), changes)
+            }
         };
         let hooks = |hooks: &[crate::Hook]| -> Result<Vec<String>, Diagnostic> {
             hooks.iter().map(|hook| self.render_hook(node, &hook.sql, adapter, is_incremental)).collect()
@@ -54,6 +59,7 @@ impl Project {
             post_hooks: hooks(&node.config.post_hooks)?,
             config: node.config.clone(),
             injected_ctes: ctes,
+            changes,
         })
     }
 
@@ -89,7 +95,7 @@ impl Project {
         is_incremental: bool,
     ) -> Result<String, Diagnostic> {
         let resolver = Resolving::new(self, &node.package, Some(node));
-        self.render_text(node, sql, node.location.line, &resolver, adapter, is_incremental)
+        self.render_text(node, sql, node.location.line, &resolver, adapter, is_incremental).map(|rendered| rendered.text)
     }
 
     fn render_node(
@@ -99,15 +105,15 @@ impl Project {
         is_incremental: bool,
         ctes: &mut Vec<InjectedCte>,
         open: &mut Vec<UniqueId>,
-    ) -> Result<String, Diagnostic> {
+    ) -> Result<(String, Vec<Changes>), Diagnostic> {
         let text = node.template.as_deref().unwrap_or(&node.raw_code);
         if !node.has_jinja && node.template.is_none() {
-            return Ok(text.to_owned());
+            return Ok((text.to_owned(), Vec::new()));
         }
         let resolver = Resolving::new(self, &node.package, Some(node));
-        let sql = self.render_text(node, text, node.first_line, &resolver, adapter, is_incremental)?;
+        let rendered = self.render_text(node, text, node.first_line, &resolver, adapter, is_incremental)?;
         self.add_ctes(resolver.used(), adapter, ctes, open)?;
-        Ok(sql)
+        Ok((rendered.text, rendered.captured.changes))
     }
 
     fn render_text(
@@ -118,7 +124,7 @@ impl Project {
         resolver: &Resolving,
         adapter: &Arc<dyn Adapter>,
         is_incremental: bool,
-    ) -> Result<String, Diagnostic> {
+    ) -> Result<Rendered, Diagnostic> {
         let config = match node_json::config(node) {
             Json::Object(config) => config,
             _ => Map::new(),
@@ -143,7 +149,7 @@ impl Project {
             context: Map::new(),
         };
         let place = &node.location;
-        self.jinja().render(&request).map(|rendered| rendered.text).map_err(|problem| match problem.location {
+        self.jinja().render(&request).map_err(|problem| match problem.location {
             Some(_) => problem,
             None => problem.at(&place.file, place.line, place.column),
         })
@@ -163,7 +169,7 @@ impl Project {
             }
             let Some(node) = self.node(&id) else { continue };
             open.push(id.clone());
-            let sql = self.render_node(node, adapter, false, ctes, open)?;
+            let (sql, _) = self.render_node(node, adapter, false, ctes, open)?;
             open.pop();
             let sql = sql.trim().trim_end_matches(';');
             ctes.push(InjectedCte { id, sql: format!("{} as (\n{sql}\n)", node.relation.identifier) });

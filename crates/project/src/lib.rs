@@ -38,6 +38,7 @@ pub use config::{
 };
 pub use cte::InjectedCte;
 pub use graph::Graph;
+pub use jinja::{CHANGES_SCHEMA, Changes};
 pub use node::{
     ColumnInfo, DependsOn, Doc, Exposure, Freshness, FreshnessLimit, MacroPatch, Node, ResourceType, Source,
     TestMetadata, UniqueId,

@@ -203,6 +203,30 @@ pub enum RunEvent {
         /// The text.
         text: String,
     },
+    /// What arrived was taken through the models that live with it.
+    WaveFinished {
+        /// 1, 2, … since the server started.
+        number: u64,
+        /// Models that ran.
+        models: usize,
+        /// Rows they wrote.
+        rows: u64,
+        /// The epoch that shows them.
+        epoch: Option<u64>,
+        /// Seconds from the first load to the epoch.
+        duration_s: f64,
+        /// What failed; the rows wait for the next wave.
+        failures: Vec<String>,
+    },
+    /// A server listens.
+    Listening {
+        /// `http` or `mllp`.
+        protocol: String,
+        /// The source it feeds, if it is one source's.
+        source: Option<String>,
+        /// `address:port`.
+        address: String,
+    },
     /// A build passed its gates and is visible.
     EpochPublished {
         /// Its number.

@@ -3,12 +3,15 @@
 
 mod adapter;
 mod bounds;
+mod bronze;
 mod build;
 mod error;
 mod event;
 mod explain;
 mod identity;
 mod ingest;
+mod intake;
+mod live;
 mod profile;
 mod publish;
 mod quality;
@@ -23,7 +26,9 @@ pub use error::RunnerError;
 pub use event::{ColumnDrift, EventSink, FileLoad, NodeResult, RunEvent, Status, Totals};
 pub use explain::{Explanation, Origin, Step, explain};
 pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
-pub use ingest::{IngestOptions, ingest};
+pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
+pub use intake::{Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt};
+pub use live::{Follower, Live, LiveOptions, ModelNews, Refresher, Upkeep, UpkeepReport, Wave};
 pub use quality::{
     AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,
     Missing, QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads,

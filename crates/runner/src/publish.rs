@@ -15,17 +15,18 @@ pub(crate) struct Changes {
     pub(crate) views: BTreeMap<TableName, String>,
 }
 
-/// Publishes after a build. Returns the epoch, or why there is none.
+/// Publishes after a build, with the source tables that were `loaded` for it. Returns the epoch, or why there is none.
 pub(crate) async fn after_build(
     context: &Arc<BuildContext>,
     results: &[NodeResult],
+    loaded: &BTreeMap<TableName, u64>,
 ) -> Result<(Option<u64>, Option<String>), RunnerError> {
     let failed = results.iter().filter(|result| result.status.is_failure()).count();
     if failed > 0 {
         let reason = format!("{failed} of {} nodes failed; readers keep the last epoch", results.len());
         return Ok((None, Some(reason)));
     }
-    let mut changes = Changes::default();
+    let mut changes = Changes { tables: loaded.clone(), ..Changes::default() };
     for result in results.iter().filter(|result| result.status == Status::Success) {
         let Some(node) = context.node(&result.unique_id) else { continue };
         let Some(name) = table_name(&node.relation) else { continue };

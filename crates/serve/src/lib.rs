@@ -1,1 +1,132 @@
-//! `wardlake serve`: the one process that listens, and the only room that knows status codes.
+//! `wardlake serve`: the one process that listens, ingests and keeps the models fresh. The only room that knows status codes.
+//!
+//! ```text
+//! http/, mllp ──▶ Feed (runner::intake) ──▶ waves ──▶ epochs ──▶ http/stream, alerts
+//! folders (files) ──▶ ingest ─────────────────▲
+//! ```
+//!
+//! Everything here is wiring: what is accepted, how it is stored and what is built from it is the runner's. A stop drains: no new
+//! delivery is taken, what was acknowledged goes through a last wave. A killed process finds it in the journal.
+
+mod error;
+mod http;
+mod sources;
+mod folders;
+mod waves;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, mpsc, watch},
+    task::JoinSet,
+};
+use wardlake_runner::{Live, LiveOptions, RunEvent, Workspace, source_tables};
+
+pub use self::error::ServeError;
+use self::{sources::Sources, folders::Files, waves::Waves};
+
+/// Where to listen and how to keep house.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// `address:port` of the HTTP listener; port 0 takes a free one.
+    pub http: SocketAddr,
+    /// `address:port` of the MLLP listener; none takes what the source says.
+    pub mllp: Option<SocketAddr>,
+    /// Nodes at once.
+    pub threads: usize,
+    /// Between two refreshes of the models that do not live with waves.
+    pub refresh: Duration,
+    /// Bytes of one table that may wait to be loaded before senders are told to come back.
+    pub max_waiting_bytes: u64,
+    /// The folder of the journals, if not within the lake.
+    pub intake: Option<PathBuf>,
+    /// The project's folder: roots of sources start there.
+    pub project_dir: PathBuf,
+}
+
+/// What every part of the server shares.
+pub(crate) struct Server {
+    pub(crate) workspace: Arc<Workspace>,
+    /// The project's folder: files that settings name are relative to it.
+    pub(crate) project_dir: PathBuf,
+    pub(crate) sources: Sources,
+    /// The number of the newest epoch.
+    pub(crate) epoch: watch::Sender<u64>,
+    /// How the waves go.
+    pub(crate) progress: waves::Progress,
+}
+
+impl Server {
+    /// Tells followers of an epoch, unless they were told of a newer one.
+    pub(crate) fn show(&self, epoch: u64) {
+        self.epoch.send_if_modified(|newest| {
+            let is_newer = epoch > *newest;
+            *newest = epoch.max(*newest);
+            is_newer
+        });
+    }
+}
+
+/// Serves until `stop` says so, then drains.
+pub async fn serve(
+    workspace: Arc<Workspace>,
+    options: ServeOptions,
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    let news = Arc::new(Notify::new());
+    let sources = Sources::open(&workspace, &options, &news).await?;
+    let newest = workspace.lake.newest_epoch().await.map_err(wardlake_runner::RunnerError::from)?;
+    let (epoch, _) = watch::channel(newest.map_or(0, |epoch| epoch.number));
+    let project_dir = options.project_dir.clone();
+    let server =
+        Arc::new(Server { workspace: Arc::clone(&workspace), project_dir, sources, epoch, progress: Default::default() });
+    let listener = bind(options.http, "http").await?;
+    announce(&workspace, "http", None, &listener)?;
+    let (stopping, stopped) = watch::channel(false);
+    let live = Live::new(Arc::clone(&workspace), LiveOptions { threads: options.threads, refresh: options.refresh });
+    let (moved, moves) = mpsc::unbounded_channel();
+    let tables = source_tables(&workspace, &options.project_dir)?;
+    let files = Files::new(Arc::clone(&server), tables, options.project_dir.clone(), options.threads, moved);
+    let waves = Waves::new(Arc::clone(&server), live, news, moves);
+    let told = stopped.clone();
+    let work = tokio::spawn(async move {
+        // The first build is to see the files that are there.
+        files.load_all().await;
+        tokio::join!(files.run(told.clone()), waves.run(told)).0
+    });
+    let mut conversations: JoinSet<()> = JoinSet::new();
+    let http = tokio::spawn(http::serve(Arc::clone(&server), listener, stopped));
+    stop.await;
+    // No receiver means that everything has ended by itself.
+    let _ = stopping.send(true);
+    http.await.map_err(ServeError::task)??;
+    while let Some(ended) = conversations.join_next().await {
+        ended.map_err(ServeError::task)?;
+    }
+    work.await.map_err(ServeError::task)?
+}
+
+async fn bind(address: SocketAddr, protocol: &'static str) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Bind { protocol, address, source })
+}
+
+fn announce(
+    workspace: &Workspace,
+    protocol: &str,
+    source: Option<&str>,
+    listener: &TcpListener,
+) -> Result<(), ServeError> {
+    let address = listener.local_addr().map_err(|source| ServeError::Listen { source })?;
+    workspace.events.tell(RunEvent::Listening {
+        protocol: protocol.to_owned(),
+        source: source.map(str::to_owned),
+        address: address.to_string(),
+    });
+    Ok(())
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
+use object_store::{ObjectStoreExt, path::Path};
 use serde_json::Value;
 use wardlake_core::TableName;
 
@@ -103,12 +103,41 @@ fn path(number: u64) -> Path {
 impl Lake {
     /// All epochs, oldest first.
     pub async fn epochs(&self) -> Result<Vec<Epoch>, StorageError> {
+        let numbers = self.epoch_numbers().await?;
+        futures::stream::iter(numbers).map(|number| self.epoch(number)).buffered(16).try_collect().await
+    }
+
+    async fn epoch_numbers(&self) -> Result<Vec<u64>, StorageError> {
         let folder = Path::from(FOLDER);
         let list = self.store.list_with_delimiter(Some(&folder)).await.map_err(StorageError::store("list", FOLDER))?;
         let number = |path: &Path| path.filename()?.strip_suffix(".json")?.parse().ok();
         let mut numbers: Vec<u64> = list.objects.iter().filter_map(|object| number(&object.location)).collect();
         numbers.sort_unstable();
-        futures::stream::iter(numbers).map(|number| self.epoch(number)).buffered(16).try_collect().await
+        Ok(numbers)
+    }
+
+    /// Forgets epochs that were published longer than `keep_all` ago, except the last one of each hour: a server publishes
+    /// several a second, and nobody goes back to one of them by its number. The newest stays whatever its age. Returns how many
+    /// were forgotten, `limit` at most.
+    pub async fn thin_epochs(&self, keep_all: std::time::Duration, limit: usize) -> Result<usize, StorageError> {
+        let cutoff = Utc::now() - chrono::Duration::from_std(keep_all).unwrap_or(chrono::Duration::MAX / 2);
+        let numbers = self.epoch_numbers().await?;
+        let hour = |epoch: &Epoch| epoch.published_at.timestamp().div_euclid(3600);
+        let mut before: Option<Epoch> = None;
+        let mut forgotten = 0;
+        for number in numbers {
+            let Some(epoch) = self.find_epoch(number).await? else { continue };
+            if epoch.published_at >= cutoff || forgotten == limit {
+                break;
+            }
+            if let Some(older) = before.take().filter(|older| hour(older) == hour(&epoch)) {
+                let path = path(older.number);
+                self.store.delete(&path).await.map_err(StorageError::store("delete", &path))?;
+                forgotten += 1;
+            }
+            before = Some(epoch);
+        }
+        Ok(forgotten)
     }
 
     /// One epoch.
@@ -124,7 +153,12 @@ impl Lake {
             Some(number) => self.find_epoch(number).await?,
             None => None,
         };
-        // Numbers have no gaps: the newest is the last one found by counting on.
+        if newest.is_none()
+            && let Some(number) = self.epoch_numbers().await?.last()
+        {
+            newest = self.find_epoch(*number).await?;
+        }
+        // Numbers have no gaps at the end: the newest is the last one found by counting on.
         loop {
             let next = newest.as_ref().map_or(1, |epoch| epoch.number + 1);
             match self.find_epoch(next).await? {

@@ -102,6 +102,7 @@ pub(crate) enum Command {
     Identity(commands::identity::IdentityArgs),
     Clean(commands::clean::CleanArgs),
     Debug(commands::debug::DebugArgs),
+    Serve(commands::serve::ServeArgs),
     Simulate(commands::simulate::SimulateArgs),
     Score(commands::score::ScoreArgs),
     Completions(commands::completions::CompletionsArgs),

@@ -23,6 +23,9 @@ pub(crate) enum Failure {
     /// The lake failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The server failed.
+    #[error(transparent)]
+    Serve(wardlake_serve::ServeError),
     /// The simulator failed.
     #[error(transparent)]
     Simulate(#[from] wardlake_simulate::SimulateError),
@@ -40,6 +43,15 @@ pub(crate) enum Failure {
     /// Rows could not be written out.
     #[error("cannot write the result: {0}")]
     Output(String),
+}
+
+impl From<wardlake_serve::ServeError> for Failure {
+    fn from(error: wardlake_serve::ServeError) -> Self {
+        match error {
+            wardlake_serve::ServeError::Runner(error) => error.into(),
+            other => Self::Serve(other),
+        }
+    }
 }
 
 impl From<RunnerError> for Failure {
@@ -63,6 +75,7 @@ impl Failure {
             Self::Run(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
+            Self::Serve(error) => error.kind(),
             Self::Simulate(_) | Self::File { .. } => ErrorKind::Unavailable,
             Self::Usage(_) | Self::Output(_) => ErrorKind::Invalid,
         }

@@ -31,7 +31,12 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // A server hears Ctrl-C itself: it has something to finish.
+    let stops_itself = matches!(cli.command, args::Command::Serve(_));
     let outcome = runtime.block_on(async {
+        if stops_itself {
+            return commands::run(cli).await;
+        }
         tokio::select! {
             outcome = commands::run(cli) => outcome,
             _ = tokio::signal::ctrl_c() => Err(wardlake_runner::RunnerError::Cancelled.into()),

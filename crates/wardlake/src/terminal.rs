@@ -86,6 +86,12 @@ impl Screen {
                 "warn" => self.line(&format!("{} {text}", self.paint("WARN", 33))),
                 _ => self.line(&text),
             },
+            RunEvent::Listening { protocol, source, address } => {
+                let source = source.map(|source| format!(" (source {source})")).unwrap_or_default();
+                self.line(&format!("Listening for {protocol} on {address}{source}"));
+            }
+            // Several a second would hide everything else; the status page counts them.
+            RunEvent::WaveFinished { .. } => {}
             RunEvent::EpochPublished { epoch } => self.line(&format!("Published epoch {epoch}.")),
             RunEvent::RunFinished { totals, duration_s, unpublished, .. } => {
                 self.ended(totals, duration_s, unpublished)

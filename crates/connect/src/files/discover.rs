@@ -62,6 +62,15 @@ pub fn discover(table: &FileTable, base: &Path) -> Result<Vec<FoundFile>, Connec
     Ok(found)
 }
 
+/// Whether a file at `path` would be one of the table's, or the marker that completes one.
+pub fn belongs(table: &FileTable, base: &Path, path: &Path) -> bool {
+    let root = table.root.as_ref().map_or_else(|| base.to_owned(), |root| base.join(root));
+    let text = slashed(path);
+    let text = table.done_suffix.as_deref().and_then(|suffix| text.strip_suffix(suffix)).unwrap_or(&text);
+    let relative = Path::new(text).strip_prefix(&root).map(slashed).unwrap_or_else(|_| text.to_owned());
+    table.patterns.iter().any(|pattern| pattern.matches(&relative).is_some())
+}
+
 fn walk(table: &FileTable, pattern: &PathPattern, root: &Path) -> Result<Vec<FoundFile>, ConnectError> {
     if !root.is_dir() {
         return Err(ConnectError::RootMissing { path: root.to_owned() });

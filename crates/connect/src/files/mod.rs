@@ -17,7 +17,7 @@ use std::io::Write;
 
 pub use self::{
     chunk::Chunk,
-    discover::{FoundFile, discover},
+    discover::{FoundFile, belongs, discover},
     pattern::PathPattern,
     pipeline::Limits,
     report::FileReport,
@@ -88,6 +88,30 @@ pub fn read_within(
     } else {
         read_text(stream, table, &file.relative, &names, threads, limits, &mut tally)?
     };
+    let (compression, encoding) = (stream.compression(), stream.encoding());
+    let totals = stream.finish()?;
+    Ok(tally.report(totals, compression, encoding))
+}
+
+/// Reads one delivery that was received whole, as a request's body: records are numbered from 1 by their lines, as in a file
+/// called `name`. Parquet is read from files only.
+pub fn read_bytes(
+    bytes: &[u8],
+    name: &str,
+    table: &FileTable,
+    known_columns: Option<&[String]>,
+    sink: &mut dyn FnMut(Event) -> Result<(), ConnectError>,
+) -> Result<FileReport, ConnectError> {
+    let names = ColumnNames::new(known_columns);
+    let stream = Stream::over(bytes, name, table.format.compression)?;
+    if table.format.file_format == FileFormat::Parquet {
+        return Err(ConnectError::Unreadable {
+            path: name.into(),
+            source: std::io::Error::other("Parquet is read from files, not from deliveries"),
+        });
+    }
+    let mut tally = Tally::new(sink);
+    let stream = read_text(stream, table, name, &names, 1, Limits::default(), &mut tally)?;
     let (compression, encoding) = (stream.compression(), stream.encoding());
     let totals = stream.finish()?;
     Ok(tally.report(totals, compression, encoding))

@@ -24,9 +24,24 @@ const BROKEN: u8 = 0xFF;
 /// The copy of the raw bytes.
 pub(crate) type Tee<'t> = &'t mut (dyn Write + Send);
 
+/// Where raw bytes come from.
+enum Input<'t> {
+    File(File),
+    Bytes(&'t [u8]),
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Bytes(bytes) => bytes.read(buffer),
+        }
+    }
+}
+
 /// The raw bytes of a file.
 struct Raw<'t> {
-    file: File,
+    input: Input<'t>,
     sha256: Sha256,
     bytes: u64,
     tee: Option<Tee<'t>>,
@@ -38,7 +53,7 @@ struct Raw<'t> {
 impl Read for Raw<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = if self.peeked.is_empty() {
-            self.file.read(buffer)?
+            self.input.read(buffer)?
         } else {
             let n = self.peeked.len().min(buffer.len());
             buffer[..n].copy_from_slice(&self.peeked[..n]);
@@ -84,16 +99,32 @@ pub(crate) struct Totals {
 impl<'t> Stream<'t> {
     pub(crate) fn open(file: &FoundFile, compression: Compression, tee: Option<Tee<'t>>) -> Result<Self, ConnectError> {
         let unreadable = |source| ConnectError::Unreadable { path: file.path.clone(), source };
-        let mut handle = File::open(&file.path).map_err(unreadable)?;
+        let handle = File::open(&file.path).map_err(unreadable)?;
+        Self::begin_with(Input::File(handle), file.path.clone(), file.size, compression, tee)
+    }
+
+    /// Bytes that were received; `name` stands for them in errors.
+    pub(crate) fn over(bytes: &'t [u8], name: &str, compression: Compression) -> Result<Self, ConnectError> {
+        Self::begin_with(Input::Bytes(bytes), PathBuf::from(name), bytes.len() as u64, compression, None)
+    }
+
+    fn begin_with(
+        mut input: Input<'t>,
+        path: PathBuf,
+        size: u64,
+        compression: Compression,
+        tee: Option<Tee<'t>>,
+    ) -> Result<Self, ConnectError> {
+        let unreadable = |source| ConnectError::Unreadable { path: path.clone(), source };
         let mut peeked = Vec::new();
-        (&mut handle).take(4).read_to_end(&mut peeked).map_err(unreadable)?;
+        (&mut input).take(4).read_to_end(&mut peeked).map_err(unreadable)?;
         let compression = match compression {
             Compression::Auto if peeked.starts_with(&[0x1F, 0x8B]) => Compression::Gzip,
             Compression::Auto if peeked.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) => Compression::Zstd,
             Compression::Auto => Compression::None,
             known => known,
         };
-        let raw = Raw { file: handle, sha256: Sha256::new(), bytes: 0, tee, tee_error: None, peeked };
+        let raw = Raw { input, sha256: Sha256::new(), bytes: 0, tee, tee_error: None, peeked };
         let layers = match compression {
             Compression::Gzip => Layers::Gzip(Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, raw)))),
             Compression::Zstd => {
@@ -103,8 +134,8 @@ impl<'t> Stream<'t> {
             _ => Layers::Plain(raw),
         };
         Ok(Self {
-            path: file.path.clone(),
-            size: file.size,
+            path,
+            size,
             layers,
             compression,
             utf16: None,
@@ -234,8 +265,12 @@ impl<'t> Stream<'t> {
                 None => ConnectError::Unreadable { path, source },
             });
         }
-        let size_now =
-            raw.file.metadata().map_err(|source| ConnectError::Unreadable { path: path.clone(), source })?.len();
+        let size_now = match &raw.input {
+            Input::File(file) => {
+                file.metadata().map_err(|source| ConnectError::Unreadable { path: path.clone(), source })?.len()
+            }
+            Input::Bytes(_) => self.size,
+        };
         if raw.bytes != self.size || raw.bytes != size_now {
             return Err(ConnectError::Unfinished { path, reason: "its size changed while it was read" });
         }

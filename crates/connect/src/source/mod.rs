@@ -2,8 +2,10 @@
 
 mod fields;
 mod format;
+mod listen;
 mod table;
 
 pub use fields::ConfigProblem;
 pub use format::{Compression, Delimiter, Encoding, FileFormat, Format, Header, Ragged};
+pub use listen::{HttpSettings, MllpSettings, Secret, TlsFiles};
 pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy, from_json};

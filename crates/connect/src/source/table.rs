@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     fields::{ConfigProblem, Fields},
     format::Format,
+    listen::{HttpSettings, MllpSettings},
 };
 use crate::files::pattern::PathPattern;
 
@@ -83,6 +84,10 @@ pub struct FileTable {
     pub done_suffix: Option<String>,
     /// `on_schema_change`: default append_new_columns.
     pub on_schema_change: OnSchemaChange,
+    /// `http`: the table takes requests as well.
+    pub http: Option<HttpSettings>,
+    /// `mllp`: the table takes HL7 v2 messages as well.
+    pub mllp: Option<MllpSettings>,
 }
 
 /// Reads the settings of a table merged over those of its source: the table's win, the two `format` blocks are merged key
@@ -123,9 +128,21 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
         on_schema_change: fields
             .take("on_schema_change", "one of append_new_columns, fail, ignore")
             .unwrap_or_default(),
+        http: None,
+        mllp: None,
     };
+    let (http, mllp) = (fields.raw("http"), fields.raw("mllp"));
+    if table.patterns.is_empty() && http.is_none() && mllp.is_none() {
+        fields.problem(
+            "path",
+            "is missing".to_owned(),
+            Some("name the files, for example `path: patients/patients_{date:%Y%m%d}.csv`".to_owned()),
+        );
+    }
     check(&table, &mut fields);
     fields.finish();
+    table.http = HttpSettings::from_value(http, &mut problems);
+    table.mllp = MllpSettings::from_value(mllp, &mut problems);
     table.format = Format::from_map(format, &mut problems);
     if problems.is_empty() { Ok(table) } else { Err(problems) }
 }
@@ -138,14 +155,7 @@ impl FileTable {
 }
 
 fn patterns(fields: &mut Fields<'_>) -> Vec<PathPattern> {
-    let Some(texts) = fields.texts("path") else {
-        fields.problem(
-            "path",
-            "is missing".to_owned(),
-            Some("name the files, for example `path: patients/patients_{date:%Y%m%d}.csv`".to_owned()),
-        );
-        return Vec::new();
-    };
+    let texts = fields.texts("path").unwrap_or_default();
     let mut patterns = Vec::new();
     for text in texts {
         match PathPattern::new(&text) {

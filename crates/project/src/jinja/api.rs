@@ -97,7 +97,21 @@ pub struct Captured {
     pub config: Map<String, Json>,
     /// Unique ids (`macro.<package>.<name>`) of the macros that were called.
     pub macros: Vec<String>,
+    /// The relations of which an incremental model asked the `changes`, each once.
+    pub changes: Vec<Changes>,
 }
+
+/// One `changes(ref(...))`: the rows of a relation that the model has not consumed yet, under a name of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// The relation whose rows are consumed.
+    pub of: Relation,
+    /// The relation that the compiled SQL reads instead.
+    pub read_as: Relation,
+}
+
+/// The schema of the names under which models read changes. No table of a lake lies in it.
+pub const CHANGES_SCHEMA: &str = "changes";
 
 /// A macro a package defines.
 #[derive(Clone, Debug)]

@@ -184,6 +184,10 @@ impl Session {
         if let Some(value) = self.context.get(name) {
             return Some(from_json(value));
         }
+        // Projects define a plain `changes` for dbt; here it means what has not been consumed yet.
+        if name == "changes" {
+            return self.globals.get(name).cloned();
+        }
         let package = self.lookup_package();
         if let Some(index) = self.registry.find(&package, name) {
             return MacroRef::value(&self.registry, index);

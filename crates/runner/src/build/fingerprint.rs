@@ -47,6 +47,11 @@ impl NodeStates {
         Ok(Self { known, identities: Mutex::default(), volatile: volatile.ok() })
     }
 
+    /// No past, and none is kept: every node runs.
+    pub(crate) fn unknown() -> Self {
+        Self { known: BTreeMap::new(), identities: Mutex::default(), volatile: None }
+    }
+
     /// Whether equal inputs mean equal rows.
     pub(crate) fn is_deterministic(&self, sql: &str) -> bool {
         self.volatile.as_ref().is_some_and(|volatile| !volatile.is_match(sql))

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use datafusion::execution::SendableRecordBatchStream;
-use wardlake_core::TableName;
+use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
 use wardlake_storage::{
     Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, MergeSpec, Scd2Columns, Scd2Spec, Scd2Strategy,
@@ -14,6 +14,7 @@ use wardlake_storage::{
 use super::{
     BuildContext,
     audit::{self, AuditedRows},
+    consume::Consumed,
 };
 use crate::RunnerError;
 
@@ -43,14 +44,20 @@ pub(crate) async fn is_incremental(context: &BuildContext, node: &Node, name: &T
     Ok(node.config.materialized == "incremental" && !full_refresh && context.workspace.lake.exists(name).await?)
 }
 
+/// One model or snapshot about to be written.
+pub(crate) struct ModelJob<'a> {
+    pub(crate) node: &'a Node,
+    /// The table it writes.
+    pub(crate) name: &'a TableName,
+    pub(crate) compiled: &'a Compiled,
+    /// Whether it adds to the table that is there.
+    pub(crate) is_incremental: bool,
+    pub(crate) consumed: Consumed,
+}
+
 /// Writes a model or snapshot.
-pub(crate) async fn write(
-    context: &Arc<BuildContext>,
-    node: &Node,
-    name: &TableName,
-    compiled: &Compiled,
-    is_incremental: bool,
-) -> Result<Written, RunnerError> {
+pub(crate) async fn write(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, RunnerError> {
+    let ModelJob { node, name, compiled, is_incremental, .. } = job;
     if node.resource_type == ResourceType::Snapshot {
         return snapshot(context, node, name, compiled).await;
     }
@@ -63,9 +70,9 @@ pub(crate) async fn write(
             ),
         }),
         "view" => view(context, name, compiled).await,
-        "table" => table(context, node, name, compiled).await,
-        "incremental" if is_incremental => incremental(context, node, name, compiled).await,
-        "incremental" => table(context, node, name, compiled).await,
+        "table" => table(context, job).await,
+        "incremental" if *is_incremental => incremental(context, job).await,
+        "incremental" => table(context, job).await,
         other => Err(RunnerError::Config {
             message: format!(
                 "{}: there is no materialization `{other}`; use view, table, incremental or ephemeral",
@@ -93,15 +100,18 @@ pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
     Commit { metadata, partition_by: node.config.partition_by.clone(), ..Commit::default() }
 }
 
-async fn table(
-    context: &Arc<BuildContext>,
-    node: &Node,
-    name: &TableName,
-    compiled: &Compiled,
-) -> Result<Written, RunnerError> {
+async fn table(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, RunnerError> {
+    let ModelJob { node, name, compiled, consumed, .. } = job;
     let (streams, audited) = audit::rows(context, node, compiled, false).await?;
     let lake = &context.workspace.lake;
-    let outcome = lake.overwrite(name, streams, commit_of(context, node)).await.map_err(RunnerError::from);
+    let mut commit = commit_of(context, node);
+    if !consumed.ledger.is_empty() {
+        // Rows made anew from versions that were consumed before are news all the same.
+        let rebuild = LedgerEntry::new(format!("rebuild:{}", context.workspace.run_id), 1);
+        commit.ledger = consumed.ledger.iter().cloned().chain([rebuild]).collect();
+        commit.reset_ledger = true;
+    }
+    let outcome = lake.overwrite(name, streams, commit).await.map_err(RunnerError::from);
     let written = settle(context, node, name, audited, outcome).await?;
     lake.drop_view(name).await?;
     Ok(written)
@@ -132,23 +142,19 @@ async fn settle(
     }
 }
 
-async fn incremental(
-    context: &Arc<BuildContext>,
-    node: &Node,
-    name: &TableName,
-    compiled: &Compiled,
-) -> Result<Written, RunnerError> {
+async fn incremental(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, RunnerError> {
+    let ModelJob { node, name, compiled, .. } = job;
     let (streams, audited) = audit::rows(context, node, compiled, true).await?;
-    let outcome = write_increment(context, node, name, streams).await;
+    let outcome = write_increment(context, job, streams).await;
     settle(context, node, name, audited, outcome).await
 }
 
 async fn write_increment(
     context: &Arc<BuildContext>,
-    node: &Node,
-    name: &TableName,
+    job: &ModelJob<'_>,
     streams: Vec<SendableRecordBatchStream>,
 ) -> Result<CommitOutcome, RunnerError> {
+    let ModelJob { node, name, consumed, .. } = job;
     let config = &node.config;
     let schema_change = match config.on_schema_change.as_str() {
         "fail" => SchemaChange::Fail,
@@ -156,7 +162,7 @@ async fn write_increment(
         "sync_all_columns" => SchemaChange::SyncAllColumns,
         _ => SchemaChange::Ignore,
     };
-    let commit = Commit { schema_change, ..commit_of(context, node) };
+    let commit = Commit { schema_change, ledger: consumed.ledger.clone(), ..commit_of(context, node) };
     let lake = &context.workspace.lake;
     let session = context.session.context().state();
     let default = if config.unique_key.is_empty() { "append" } else { "merge" };

@@ -2,6 +2,7 @@
 //! run without failures publishes an epoch.
 
 pub(crate) mod audit;
+mod consume;
 mod fingerprint;
 mod materialize;
 mod node;
@@ -84,19 +85,55 @@ pub async fn build(workspace: Arc<Workspace>, options: BuildOptions) -> Result<R
     finish(&context, results, started).await
 }
 
+/// What a build that is one of many keeps between them.
+pub(crate) struct Partial {
+    /// Nodes to run, in graph order.
+    pub(crate) order: Vec<UniqueId>,
+    /// Tables that were loaded for it and are read at their newest version.
+    pub(crate) loaded: BTreeMap<TableName, u64>,
+}
+
+/// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what was built.
+pub(crate) async fn build_partial(
+    workspace: Arc<Workspace>,
+    options: BuildOptions,
+    partial: Partial,
+) -> Result<RunSummary, RunnerError> {
+    let started = Instant::now();
+    let schedule = Schedule::new(&workspace.project, partial.order, false);
+    let working = partial.loaded.keys().cloned().collect();
+    let context = BuildContext::with(workspace, options, &schedule.order, working, NodeStates::unknown()).await?;
+    let context = Arc::new(context);
+    let results = run_schedule(&context, &schedule).await?;
+    let mut totals = Totals::default();
+    results.iter().for_each(|result| totals.count(result.status));
+    let (epoch, _) = publish::after_build(&context, &results, &partial.loaded).await?;
+    let audits = std::mem::take(&mut *context.audits.lock().unwrap_or_else(PoisonError::into_inner));
+    system::record_audits(&context.workspace, &audits).await?;
+    Ok(RunSummary { results, totals, epoch, duration_s: started.elapsed().as_secs_f64() })
+}
+
 impl BuildContext {
     async fn open(workspace: Arc<Workspace>, options: BuildOptions, order: &[UniqueId]) -> Result<Self, RunnerError> {
-        let working: BTreeSet<TableName> = order
-            .iter()
-            .filter_map(|id| workspace.project.node(id))
-            .filter_map(|node| table_name(&node.relation))
-            .collect();
         crate::identity::prepare(&workspace).await?;
+        let states = NodeStates::load(&workspace.lake).await?;
+        Self::with(workspace, options, order, BTreeSet::new(), states).await
+    }
+
+    /// A context that reads the tables of `order`, and `working` beside them, at their newest versions.
+    async fn with(
+        workspace: Arc<Workspace>,
+        options: BuildOptions,
+        order: &[UniqueId],
+        mut working: BTreeSet<TableName>,
+        states: NodeStates,
+    ) -> Result<Self, RunnerError> {
+        let nodes = order.iter().filter_map(|id| workspace.project.node(id));
+        working.extend(nodes.filter_map(|node| table_name(&node.relation)));
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
         let session = workspace.engine.session(state).await?;
-        let states = NodeStates::load(&workspace.lake).await?;
         Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
     }
 
@@ -213,7 +250,7 @@ async fn finish(
         totals.count(result.status);
     }
     context.states.save(&context.workspace.lake, &results).await?;
-    let (epoch, unpublished) = publish::after_build(context, &results).await?;
+    let (epoch, unpublished) = publish::after_build(context, &results, &BTreeMap::new()).await?;
     if let Some(epoch) = epoch {
         context.workspace.events.tell(RunEvent::EpochPublished { epoch });
         profile::after_build(context, &results).await;

@@ -9,8 +9,9 @@ use wardlake_project::{Compiled, Node, ResourceType, UniqueId};
 
 use super::{
     BuildContext,
+    consume,
     fingerprint::fingerprint,
-    materialize::{self, Written},
+    materialize::{self, ModelJob, Written},
     seed, testing,
 };
 use crate::{
@@ -110,7 +111,9 @@ async fn run_model(
         return Ok(());
     }
     run_hooks(context, &compiled.pre_hooks).await?;
-    let written = materialize::write(context, node, &name, &compiled, is_incremental).await?;
+    let consumed = consume::open(context, &name, &compiled, is_incremental).await?;
+    let job = ModelJob { node, name: &name, compiled: &compiled, is_incremental, consumed };
+    let written = materialize::write(context, &job).await?;
     result.fingerprint = print;
     note(context, node, result, written);
     run_hooks(context, &compiled.post_hooks).await

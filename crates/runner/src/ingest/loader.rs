@@ -8,8 +8,8 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
-    datatypes::{DataType, Field, Schema, TimeUnit},
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_null_array},
+    datatypes::{DataType, Field, Schema},
 };
 use wardlake_connect::{
     Chunk, Event, FileReport, FoundFile, Rejected,
@@ -25,7 +25,11 @@ use super::{
     log::{SeenFiles, modified_us},
     types,
 };
-use crate::{FileLoad, RunnerError, system::LoggedFile};
+use crate::{
+    FileLoad, RunnerError,
+    bronze::{Lineage, hex_hashes},
+    system::LoggedFile,
+};
 
 /// What the loader hands to the writer.
 pub(crate) enum Piece {
@@ -268,7 +272,7 @@ impl Loader<'_> {
         }
         let changes = StringArray::from_iter_values(news.iter().map(|change| change.map_or("", RowChange::as_str)));
         let hashes = hex_hashes(&chunk.row_hashes);
-        self.push_lineage(work, (chunk.positions.clone(), hashes, changes), &mut fields, &mut arrays);
+        self.lineage(work, chunk.positions.clone(), hashes, changes).push(&mut fields, &mut arrays);
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 
@@ -296,30 +300,15 @@ impl Loader<'_> {
         }
     }
 
-    fn push_lineage(
-        &self,
-        work: &FileInWork<'_>,
-        (positions, hashes, changes): (Int64Array, StringArray, StringArray),
-        fields: &mut Vec<Field>,
-        arrays: &mut Vec<ArrayRef>,
-    ) {
-        let rows = positions.len();
-        let repeated = |text: &str| Arc::new(StringArray::new_repeated(text, rows)) as ArrayRef;
-        let received = TimestampMicrosecondArray::from_value(work.received_us, rows).with_timezone("UTC");
-        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let columns: [(&str, DataType, ArrayRef); 7] = [
-            (lineage::SOURCE, DataType::Utf8, repeated(&self.plan.label)),
-            (lineage::FILE, DataType::Utf8, repeated(work.relative)),
-            (lineage::POSITION, DataType::Int64, Arc::new(positions)),
-            (lineage::RECEIVED_AT, instant, Arc::new(received)),
-            (lineage::BATCH_ID, DataType::Utf8, repeated(&self.batch_id)),
-            (lineage::ROW_HASH, DataType::Utf8, Arc::new(hashes)),
-            (lineage::CHANGE, DataType::Utf8, Arc::new(changes)),
-        ];
-        for (name, data_type, array) in columns {
-            fields.push(Field::new(name, data_type, true));
-            arrays.push(array);
-        }
+    fn lineage<'a>(
+        &'a self,
+        work: &'a FileInWork<'_>,
+        positions: Int64Array,
+        hashes: StringArray,
+        changes: StringArray,
+    ) -> Lineage<'a> {
+        let (source, file, batch_id) = (&self.plan.label, work.relative, &self.batch_id);
+        Lineage { source, file, batch_id, received_us: work.received_us, positions, hashes, changes }
     }
 
     /// Rows that say a key is gone: its key columns, everything else NULL.
@@ -346,7 +335,7 @@ impl Loader<'_> {
         let positions = Int64Array::from_value(i64::MAX, gone.len());
         let hashes = hex_hashes(&vec![0; gone.len()]);
         let changes = StringArray::new_repeated(RowChange::Delete.as_str(), gone.len());
-        self.push_lineage(work, (positions, hashes, changes), &mut fields, &mut arrays);
+        self.lineage(work, positions, hashes, changes).push(&mut fields, &mut arrays);
         (self.send)(Piece::Rows(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?))
     }
 
@@ -437,34 +426,4 @@ fn append_news(work: &mut FileInWork<'_>, chunk: &Chunk) -> Vec<Option<RowChange
 /// Whether rows of this table are compared with what was there before.
 pub(crate) fn is_compared(plan: &TablePlan) -> bool {
     plan.table.change != Change::Append
-}
-
-/// 32 hexadecimal digits per row, straight into one buffer.
-fn hex_hashes(hashes: &[u128]) -> StringArray {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = Vec::with_capacity(hashes.len() * 32);
-    for hash in hashes {
-        for byte in hash.to_be_bytes() {
-            text.push(DIGITS[usize::from(byte >> 4)]);
-            text.push(DIGITS[usize::from(byte & 15)]);
-        }
-    }
-    let offsets = arrow::buffer::OffsetBuffer::from_repeated_length(32, hashes.len());
-    let text = String::from_utf8(text).unwrap_or_default();
-    StringArray::try_new(offsets, text.into_bytes().into(), None)
-        .unwrap_or_else(|_| StringArray::new_null(hashes.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_are_written_as_core_writes_them() {
-        let hashes = [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef];
-        let text = hex_hashes(&hashes);
-        for (row, hash) in hashes.iter().enumerate() {
-            assert_eq!(text.value(row), wardlake_core::RowHash(*hash).to_string());
-        }
-    }
 }

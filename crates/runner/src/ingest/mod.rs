@@ -24,6 +24,7 @@ use self::log::LoadLog;
 use crate::{
     FileLoad, NodeResult, RunEvent, RunSummary, RunnerError, Status, Totals, Workspace,
     adapter::table_name,
+    bronze,
     publish::{self, Changes},
     system,
 };
@@ -39,6 +40,18 @@ pub struct IngestOptions {
     pub threads: usize,
     /// The project's folder: relative roots start there.
     pub project_dir: PathBuf,
+    /// Which of the found files may be read now; all of them without it.
+    pub ready: Option<ReadyCheck>,
+}
+
+/// Decides which files are complete.
+#[derive(Clone)]
+pub struct ReadyCheck(pub Arc<dyn Fn(&FoundFile) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for ReadyCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReadyCheck")
+    }
 }
 
 /// A source table that is read from files.
@@ -51,6 +64,53 @@ pub(crate) struct TablePlan {
     pub(crate) table: FileTable,
     pub(crate) base: PathBuf,
     pub(crate) threads: usize,
+    /// The columns its source file describes.
+    pub(crate) columns: Vec<String>,
+    pub(crate) ready: Option<ReadyCheck>,
+}
+
+/// A source table as a server feeds it.
+pub struct SourceTable {
+    /// `<source>.<table>`.
+    pub label: String,
+    /// Its bronze table.
+    pub name: TableName,
+    /// Its settings.
+    pub table: FileTable,
+    /// The columns its source file describes.
+    pub columns: Vec<String>,
+    /// The folders its files come from start here.
+    pub base: PathBuf,
+}
+
+impl SourceTable {
+    /// The folder that its files come from.
+    pub fn root(&self) -> PathBuf {
+        self.table.root.as_ref().map_or_else(|| self.base.clone(), |root| self.base.join(root))
+    }
+
+    /// Whether a file at this path is one of its files.
+    pub fn holds(&self, path: &std::path::Path) -> bool {
+        wardlake_connect::belongs(&self.table, &self.base, path)
+    }
+
+    /// Gives a table to which nothing has come yet its described columns, so that models can be built on it.
+    pub async fn create(&self, workspace: &Workspace) -> Result<(), RunnerError> {
+        bronze::create(workspace, &self.label, &self.name, &self.columns).await
+    }
+}
+
+/// Every source table with settings of ours, with every problem of the settings at once.
+pub fn source_tables(workspace: &Workspace, project_dir: &std::path::Path) -> Result<Vec<SourceTable>, RunnerError> {
+    let options = IngestOptions { project_dir: project_dir.to_owned(), ..IngestOptions::default() };
+    let table = |plan: TablePlan| SourceTable {
+        label: plan.label,
+        name: plan.name,
+        table: plan.table,
+        columns: plan.columns,
+        base: plan.base,
+    };
+    Ok(plan(workspace, &options)?.into_iter().map(table).collect())
 }
 
 /// What became of one table.
@@ -186,6 +246,8 @@ fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec
         table,
         base: options.project_dir.clone(),
         threads: options.threads.max(1),
+        columns: source.columns.iter().map(|column| column.name.clone()).collect(),
+        ready: options.ready.clone(),
     })
 }
 
@@ -193,10 +255,16 @@ fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec
 async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan) -> Result<TableOutcome, RunnerError> {
     let source_error = |error| RunnerError::Source { table: plan.label.clone(), error };
     let (table, base) = (plan.table.clone(), plan.base.clone());
-    let found: Vec<FoundFile> =
+    let mut found: Vec<FoundFile> =
         tokio::task::spawn_blocking(move || wardlake_connect::discover(&table, &base)).await?.map_err(source_error)?;
+    if let Some(ReadyCheck(ready)) = &plan.ready {
+        found.retain(|file| ready(file));
+    }
     let mut outcome = TableOutcome::default();
-    if found.is_empty() && !log.knows(&plan.label) {
+    if found.is_empty() {
+        bronze::create(workspace, &plan.label, &plan.name, &plan.columns).await?;
+    }
+    if found.is_empty() && !plan.table.patterns.is_empty() && !log.knows(&plan.label) {
         outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
     }
     let has_news = found.iter().any(|file| log.is_new(&plan.label, file));

@@ -27,6 +27,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcom
         exclude: args.select.exclude.clone(),
         threads: opened.threads,
         project_dir: project.dir().to_owned(),
+        ready: None,
     };
     let summary = wardlake_runner::ingest(Arc::clone(&opened.workspace), options).await;
     opened.close().await;

@@ -17,6 +17,7 @@ pub(crate) mod parse;
 pub(crate) mod quality;
 pub(crate) mod quarantine;
 pub(crate) mod score;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod simulate;
 pub(crate) mod sql;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Score(args) => score::run(&global, &args).await,
         Command::Clean(args) => clean::run(&global, &args),
         Command::Debug(args) => debug::run(&global, &args).await,
+        Command::Serve(args) => serve::run(&global, &args).await,
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -9,11 +9,11 @@ use tempfile::TempDir;
 use crate::world::World;
 
 /// A file system of its own size, in memory.
-struct Disk(TempDir);
+pub(crate) struct Disk(TempDir);
 
 impl Disk {
     /// Mounts it; says why not where that is not allowed.
-    fn mount(kilobytes: u64) -> Option<Self> {
+    pub(crate) fn mount(kilobytes: u64) -> Option<Self> {
         let disk = Self(tempfile::tempdir().unwrap());
         match disk.try_mount(&format!("size={kilobytes}k")) {
             Ok(()) => Some(disk),
@@ -30,11 +30,15 @@ impl Disk {
         if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
     }
 
-    fn change(&self, options: &str) {
+    pub(crate) fn change(&self, options: &str) {
         self.try_mount(&format!("remount,{options}")).unwrap();
     }
 
-    fn used_kilobytes(&self) -> u64 {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn used_kilobytes(&self) -> u64 {
         let output = Command::new("df").args(["-k", "--output=used"]).arg(self.0.path()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines().last().unwrap().trim().parse().unwrap()

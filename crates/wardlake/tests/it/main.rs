@@ -9,6 +9,7 @@
 
 mod audit;
 mod commands;
+mod crash;
 mod drift;
 mod examples;
 mod faults;
@@ -21,5 +22,7 @@ mod quality;
 mod replay;
 mod schemas;
 mod score;
+mod serve;
+mod served;
 mod trust;
 mod world;

@@ -1,4 +1,4 @@
-//! `ref` and `source`.
+//! `ref`, `source` and `changes`.
 
 use minijinja::{
     Error, ErrorKind, State, Value,
@@ -9,7 +9,7 @@ use super::{add_function, relation::RelationValue};
 use crate::{
     Relation,
     jinja::{
-        Mode, RefCall, SourceCall,
+        CHANGES_SCHEMA, Changes, Mode, RefCall, SourceCall,
         error::fault,
         session::{Globals, Session, session},
         values::python_str,
@@ -19,6 +19,7 @@ use crate::{
 pub(super) fn add(globals: &mut Globals) {
     add_function(globals, "ref", reference);
     add_function(globals, "source", source);
+    add_function(globals, "changes", changes);
 }
 
 fn texts(function: &str, parts: &[Value]) -> Result<Vec<String>, Error> {
@@ -82,6 +83,32 @@ fn source(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
         _ => placeholder(&session, &call.table),
     };
     Ok(RelationValue::value(relation))
+}
+
+/// `changes(relation)`: the rows an incremental model has not consumed yet. For every other model, and in the first pass, it
+/// is the relation itself, as in the plain macro that projects ship for dbt.
+fn changes(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let session = session(state)?;
+    let (relation,): (Value,) = from_args(args)?;
+    let Some(of) = RelationValue::of(&relation) else {
+        return Err(fault("WL-J004", "`changes` takes a relation: changes(ref('…')) or changes(source('…', '…'))".to_owned(), None));
+    };
+    let this = session.node.as_ref().and_then(|node| node.this.clone());
+    let is_incremental = session.config("materialized").is_some_and(|how| how == "incremental");
+    let (true, true, Some(this)) = (session.is_executing(), is_incremental, this) else { return Ok(relation) };
+    if of.schema.is_none() {
+        let text = format!("`{}` is ephemeral and has no versions; `changes` needs a table", of.identifier);
+        return Err(fault("WL-J004", text, None));
+    }
+    let schema = |relation: &Relation| relation.schema.clone().unwrap_or_default();
+    let identifier = format!("{}.{} of {}.{}", schema(&of), of.identifier, schema(&this), this.identifier);
+    let read_as = Relation { schema: Some(CHANGES_SCHEMA.to_owned()), identifier, ..of.clone() };
+    let asked = Changes { of, read_as: read_as.clone() };
+    let mut progress = session.progress();
+    if !progress.captured.changes.contains(&asked) {
+        progress.captured.changes.push(asked);
+    }
+    Ok(RelationValue::value(read_as))
 }
 
 /// What a reference prints as long as nothing is resolved.

@@ -1,0 +1,66 @@
+//! `changes(ref('x'))`: the rows of x that a model has not consumed. What it consumed is a ledger entry of its own commit, so
+//! a run that was killed takes the same rows again, and one that committed never does.
+
+use std::sync::Arc;
+
+use wardlake_core::{LedgerEntry, TableName};
+use wardlake_project::Compiled;
+
+use super::BuildContext;
+use crate::{RunnerError, adapter::table_name};
+
+/// What a run of a model consumes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consumed {
+    /// The upstream tables at the versions that are read.
+    pub(crate) ledger: Vec<LedgerEntry>,
+}
+
+/// The ledger's name of an upstream table.
+fn entry(upstream: &TableName, version: u64) -> LedgerEntry {
+    LedgerEntry::new(format!("table:{upstream}"), i64::try_from(version).unwrap_or(i64::MAX))
+}
+
+/// Puts what is new of each relation the model asks the changes of before the session, under the name the compiled SQL
+/// reads, and says what the model's commit has to note.
+pub(crate) async fn open(
+    context: &Arc<BuildContext>,
+    target: &TableName,
+    compiled: &Compiled,
+    is_incremental: bool,
+) -> Result<Consumed, RunnerError> {
+    let mut consumed = Consumed::default();
+    if compiled.changes.is_empty() {
+        return Ok(consumed);
+    }
+    let before = if is_incremental { context.workspace.lake.snapshot(target, None).await? } else { None };
+    let state = context.session.context().state();
+    for changes in &compiled.changes {
+        let names = table_name(&changes.of).zip(table_name(&changes.read_as));
+        let Some((upstream, read_as)) = names else { continue };
+        let Some(snapshot) = context.session.snapshot(&upstream).await? else {
+            return Err(RunnerError::Config {
+                message: format!(
+                    "{target}: changes() needs a table with versions, and {upstream} is none; materialize it as table or \
+                     incremental, or load it first"
+                ),
+            });
+        };
+        let entry = entry(&upstream, snapshot.version());
+        let from = match &before {
+            Some(before) => before.consumed(&entry.app_id).await?,
+            None => None,
+        };
+        if from.is_some_and(|from| from > entry.version) {
+            return Err(RunnerError::Config {
+                message: format!(
+                    "{target}: {upstream} was made anew or set back since this model read it; run it with --full-refresh"
+                ),
+            });
+        }
+        let rows = snapshot.appended_since(from.map(i64::unsigned_abs), &state).await?;
+        context.session.overlay(read_as, rows);
+        consumed.ledger.push(entry);
+    }
+    Ok(consumed)
+}

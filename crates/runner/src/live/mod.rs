@@ -1,0 +1,253 @@
+//! Continuous models: what is below a table that moved runs again, by the code of a build.
+//!
+//! Models that take only what is new (`incremental`) and views live with every wave. Everything else below them is rebuilt,
+//! with all tests, at an interval: the refresh. A wave that fails publishes nothing; its rows wait for the next.
+
+mod follow;
+mod upkeep;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use wardlake_core::TableName;
+use wardlake_project::{Node, Project, ResourceType, UniqueId};
+
+use crate::{
+    BuildOptions, EventSink, RunEvent, RunSummary, RunnerError, Workspace,
+    adapter::table_name,
+    build::{self, Partial},
+};
+
+pub use self::{
+    follow::{Follower, ModelNews},
+    upkeep::UpkeepReport,
+};
+
+/// How models are kept fresh.
+#[derive(Clone, Debug)]
+pub struct LiveOptions {
+    /// Nodes at once.
+    pub threads: usize,
+    /// Between two refreshes of the models that are rebuilt as a whole.
+    pub refresh: Duration,
+}
+
+/// What one wave did.
+#[derive(Clone, Debug)]
+pub struct Wave {
+    /// 1, 2, … since the server started.
+    pub number: u64,
+    /// The epoch that shows it; none if a model failed or nothing changed.
+    pub epoch: Option<u64>,
+    /// Models that ran.
+    pub models: usize,
+    /// Rows they wrote.
+    pub rows: u64,
+    /// Which models failed, and why.
+    pub failures: Vec<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// The models of a project that live with its sources.
+pub struct Live {
+    workspace: Arc<Workspace>,
+    /// The same, with nobody listening: a wave is told as a whole.
+    silent: Arc<Workspace>,
+    options: LiveOptions,
+    /// Per table of a source: the incremental models that rows of it reach, through views and each other.
+    below: BTreeMap<TableName, BTreeSet<UniqueId>>,
+    /// Tables that moved and are not taken through yet.
+    moved: BTreeMap<TableName, u64>,
+    waves: u64,
+}
+
+impl Live {
+    /// Prepares the waves of a project.
+    pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
+        let silent = Arc::new(Workspace {
+            project: Arc::clone(&workspace.project),
+            lake: Arc::clone(&workspace.lake),
+            engine: Arc::clone(&workspace.engine),
+            events: EventSink::channel().0,
+            run_id: workspace.run_id.clone(),
+        });
+        let below = below(&workspace.project);
+        Self { workspace, silent, options, below, moved: BTreeMap::new(), waves: 0 }
+    }
+
+    /// Notes that a source table has a new version.
+    pub fn moved(&mut self, table: TableName, version: u64) {
+        self.moved.insert(table, version);
+    }
+
+    /// Whether a wave has something to do.
+    pub fn has_news(&self) -> bool {
+        !self.moved.is_empty()
+    }
+
+    /// Takes everything that moved through the models below it and publishes.
+    pub async fn wave(&mut self) -> Result<Wave, RunnerError> {
+        let started = Instant::now();
+        self.waves += 1;
+        let loaded = std::mem::take(&mut self.moved);
+        let reached: BTreeSet<UniqueId> =
+            loaded.keys().filter_map(|table| self.below.get(table)).flatten().cloned().collect();
+        let order = self.workspace.project.graph().sort(reached);
+        let models = order.len();
+        let options =
+            BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
+        let partial = Partial { order, loaded: loaded.clone() };
+        let summary = match build::build_partial(Arc::clone(&self.silent), options, partial).await {
+            Ok(summary) => summary,
+            Err(error) => {
+                self.take_back(loaded);
+                return Err(error);
+            }
+        };
+        let failed = summary.results.iter().filter(|result| result.status.is_failure());
+        let failures: Vec<String> =
+            failed.map(|result| format!("{}: {}", result.label, result.message.as_deref().unwrap_or("failed"))).collect();
+        if !failures.is_empty() {
+            self.take_back(loaded);
+        }
+        let rows = summary.results.iter().filter_map(|result| result.rows).sum();
+        let wave =
+            Wave { number: self.waves, epoch: summary.epoch, models, rows, failures, duration: started.elapsed() };
+        self.workspace.events.tell(RunEvent::WaveFinished {
+            number: wave.number,
+            models,
+            rows,
+            epoch: wave.epoch,
+            duration_s: wave.duration.as_secs_f64(),
+            failures: wave.failures.clone(),
+        });
+        Ok(wave)
+    }
+
+    fn take_back(&mut self, loaded: BTreeMap<TableName, u64>) {
+        for (table, version) in loaded {
+            let known = self.moved.entry(table).or_insert(version);
+            *known = version.max(*known);
+        }
+    }
+
+    /// The refresh as a task of its own: it runs beside the waves.
+    pub fn refresher(&self) -> Refresher {
+        Refresher {
+            workspace: Arc::clone(&self.workspace),
+            silent: Arc::clone(&self.silent),
+            threads: self.options.threads,
+            every: self.options.refresh,
+            live: self.below.values().flatten().cloned().collect(),
+        }
+    }
+
+    /// The upkeep of the tables that grow with every wave, as a task of its own.
+    pub fn upkeep(&self) -> Upkeep {
+        let project = &self.workspace.project;
+        let models = self.below.values().flatten().filter_map(|id| project.node(id));
+        let models = models.filter_map(|node| table_name(&node.relation));
+        let sources = self.below.iter().filter(|(_, models)| !models.is_empty()).map(|(table, _)| table.clone());
+        Upkeep { workspace: Arc::clone(&self.workspace), tables: models.chain(sources).collect() }
+    }
+}
+
+/// Rebuilds what does not live with the waves.
+pub struct Refresher {
+    workspace: Arc<Workspace>,
+    silent: Arc<Workspace>,
+    threads: usize,
+    every: Duration,
+    live: BTreeSet<UniqueId>,
+}
+
+impl Refresher {
+    /// Between two refreshes.
+    pub fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// Builds and tests the project; with `with_live` also the models that live with waves, as a first build has to.
+    pub async fn run(&self, with_live: bool) -> Result<RunSummary, RunnerError> {
+        let project = &self.workspace.project;
+        let exclude = match with_live {
+            true => Vec::new(),
+            false => self
+                .live
+                .iter()
+                .filter_map(|id| project.node(id))
+                .map(|node| node.name.clone())
+                .collect(),
+        };
+        let options = BuildOptions {
+            command: "refresh".to_owned(),
+            exclude,
+            threads: self.threads,
+            ..BuildOptions::default()
+        };
+        // The first one is told node by node, the others by what went wrong in them.
+        let workspace = if with_live { &self.workspace } else { &self.silent };
+        let summary = build::build(Arc::clone(workspace), options).await?;
+        if !with_live {
+            for failed in summary.results.iter().filter(|result| result.status.is_failure()) {
+                let reason = failed.message.as_deref().unwrap_or("failed");
+                self.workspace.events.warn(format!("refresh: {}: {reason}", failed.label));
+            }
+        }
+        Ok(summary)
+    }
+}
+
+/// Keeps the tables in shape that grow with every wave.
+pub struct Upkeep {
+    workspace: Arc<Workspace>,
+    tables: BTreeSet<TableName>,
+}
+
+impl Upkeep {
+    /// Merges small files and forgets epochs nobody goes back to.
+    pub async fn tidy(&self) -> Result<UpkeepReport, RunnerError> {
+        upkeep::tidy(&self.workspace, &self.tables).await
+    }
+
+    /// Deletes files that nobody can read any more.
+    pub async fn vacuum(&self) -> Result<UpkeepReport, RunnerError> {
+        upkeep::vacuum(&self.workspace, &self.tables).await
+    }
+}
+
+fn is_incremental(node: &Node) -> bool {
+    node.resource_type == ResourceType::Model && node.config.materialized == "incremental"
+}
+
+/// Whether rows pass through a node without a build of it.
+fn is_transparent(node: &Node) -> bool {
+    matches!(node.config.materialized.as_str(), "view" | "ephemeral")
+}
+
+fn below(project: &Project) -> BTreeMap<TableName, BTreeSet<UniqueId>> {
+    let mut below = BTreeMap::new();
+    for source in project.sources().values() {
+        let Some(table) = table_name(&source.relation) else { continue };
+        let mut found = BTreeSet::new();
+        let mut seen: BTreeSet<&UniqueId> = BTreeSet::new();
+        let mut queue: VecDeque<&UniqueId> = VecDeque::from([&source.unique_id]);
+        while let Some(id) = queue.pop_front() {
+            for child in project.graph().children(id) {
+                let Some(node) = project.node(child) else { continue };
+                if is_incremental(node) {
+                    found.insert(child.clone());
+                }
+                if (is_incremental(node) || is_transparent(node)) && seen.insert(child) {
+                    queue.push_back(child);
+                }
+            }
+        }
+        below.insert(table, found);
+    }
+    below
+}

@@ -1,0 +1,72 @@
+//! Why the server could not start or go on, and the one table from error kinds to HTTP statuses.
+
+use std::{io, net::SocketAddr};
+
+use axum::http::StatusCode;
+use wardlake_core::{ErrorKind, HasErrorKind};
+use wardlake_runner::RunnerError;
+
+/// A server's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A project or lake cannot be served.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// An address cannot be listened on.
+    #[error("cannot listen for {protocol} on {address}: {source}; choose another address, or port 0 for a free one")]
+    Bind {
+        /// `http` or `mllp`.
+        protocol: &'static str,
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A listener stopped working.
+    #[error("a listener stopped: {source}")]
+    Listen {
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Settings that only the server reads are wrong.
+    #[error("{message}")]
+    Config {
+        /// What and what to do.
+        message: String,
+    },
+    /// A task died.
+    #[error("a task of the server ended unexpectedly: {message}. Please report it; what was acknowledged is in the journal")]
+    Task {
+        /// What the runtime said.
+        message: String,
+    },
+}
+
+impl ServeError {
+    pub(crate) fn task(error: tokio::task::JoinError) -> Self {
+        Self::Task { message: error.to_string() }
+    }
+}
+
+impl HasErrorKind for ServeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Runner(error) => error.kind(),
+            Self::Config { .. } => ErrorKind::Invalid,
+            Self::Bind { .. } | Self::Listen { .. } => ErrorKind::Unavailable,
+            Self::Task { .. } => ErrorKind::Internal,
+        }
+    }
+}
+
+/// The status a kind of error is answered with.
+pub(crate) fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Denied => StatusCode::FORBIDDEN,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

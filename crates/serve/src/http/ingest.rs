@@ -1,0 +1,179 @@
+//! `POST /ingest/<source>/<table>`: answered with success only when the bytes are on disk.
+
+use std::io::Read;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
+    },
+};
+use flate2::read::MultiGzDecoder;
+use futures::StreamExt;
+use serde::Serialize;
+use wardlake_connect::source::{FileFormat, HttpSettings};
+use wardlake_runner::{Content, Delivery, Feed, IntakeError, Reading};
+
+use super::{App, answer::Refusal};
+
+/// Below this size a body is read where it is; above, on a thread that may take its time.
+const SMALL_BYTES: usize = 64 << 10;
+/// Header by which a repeated request is known.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const MAX_KEY_BYTES: usize = 255;
+
+/// What was accepted.
+#[derive(Debug, Serialize)]
+pub(crate) struct Accepted {
+    /// Rows stored.
+    rows: u32,
+    /// The number of the first one in the feed, as in bronze's `_position`.
+    first_row: u64,
+    /// The request was accepted before; nothing was stored now.
+    repeated: bool,
+}
+
+pub(crate) async fn ingest(
+    State(app): State<App>,
+    Path((source, table)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Accepted>, Refusal> {
+    let label = format!("{source}.{table}");
+    let sources = &app.server.sources;
+    let found = sources.feed(&label).and_then(|feed| Some((feed, feed.table().http.as_ref()?)));
+    let Some((feed, settings)) = found else {
+        let refusal = Refusal::new(StatusCode::NOT_FOUND, format!("no table `{label}` takes requests"));
+        return Err(match sources.nearest(&label) {
+            Some(nearest) => refusal.with("did_you_mean", nearest.replace('.', "/")),
+            None => refusal.with("help", "give the source table an `http` block in its source file"),
+        });
+    };
+    authorise(settings, &headers)?;
+    let key = idempotency_key(&headers)?;
+    let format = content_format(&headers)?;
+    let Ok(_room) = app.room.try_acquire() else {
+        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests at once").retry_after(1));
+    };
+    let payload = unpacked(&headers, receive(&headers, body, settings.max_bytes).await?, settings.max_bytes)?;
+    let feed = std::sync::Arc::clone(feed);
+    let (payload, reading) = if payload.len() <= SMALL_BYTES {
+        let reading = read(&feed, &payload, format)?;
+        (payload, reading)
+    } else {
+        let feed = std::sync::Arc::clone(&feed);
+        let reading = tokio::task::spawn_blocking(move || read(&feed, &payload, format).map(|reading| (payload, reading)));
+        reading.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be read"))??
+    };
+    let content = Content::Records { format: reading.format, chunks: reading.chunks };
+    let receipt = feed.deliver(Delivery { key, payload, content }).await.map_err(refused)?;
+    Ok(Json(Accepted { rows: receipt.rows, first_row: receipt.first_row, repeated: receipt.is_repeated }))
+}
+
+fn refused(error: IntakeError) -> Refusal {
+    match &error {
+        IntakeError::Busy { .. } => Refusal::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).retry_after(1),
+        IntakeError::NotStored { .. } => Refusal::of(&error).retry_after(5),
+        IntakeError::Stopping => Refusal::of(&error).retry_after(2),
+        IntakeError::KeyReused => Refusal::of(&error),
+    }
+}
+
+fn authorise(settings: &HttpSettings, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(token) = &settings.token else { return Ok(()) };
+    let shown = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+    match shown.and_then(|value| value.strip_prefix(b"Bearer ")) {
+        Some(shown) if token.is(shown) => Ok(()),
+        Some(_) => Err(Refusal::new(StatusCode::FORBIDDEN, "the token is not this table's")),
+        None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "show the table's token as `Authorization: Bearer …`")),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+    let key = headers.get(IDEMPOTENCY_KEY).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+    match key.len() {
+        0..=MAX_KEY_BYTES => Ok(key),
+        length => {
+            let text = format!("the Idempotency-Key has {length} bytes; at most {MAX_KEY_BYTES} are taken");
+            Err(Refusal::new(StatusCode::BAD_REQUEST, text))
+        }
+    }
+}
+
+/// The format a request names; none leaves it to the table's settings.
+fn content_format(headers: &HeaderMap) -> Result<Option<FileFormat>, Refusal> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default();
+    let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    Ok(match media.as_str() {
+        "" | "application/octet-stream" | "text/plain" | "application/x-www-form-urlencoded" => None,
+        "application/json" | "text/json" => Some(FileFormat::Auto),
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
+            Some(FileFormat::Ndjson)
+        }
+        "text/csv" | "application/csv" => Some(FileFormat::Csv),
+        "text/tab-separated-values" => Some(FileFormat::Tsv),
+        _ => {
+            let text = "the content type is none of application/json, application/x-ndjson, text/csv, text/tab-separated-values";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        }
+    })
+}
+
+fn too_large(limit: u64) -> Refusal {
+    let text = format!("the body is larger than {limit} bytes; send it in parts, or raise the table's `http.max_bytes`");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+}
+
+async fn receive(headers: &HeaderMap, body: Body, limit: u64) -> Result<Vec<u8>, Refusal> {
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default() as usize);
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended before it was complete"))?;
+        if (bytes.len() + part.len()) as u64 > limit {
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
+}
+
+fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, Refusal> {
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
+    match encoding.as_deref() {
+        None | Some("" | "identity") => Ok(bytes),
+        Some("gzip" | "x-gzip") => {
+            let mut unpacked = Vec::with_capacity(bytes.len() * 4);
+            let read = MultiGzDecoder::new(bytes.as_slice()).take(limit + 1).read_to_end(&mut unpacked);
+            match read {
+                Ok(length) if length as u64 > limit => Err(too_large(limit)),
+                Ok(_) => Ok(unpacked),
+                Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body is no complete gzip stream")),
+            }
+        }
+        Some(_) => Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content encoding is neither gzip nor identity")),
+    }
+}
+
+/// All records, or the first one that is none: nothing of such a body is stored.
+fn read(feed: &Feed, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, Refusal> {
+    let reading = feed.read(payload, format).map_err(|error| Refusal::of(&error))?;
+    if let Some(first) = reading.rejected.first() {
+        let text = format!("line {}: {}; nothing of the body was stored", first.line, first.reason.message());
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, text)
+            .with("line", first.line)
+            .with("reason", first.reason.code())
+            .with("rejected", reading.rejected.len()));
+    }
+    if reading.rows() == 0 {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the body holds no record"));
+    }
+    Ok(reading)
+}
