@@ -32,6 +32,8 @@ pub(crate) struct Files {
     /// Tables that have a new version.
     moved: mpsc::UnboundedSender<(TableName, u64)>,
     heard: Arc<Heard>,
+    /// Tables whose folder is watched and was looked at since.
+    looked_at: Mutex<BTreeSet<String>>,
 }
 
 /// What the operating system told.
@@ -88,7 +90,7 @@ impl Files {
         moved: mpsc::UnboundedSender<(TableName, u64)>,
     ) -> Self {
         let tables = tables.into_iter().filter(|source| !source.table.patterns.is_empty()).collect();
-        Self { server, tables, project_dir, threads, moved, heard: Arc::default() }
+        Self { server, tables, project_dir, threads, moved, heard: Arc::default(), looked_at: Mutex::default() }
     }
 
     /// Loads what is there.
@@ -100,14 +102,10 @@ impl Files {
     pub(crate) async fn run(self, mut stopped: watch::Receiver<bool>) -> Result<(), ServeError> {
         let mut watched = BTreeSet::new();
         let mut watcher = self.watcher()?;
-        self.watch_folders(&mut watcher, &mut watched);
         let mut waiting: BTreeSet<PathBuf> = BTreeSet::new();
         while !*stopped.borrow() {
-            tokio::select! {
-                () = self.heard.news.notified() => {}
-                () = tokio::time::sleep(LOOK_AGAIN) => self.watch_folders(&mut watcher, &mut watched),
-                _ = stopped.changed() => break,
-            }
+            // Nothing is heard of what happened before a folder was watched: what lies there is looked at once.
+            waiting.extend(self.watch_folders(&mut watcher, &mut watched));
             waiting.extend(self.heard.take());
             let mut labels = BTreeSet::new();
             waiting.retain(|path| {
@@ -127,6 +125,11 @@ impl Files {
             if !labels.is_empty() {
                 self.load(&labels).await;
             }
+            tokio::select! {
+                () = self.heard.news.notified() => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                _ = stopped.changed() => {}
+            }
         }
         Ok(())
     }
@@ -142,17 +145,23 @@ impl Files {
             .map_err(|error| ServeError::Config { message: format!("folders cannot be watched: {error}") })
     }
 
-    /// Watches every root that exists; one that appears later is found when it is looked for again.
-    fn watch_folders(&self, watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) {
-        for root in self.tables.iter().map(SourceTable::root) {
+    /// Watches every root that exists and is not watched yet; the files that lie there.
+    fn watch_folders(&self, watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for source in &self.tables {
+            let root = source.root();
             if !watched.contains(&root) && root.is_dir() && watcher.watch(&root, RecursiveMode::Recursive).is_ok() {
-                let is_late = !watched.is_empty();
                 watched.insert(root.clone());
-                if is_late {
-                    self.heard.hear(notify::Event::new(EventKind::Modify(ModifyKind::Any)).add_path(root));
-                }
+            } else if !watched.contains(&root) {
+                continue;
+            }
+            if self.looked_at.lock().unwrap_or_else(PoisonError::into_inner).insert(source.label.clone()) {
+                // A folder that cannot be listed is told of when its files are loaded.
+                let found = wardlake_connect::discover(&source.table, &source.base).unwrap_or_default();
+                files.extend(found.into_iter().map(|file| file.path));
             }
         }
+        files
     }
 
     async fn load(&self, labels: &BTreeSet<&str>) {
