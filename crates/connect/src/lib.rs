@@ -1,9 +1,10 @@
 //! Connectors: one folder per kind of source. A connector turns what a hospital system emits into Arrow batches in which
 //! every field is text under the source's own name, the position of each record, the hash of each row, and the records it
-//! could not read. It knows neither Delta nor models, and it needs no async runtime.
+//! could not read; [`hl7`] also what a listener answers with. It knows neither Delta nor models, and it needs no async runtime.
 
 mod error;
 pub mod files;
+pub mod hl7;
 mod position;
 mod rejected;
 pub mod source;

@@ -50,6 +50,28 @@ pub enum RejectReason {
     DuplicateKey,
     /// Longer than a record may be.
     TooLong,
+    /// Text that begins with no MSH segment.
+    Hl7NoHeader,
+    /// MSH-1 and MSH-2 name no usable delimiters.
+    Hl7Delimiters,
+    /// A line of a message that begins with no segment name.
+    Hl7Segment,
+    /// A message that ends before its frame does.
+    Hl7Truncated,
+    /// A message without a field it must have.
+    Hl7RequiredField,
+    /// A coded value outside of its closed table.
+    Hl7TableValue,
+    /// A message type that the source does not take.
+    Hl7MessageType,
+    /// A trigger event that the source does not take.
+    Hl7TriggerEvent,
+    /// A processing id that the source does not take.
+    Hl7ProcessingId,
+    /// A version that is none of HL7 v2, or that the source does not take.
+    Hl7Version,
+    /// The trailer of a batch or file counts otherwise.
+    Hl7CountMismatch,
 }
 
 impl RejectReason {
@@ -66,6 +88,17 @@ impl RejectReason {
             Self::NotAnObject => "not_an_object",
             Self::DuplicateKey => "duplicate_key",
             Self::TooLong => "too_long",
+            Self::Hl7NoHeader => "hl7_no_header",
+            Self::Hl7Delimiters => "hl7_delimiters",
+            Self::Hl7Segment => "hl7_segment",
+            Self::Hl7Truncated => "hl7_truncated",
+            Self::Hl7RequiredField => "hl7_required_field",
+            Self::Hl7TableValue => "hl7_table_value",
+            Self::Hl7MessageType => "hl7_message_type",
+            Self::Hl7TriggerEvent => "hl7_trigger_event",
+            Self::Hl7ProcessingId => "hl7_processing_id",
+            Self::Hl7Version => "hl7_version",
+            Self::Hl7CountMismatch => "hl7_count_mismatch",
         }
     }
 
@@ -82,6 +115,17 @@ impl RejectReason {
             Self::NotAnObject => "the record is JSON but not an object",
             Self::DuplicateKey => "the object names a key twice",
             Self::TooLong => "the record is longer than a record may be",
+            Self::Hl7NoHeader => "the text does not begin with an MSH segment",
+            Self::Hl7Delimiters => "MSH-1 and MSH-2 name no usable delimiters",
+            Self::Hl7Segment => "a line of the message does not begin with a segment name",
+            Self::Hl7Truncated => "the message ends before its frame does",
+            Self::Hl7RequiredField => "the message lacks a required field",
+            Self::Hl7TableValue => "a coded value is not in its table",
+            Self::Hl7MessageType => "the source does not take messages of this type",
+            Self::Hl7TriggerEvent => "the source does not take messages of this trigger event",
+            Self::Hl7ProcessingId => "the source does not take messages with this processing id",
+            Self::Hl7Version => "the source does not take messages of this version",
+            Self::Hl7CountMismatch => "the trailer counts other than what came before it",
         }
     }
 }

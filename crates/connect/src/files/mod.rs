@@ -1,8 +1,9 @@
 //! The files connector: finds the files of a table and reads each in one pass.
 
-mod chunk;
+pub(crate) mod chunk;
 mod csv;
 mod discover;
+mod hl7;
 mod json;
 mod parquet;
 pub(crate) mod pattern;
@@ -25,6 +26,7 @@ pub use self::{
 use self::{
     chunk::ColumnNames,
     csv::{CsvParser, head::read_head},
+    hl7::{MessageBlocks, MessageParser},
     json::{JsonParser, Lines, document::DocumentBlocks},
     pipeline::{LineBlocks, Parsed, run},
     report::Tally,
@@ -186,6 +188,12 @@ fn read_text<'t>(
             let parser = JsonParser::new(names.clone(), format, encoding, false);
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
         }
+        FileFormat::Hl7 => {
+            let source = MessageBlocks::new(stream, buffer, limits);
+            let parser = MessageParser::new(names, &format.mapping, encoding);
+            tally.columns = parser.names().to_vec();
+            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.into_stream())
+        }
         _ => {
             let is_tab = file_format == FileFormat::Tsv;
             let head = read_head(&buffer, start, format, encoding, names, is_tab);
@@ -209,9 +217,11 @@ fn detect_format(relative: &str, head: &[u8], ended: bool) -> FileFormat {
         "csv" | "psv" => FileFormat::Csv,
         "tsv" | "tab" => FileFormat::Tsv,
         "ndjson" | "jsonl" => FileFormat::Ndjson,
+        "hl7" => FileFormat::Hl7,
         _ => {
             let start = json::text::skip_space(head, 0);
             match head.get(start) {
+                _ if hl7::is_beginning(head) => FileFormat::Hl7,
                 Some(b'{') if is_object_line(&head[start..], ended) => FileFormat::Ndjson,
                 Some(b'{' | b'[') => FileFormat::Json,
                 _ if ending == "json" => FileFormat::Json,

@@ -19,7 +19,7 @@ pub struct FileReport {
     pub rows: u64,
     /// Records rejected.
     pub rejected: u64,
-    /// Blank lines and comments passed over.
+    /// Blank lines and comments passed over, and the segments around HL7 batches.
     pub blank: u64,
     /// Rows with fewer fields than columns, filled up with NULL.
     pub padded: u64,

@@ -83,6 +83,11 @@ impl<'a> Fields<'a> {
         self.problems.push(ConfigProblem { path, message, help });
     }
 
+    /// Problems that were found elsewhere, with their whole path.
+    pub(crate) fn problems(&mut self, found: Vec<ConfigProblem>) {
+        self.problems.extend(found);
+    }
+
     /// Reports the keys nobody asked for.
     pub(crate) fn finish(mut self) {
         let unknown: Vec<String> = self.values.keys().cloned().collect();

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::fields::{ConfigProblem, Fields};
+use crate::hl7::Mapping;
 
 /// The shape of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub enum FileFormat {
     Ndjson,
     /// Apache Parquet.
     Parquet,
+    /// HL7 version 2 messages, one or many.
+    Hl7,
 }
 
 /// The text encoding of a file.
@@ -129,6 +132,8 @@ pub struct Format {
     pub records: Option<String>,
     /// `ragged`: pad (default) or reject.
     pub ragged: Ragged,
+    /// `mapping`: the columns that HL7 messages become, beside or in place of the usual ones.
+    pub mapping: Mapping,
 }
 
 impl Default for Format {
@@ -147,6 +152,7 @@ impl Default for Format {
             skip_rows: 0,
             records: None,
             ragged: Ragged::default(),
+            mapping: Mapping::default(),
         }
     }
 }
@@ -159,8 +165,9 @@ impl Format {
         let delimiter: Option<String> = fields.take("delimiter", "a text such as `;`, `tab` or `auto`");
         let columns: Vec<String> = fields.take("columns", "a list of names").unwrap_or_default();
         let header = fields.raw("header");
+        let mapping = Mapping::from_json(&fields.raw("mapping").unwrap_or(Value::Null));
         let mut format = Self {
-            file_format: fields.take("type", "one of auto, csv, tsv, json, ndjson, parquet").unwrap_or_default(),
+            file_format: fields.take("type", "one of auto, csv, tsv, json, ndjson, parquet, hl7").unwrap_or_default(),
             delimiter: delimiter.as_deref().map(delimiter_of).unwrap_or_default(),
             quote: fields.ascii("quote").unwrap_or(default.quote),
             escape: fields.ascii("escape").unwrap_or(None),
@@ -174,8 +181,13 @@ impl Format {
             skip_rows: fields.take("skip_rows", "a number of lines").unwrap_or_default(),
             records: fields.take("records", "a JSON pointer such as `/data/items`"),
             ragged: fields.take("ragged", "`pad` or `reject`").unwrap_or_default(),
+            mapping: Mapping::default(),
             columns,
         };
+        match mapping {
+            Ok(mapping) => format.mapping = mapping,
+            Err(found) => fields.problems(found),
+        }
         match header {
             None => {}
             Some(Value::Bool(true)) => format.header = Header::Yes,
@@ -215,6 +227,10 @@ impl Format {
                 "must be a JSON pointer".to_owned(),
                 Some(format!("write it as `/{}`", pointer.replace('.', "/"))),
             );
+        }
+        if self.mapping != Mapping::default() && !matches!(self.file_format, FileFormat::Hl7 | FileFormat::Auto) {
+            let help = Some("write `type: hl7`".to_owned());
+            fields.problem("mapping", "is for HL7 messages only".to_owned(), help);
         }
         let mut seen = std::collections::HashSet::new();
         if self.columns.iter().any(|name| name.trim().is_empty() || !seen.insert(name.trim().to_lowercase())) {

@@ -12,6 +12,7 @@ mod csv;
 mod discovery;
 mod encodings;
 mod fuzz;
+mod hl7;
 mod json;
 mod parquet;
 mod real_data;

@@ -8,7 +8,7 @@ use crate::support::{Loaded, load_file, table};
 
 /// The folder of acceptance data, or `None` (with a message) where this machine has none.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-fn data(folder: &str) -> Option<PathBuf> {
+pub(crate) fn data(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
     if path.is_dir() {
         return Some(path);

@@ -12,6 +12,7 @@ use wardlake_connect::{
 use super::{
     delimited::Delimited,
     expected::{Expected, Fields, Outcome, hash_of, sorted},
+    messages,
     objects::{self, Document},
     text::{Text, compression_of, decoded, uncompressed},
 };
@@ -142,6 +143,7 @@ impl Case {
         let text = self.text(table, report);
         let expected = match report.file_format {
             FileFormat::Ndjson => objects::lines(&text.bytes, format, text.encoding),
+            FileFormat::Hl7 => messages::expected(&text.bytes),
             FileFormat::Json => match objects::document(&text.bytes, format, text.encoding) {
                 Document::Records(expected) => expected,
                 Document::None => panic!("records of a document that has none: {loaded:?}"),

@@ -6,9 +6,11 @@
 //! `WARDLAKE_FUZZ_SECONDS` (default 5) per format, from the seed `WARDLAKE_FUZZ_SEED` (default 1) on. An input that fails is
 //! written to the temporary folder; the message tells how to read it again. When its cause is mended, it joins the corpus.
 
+mod answers;
 mod case;
 mod delimited;
 mod expected;
+mod messages;
 mod mutate;
 mod objects;
 mod text;
@@ -31,6 +33,7 @@ pub(crate) enum Shape {
     Csv,
     Ndjson,
     Json,
+    Hl7,
 }
 
 impl Shape {
@@ -39,6 +42,7 @@ impl Shape {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
             Self::Json => "json",
+            Self::Hl7 => "hl7",
         }
     }
 
@@ -68,6 +72,12 @@ impl Shape {
                 json!({"type": "json", "encoding": "utf-8", "records": "/data"}),
                 json!({"type": "json", "records": "/d/items"}),
                 json!({"type": "json", "encoding": "windows-1252"}),
+                json!({}),
+            ],
+            Self::Hl7 => vec![
+                json!({"type": "hl7"}),
+                json!({"type": "hl7", "encoding": "utf-8"}),
+                json!({"type": "hl7", "encoding": "windows-1252", "mapping": {"accept": {"types": "ADT"}}}),
                 json!({}),
             ],
         }
@@ -143,6 +153,11 @@ fn the_corpus_of_json_is_accounted_for() {
 }
 
 #[test]
+fn the_corpus_of_hl7_is_accounted_for() {
+    replay(Shape::Hl7);
+}
+
+#[test]
 fn any_bytes_given_as_csv_are_accounted_for() {
     fuzz(Shape::Csv);
 }
@@ -155,6 +170,11 @@ fn any_bytes_given_as_ndjson_are_accounted_for() {
 #[test]
 fn any_bytes_given_as_json_are_accounted_for() {
     fuzz(Shape::Json);
+}
+
+#[test]
+fn any_bytes_given_as_hl7_are_accounted_for() {
+    fuzz(Shape::Hl7);
 }
 
 /// The input that `WARDLAKE_FUZZ_INPUT` names, with the settings beside it; without one, that a failure is kept.

@@ -85,6 +85,50 @@ const OBJECTS: &[&[u8]] = &[
     b"PAR1",
 ];
 
+const MESSAGES: &[&[u8]] = &[
+    b"MSH|^~\\&|A|F|||2026||ADT^A01|1|P|2.5\r",
+    b"MSH|",
+    b"MSH",
+    b"MSH#*~!&#",
+    b"\rPID|1||P1\r",
+    b"\rZZZ|",
+    b"FHS|^~\\&|\r",
+    b"BHS|^~\\&|\r",
+    b"BTS|1\r",
+    b"\rBTS|2|\r",
+    b"FTS|1\r",
+    b"\rFTS|7\r",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\r\r",
+    b"\x0B",
+    b"\x1C\r",
+    b"\x1C",
+    b"\x1C\r\x0B",
+    b"\x0BMSH|",
+    b"|",
+    b"^",
+    b"~",
+    b"&",
+    b"\\",
+    b"\\F\\",
+    b"\\XC3A9\\",
+    b"\\X00\\",
+    b"\\M2442\\",
+    b"\"\"",
+    b" ",
+    b"\0",
+    b"\xE9",
+    b"\xC3\xA9",
+    b"\xEF\xBB\xBF",
+    b"\xFF\xFE",
+    b"\x1B$B",
+    b"UNICODE UTF-8",
+    b"8859/1",
+    b"+0530",
+];
+
 /// An input made from the corpus, with settings and cuts that are drawn for it.
 pub(crate) fn case(rng: &mut SmallRng, shape: Shape, corpus: &[Vec<u8>]) -> Case {
     let entry = pick(rng, corpus);
@@ -123,7 +167,7 @@ fn pick(rng: &mut SmallRng, corpus: &[Vec<u8>]) -> Vec<u8> {
     corpus.choose(rng).cloned().unwrap_or_default()
 }
 
-fn mutate(rng: &mut SmallRng, shape: Shape, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
+pub(crate) fn mutate(rng: &mut SmallRng, shape: Shape, bytes: &mut Vec<u8>, corpus: &[Vec<u8>]) {
     let at = rng.random_range(0..=bytes.len());
     let end = (at + rng.random_range(0..40)).min(bytes.len());
     match rng.random_range(0..9) {
@@ -152,6 +196,7 @@ fn mutate(rng: &mut SmallRng, shape: Shape, bytes: &mut Vec<u8>, corpus: &[Vec<u
             let tokens = match shape {
                 Shape::Csv => DELIMITED,
                 Shape::Ndjson | Shape::Json => OBJECTS,
+                Shape::Hl7 => MESSAGES,
             };
             for _ in 0..rng.random_range(1..4) {
                 let token = tokens.choose(rng).copied().unwrap_or_default();
@@ -216,6 +261,10 @@ fn settings(rng: &mut SmallRng, shape: Shape) -> Value {
         Shape::Json => {
             set("type", &["json", "json", "json", "auto"].map(Value::from), 1);
             set("records", &["", "/data", "/d/items", "/data/0", "/a"].map(Value::from), 3);
+        }
+        Shape::Hl7 => {
+            set("type", &["hl7", "hl7", "hl7", "auto"].map(Value::from), 1);
+            set("mapping", &[json!({"columns": {"x": "ZZZ-1[*]"}, "accept": {"processing": "P"}})], 4);
         }
     }
     Value::Object(format)

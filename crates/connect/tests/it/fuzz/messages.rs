@@ -1,0 +1,126 @@
+//! HL7 messages, line by line over the whole text: no blocks, no bounds. What a message's fields hold is not looked at; that
+//! each message becomes a row or a rejected record, with which bytes and on which line, is.
+
+use wardlake_connect::RejectReason;
+
+use super::expected::{Expected, Outcome, Record};
+
+const ENDS: [u8; 4] = [b'\r', b'\n', 0x0B, 0x1C];
+
+/// What stands in `text`.
+pub(crate) fn expected(text: &[u8]) -> Expected {
+    let mut expected = Expected::default();
+    let (mut messages, mut batches) = (0, 0);
+    let lines = lines(text);
+    let mut i = 0;
+    while i < lines.len() {
+        let (start, end, number) = lines[i];
+        let first = i;
+        i += 1;
+        let Some(name) = name(text, start) else { continue };
+        if name != "stray" && name != "MSH" {
+            let field = &text[end.min(start + 3)..end];
+            let told: Option<u64> = field
+                .split_first()
+                .and_then(|(delimiter, rest)| rest.split(|byte| byte == delimiter).next())
+                .and_then(|count| std::str::from_utf8(count).ok()?.trim().parse().ok());
+            let is_right = match (name, told) {
+                ("BTS", Some(told)) => told == messages,
+                ("FTS", Some(told)) if batches > 0 => told == batches,
+                ("FTS", Some(told)) => told == 1 || told == messages,
+                _ => true,
+            };
+            match name {
+                "FHS" => (messages, batches) = (0, 0),
+                "BHS" => (messages, batches) = (0, batches + 1),
+                _ => {}
+            }
+            // Blank lines behind an envelope hang on to it.
+            while i < lines.len() && self::name(text, lines[i].0).is_none() && is_blank(&text[lines[i].0..lines[i].1]) {
+                i += 1;
+            }
+            if is_right {
+                expected.blank += 1;
+            } else {
+                let end = trimmed(text, start, lines[i - 1].1);
+                let outcome = Outcome::Rejected(RejectReason::Hl7CountMismatch);
+                expected.records.push(Record { line: number, start, end, outcome });
+            }
+            continue;
+        }
+        if name == "stray" && is_blank(&text[start..end]) {
+            continue;
+        }
+        messages += u64::from(name == "MSH");
+        while i < lines.len() && !matches!(self::name(text, lines[i].0), Some(name) if name != "stray") {
+            i += 1;
+        }
+        let end = trimmed(text, start, lines[i - 1].1);
+        let start = if name == "stray" { start + blanks(&text[start..]) } else { start };
+        let outcome = if name == "MSH" { Outcome::Lenient } else { Outcome::Rejected(RejectReason::Hl7NoHeader) };
+        expected.records.push(Record { line: lines[first].2, start, end, outcome });
+    }
+    expected
+}
+
+/// Begin (behind blanks and marks, where a segment begins there), end and number of each line.
+fn lines(text: &[u8]) -> Vec<(usize, usize, u64)> {
+    let (mut lines, mut start, mut number) = (Vec::new(), 0, 1);
+    for at in 0..=text.len() {
+        if at < text.len() && !ENDS.contains(&text[at]) {
+            continue;
+        }
+        let begin = segment_at(text, start).unwrap_or(start);
+        lines.push((begin, at, number));
+        start = at + 1;
+        let before = at.checked_sub(1).map(|before| text[before]);
+        number += match text.get(at) {
+            Some(b'\n') => u64::from(before != Some(b'\r')),
+            Some(b'\r') => u64::from(before != Some(0x1C)),
+            Some(0x1C) => 1,
+            Some(_) => u64::from(before.is_some_and(|before| !ENDS.contains(&before))),
+            None => 0,
+        };
+    }
+    lines
+}
+
+/// Where the header or envelope of a line begins, if one does.
+fn segment_at(text: &[u8], line: usize) -> Option<usize> {
+    let mut at = line;
+    while let Some(length) = match &text[at..] {
+        [b' ' | b'\t', ..] => Some(1),
+        [0xEF, 0xBB, 0xBF, ..] => Some(3),
+        _ => None,
+    } {
+        at += length;
+    }
+    let is_named = [&b"MSH"[..], b"FHS", b"BHS", b"BTS", b"FTS"].iter().any(|name| text[at..].starts_with(name));
+    let is_ended = match text.get(at + 3) {
+        None => true,
+        Some(byte) => byte.is_ascii_punctuation() || ENDS.contains(byte) || matches!(byte, b'\t' | 0x1D..=0x1F),
+    };
+    (is_named && is_ended).then_some(at)
+}
+
+/// The name of the header or envelope at `start`, `stray` for other text, or none for an empty line.
+fn name(text: &[u8], start: usize) -> Option<&str> {
+    match segment_at(text, start) {
+        Some(at) => std::str::from_utf8(&text[at..at + 3]).ok(),
+        None => text.get(start).filter(|byte| !ENDS.contains(byte)).map(|_| "stray"),
+    }
+}
+
+fn blanks(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| ENDS.contains(byte) || matches!(byte, b' ' | b'\t' | 0)).count()
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    blanks(text) == text.len()
+}
+
+/// The end of what begins at `start`, without the line ends behind it.
+fn trimmed(text: &[u8], start: usize, end: usize) -> usize {
+    let ends = text[start..end].iter().rev().take_while(|byte| ENDS.contains(byte)).count();
+    end - ends
+}
