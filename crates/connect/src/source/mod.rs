@@ -5,5 +5,6 @@ mod format;
 mod table;
 
 pub use fields::ConfigProblem;
+pub(crate) use fields::Fields;
 pub use format::{Compression, Delimiter, Encoding, FileFormat, Format, Header, Ragged};
 pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy, from_json};

@@ -1,4 +1,4 @@
-//! The settings of one table of a file source.
+//! The settings of one source table: how its files are found and read, and what else feeds it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,7 +7,7 @@ use super::{
     fields::{ConfigProblem, Fields},
     format::Format,
 };
-use crate::files::pattern::PathPattern;
+use crate::{files::pattern::PathPattern, kafka::KafkaSettings};
 
 /// How new rows of a table relate to the old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +58,12 @@ pub enum OnSchemaChange {
     Ignore,
 }
 
-/// One table of a file source, with every default filled in.
+/// One source table, with every default filled in.
 #[derive(Clone, Debug)]
 pub struct FileTable {
     /// `root`: the folder that `path` starts from, itself relative to the caller's base folder.
     pub root: Option<String>,
-    /// `path`: one or more patterns.
+    /// `path`: one or more patterns; none where something else feeds the table.
     pub patterns: Vec<PathPattern>,
     /// `format`: how to read the files.
     pub format: Format,
@@ -83,6 +83,12 @@ pub struct FileTable {
     pub done_suffix: Option<String>,
     /// `on_schema_change`: default append_new_columns.
     pub on_schema_change: OnSchemaChange,
+    /// `kafka`: topics whose records are rows of this table.
+    pub kafka: Option<KafkaSettings>,
+    /// `http`: the block as written.
+    pub http: Option<Value>,
+    /// `mllp`: the block as written.
+    pub mllp: Option<Value>,
 }
 
 /// Reads the settings of a table merged over those of its source: the table's win, the two `format` blocks are merged key
@@ -106,7 +112,9 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
             Map::new()
         }
     };
-    let patterns = patterns(&mut fields);
+    let is_fed_otherwise = ["kafka", "http", "mllp"].iter().any(|key| fields.has(key));
+    let (kafka, http, mllp) = (kafka_block(&mut fields), fields.raw("http"), fields.raw("mllp"));
+    let patterns = patterns(&mut fields, is_fed_otherwise);
     let keys = fields.texts("keys").unwrap_or_default();
     let change: Option<Change> = fields.take("change", "one of full, changes, append");
     let mut table = FileTable {
@@ -123,10 +131,14 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
         on_schema_change: fields
             .take("on_schema_change", "one of append_new_columns, fail, ignore")
             .unwrap_or_default(),
+        kafka: None,
+        http,
+        mllp,
     };
     check(&table, &mut fields);
     fields.finish();
     table.format = Format::from_map(format, &mut problems);
+    table.kafka = kafka.and_then(|block| KafkaSettings::from_map(block, &mut problems));
     if problems.is_empty() { Ok(table) } else { Err(problems) }
 }
 
@@ -137,13 +149,26 @@ impl FileTable {
     }
 }
 
-fn patterns(fields: &mut Fields<'_>) -> Vec<PathPattern> {
+/// The `kafka` block as written; its settings are read once those around it are.
+fn kafka_block(fields: &mut Fields<'_>) -> Option<Map<String, Value>> {
+    match fields.raw("kafka")? {
+        Value::Object(block) => Some(block),
+        _ => {
+            fields.problem("kafka", "must be a block of settings".to_owned(), None);
+            None
+        }
+    }
+}
+
+fn patterns(fields: &mut Fields<'_>, is_fed_otherwise: bool) -> Vec<PathPattern> {
     let Some(texts) = fields.texts("path") else {
-        fields.problem(
-            "path",
-            "is missing".to_owned(),
-            Some("name the files, for example `path: patients/patients_{date:%Y%m%d}.csv`".to_owned()),
-        );
+        if !is_fed_otherwise {
+            fields.problem(
+                "path",
+                "is missing".to_owned(),
+                Some("name the files, for example `path: patients/patients_{date:%Y%m%d}.csv`".to_owned()),
+            );
+        }
         return Vec::new();
     };
     let mut patterns = Vec::new();
