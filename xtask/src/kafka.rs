@@ -17,8 +17,8 @@ pub(crate) fn jars() -> TaskResult<Option<PathBuf>> {
         return Ok(None);
     }
     let pom = root().join(POM);
-    let wanted = fs::read_to_string(&pom)
-        .map_err(|error| TaskError::Found(format!("{POM} cannot be read: {error}")))?;
+    let wanted =
+        fs::read_to_string(&pom).map_err(|error| TaskError::Found(format!("{POM} cannot be read: {error}")))?;
     let Some(version) = broker_version(&wanted) else {
         return Err(TaskError::Found(format!("{POM} names no version of the broker")));
     };

@@ -189,9 +189,14 @@ mod tests {
                 value: None,
             };
             let records = [4, 5, 7].map(record).to_vec();
-            let mut part = PartitionBatch { topic: Arc::clone(&topic), partition: 0, from, next: 8, records, gaps: Vec::new() };
+            let mut part =
+                PartitionBatch { topic: Arc::clone(&topic), partition: 0, from, next: 8, records, gaps: Vec::new() };
             assert_eq!(part.fit(ledger), expected, "{from:?} {ledger:?}");
-            assert_eq!(part.records.iter().map(|record| record.offset).collect::<Vec<_>>(), left, "{from:?} {ledger:?}");
+            assert_eq!(
+                part.records.iter().map(|record| record.offset).collect::<Vec<_>>(),
+                left,
+                "{from:?} {ledger:?}"
+            );
         }
     }
 }

@@ -2,16 +2,12 @@
 
 use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use krafka::{
-    KrafkaError,
-    consumer::ConsumerRecord,
-    error::ErrorCode,
-};
+use krafka::{KrafkaError, consumer::ConsumerRecord, error::ErrorCode};
 use tokio::time::Instant;
 
 use super::{
     batch::{KafkaBatch, KafkaPosition, KafkaRecord, OffsetGap},
-    pending::{Pending, PartitionKey, Pushed, Standing},
+    pending::{PartitionKey, Pending, Pushed, Standing},
     session::{Change, Session},
     settings::{KafkaSettings, Start},
     status::{KafkaMonitor, KafkaStatus, PartitionStatus},

@@ -147,8 +147,7 @@ impl KafkaSettings {
         });
         let brokers = listed(&mut fields, "brokers");
         let topics = listed(&mut fields, "topics");
-        let security: Option<Security> =
-            fields.take("security", "one of plaintext, ssl, sasl_plaintext, sasl_ssl");
+        let security: Option<Security> = fields.take("security", "one of plaintext, ssl, sasl_plaintext, sasl_ssl");
         for (key, block) in [("sasl", &mut sasl_block), ("tls", &mut tls_block)] {
             match fields.raw(key) {
                 None => {}
@@ -157,7 +156,8 @@ impl KafkaSettings {
             }
         }
         if is_hub {
-            let given = [("brokers", brokers.is_some()), ("security", security.is_some()), ("sasl", sasl_block.is_some())];
+            let given =
+                [("brokers", brokers.is_some()), ("security", security.is_some()), ("sasl", sasl_block.is_some())];
             for (key, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
                 let message = "is already said by `event_hubs`".to_owned();
                 fields.problem(key, message, Some("leave one of the two out".to_owned()));
@@ -193,8 +193,11 @@ impl KafkaSettings {
         let Some(hub) = hub else { return };
         self.brokers = vec![hub.broker];
         self.security = Security::SaslSsl;
-        self.sasl =
-            Some(Sasl { mechanism: SaslMechanism::Plain, username: EVENT_HUBS_USER.to_owned(), password: hub.password });
+        self.sasl = Some(Sasl {
+            mechanism: SaslMechanism::Plain,
+            username: EVENT_HUBS_USER.to_owned(),
+            password: hub.password,
+        });
         if self.topics.is_empty() {
             self.topics.extend(hub.entity);
         }

@@ -113,7 +113,7 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
         }
     };
     let is_fed_otherwise = ["kafka", "http", "mllp"].iter().any(|key| fields.has(key));
-    let (kafka, http, mllp) = (kafka_block(&mut fields), fields.raw("http"), fields.raw("mllp"));
+    let [kafka, http, mllp] = ["kafka", "http", "mllp"].map(|key| block(&mut fields, key));
     let patterns = patterns(&mut fields, is_fed_otherwise);
     let keys = fields.texts("keys").unwrap_or_default();
     let change: Option<Change> = fields.take("change", "one of full, changes, append");
@@ -132,8 +132,8 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
             .take("on_schema_change", "one of append_new_columns, fail, ignore")
             .unwrap_or_default(),
         kafka: None,
-        http,
-        mllp,
+        http: http.map(Value::Object),
+        mllp: mllp.map(Value::Object),
     };
     check(&table, &mut fields);
     fields.finish();
@@ -149,12 +149,12 @@ impl FileTable {
     }
 }
 
-/// The `kafka` block as written; its settings are read once those around it are.
-fn kafka_block(fields: &mut Fields<'_>) -> Option<Map<String, Value>> {
-    match fields.raw("kafka")? {
+/// A block as written; its own settings are read once those around it are.
+fn block(fields: &mut Fields<'_>, key: &'static str) -> Option<Map<String, Value>> {
+    match fields.raw(key)? {
         Value::Object(block) => Some(block),
         _ => {
-            fields.problem("kafka", "must be a block of settings".to_owned(), None);
+            fields.problem(key, "must be a block of settings".to_owned(), None);
             None
         }
     }

@@ -1,4 +1,4 @@
-//! The file connector through its public API.
+//! The connectors through their public API.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -13,6 +13,8 @@ mod discovery;
 mod encodings;
 mod fuzz;
 mod json;
+mod kafka;
+mod kafka_settings;
 mod parquet;
 mod real_data;
 mod round_trip;

@@ -97,15 +97,9 @@ impl KafkaClient {
     /// # Errors
     ///
     /// The broker does not answer.
-    pub async fn committed(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-    ) -> Result<Option<i64>, KafkaBrokerError> {
+    pub async fn committed(&self, group: &str, topic: &str, partition: i32) -> Result<Option<i64>, KafkaBrokerError> {
         let admin = self.kafka.admin();
-        let mut offsets =
-            admin.list_consumer_group_offsets(group, ListConsumerGroupOffsetsOptions::default()).await?;
+        let mut offsets = admin.list_consumer_group_offsets(group, ListConsumerGroupOffsetsOptions::default()).await?;
         Ok(offsets.remove(&TopicPartition::new(topic, partition)).transpose()?.and_then(|committed| committed.offset))
     }
 }

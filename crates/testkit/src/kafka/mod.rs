@@ -77,8 +77,7 @@ struct Ports {
 impl Ports {
     /// The listeners are held until all ports are known, so that none is given out twice.
     fn free() -> io::Result<Self> {
-        let held: Vec<TcpListener> =
-            (0..4).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
+        let held: Vec<TcpListener> = (0..4).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
         let port = |index: usize| held[index].local_addr().map(|address| address.port());
         Ok(Self { plaintext: port(0)?, sasl_plaintext: port(1)?, sasl_ssl: port(2)?, controller: port(3)? })
     }
@@ -98,7 +97,9 @@ impl KafkaBroker {
     pub fn jars() -> Result<PathBuf, &'static str> {
         match env::var_os(JARS) {
             Some(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
-            _ => Err("there is no Kafka broker here; `cargo xtask test` fetches one where Java 17 and Maven are installed"),
+            _ => Err(
+                "there is no Kafka broker here; `cargo xtask test` fetches one where Java 17 and Maven are installed",
+            ),
         }
     }
 
