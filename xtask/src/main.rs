@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod kafka;
 mod process;
 mod python;
 mod test;

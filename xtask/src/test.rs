@@ -1,13 +1,14 @@
 //! `cargo xtask test`: sets up what the tests need, then lets `cargo test` speak.
 
 use crate::{
+    kafka,
     process::{self, TaskResult, cargo},
     python,
 };
 
 #[derive(clap::Args, Default)]
 pub(crate) struct Args {
-    /// Leave out the comparisons with other engines (they then say that they were skipped).
+    /// Leave out the comparisons with other engines and the Kafka broker (they then say that they were skipped).
     #[arg(long)]
     quick: bool,
     /// Only tests whose name holds this text.
@@ -23,9 +24,12 @@ pub(crate) fn run(args: &Args) -> TaskResult {
     if !args.harness.is_empty() {
         command.arg("--").args(&args.harness);
     }
-    match args.quick {
-        true => command.env_remove("WARDLAKE_PEERS_PYTHON"),
-        false => command.env("WARDLAKE_PEERS_PYTHON", python::TESTS.python()?),
-    };
+    command.env_remove("WARDLAKE_PEERS_PYTHON").env_remove("WARDLAKE_KAFKA_JARS");
+    if !args.quick {
+        command.env("WARDLAKE_PEERS_PYTHON", python::TESTS.python()?);
+        if let Some(jars) = kafka::jars()? {
+            command.env("WARDLAKE_KAFKA_JARS", jars);
+        }
+    }
     process::run(&mut command)
 }

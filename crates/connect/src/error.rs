@@ -1,4 +1,4 @@
-//! Why a file could not be found or read at all. A record that cannot be read is no error but a [`crate::Rejected`].
+//! Why a source could not be found or read at all. A record that cannot be read is no error but a [`crate::Rejected`].
 
 use std::{io, path::PathBuf};
 
@@ -76,6 +76,16 @@ pub enum ConnectError {
         /// The writer's reason.
         source: io::Error,
     },
+    /// The settings of a Kafka source cannot be used, or its group could not be left.
+    #[error("kafka source {feed} could not {doing}: {source}")]
+    Broker {
+        /// The source table.
+        feed: String,
+        /// What was tried.
+        doing: &'static str,
+        /// The client's reason.
+        source: Box<krafka::KrafkaError>,
+    },
     /// The receiver of the events asked to stop and keeps the reason itself.
     #[error("reading was stopped by its receiver")]
     Stopped,
@@ -101,6 +111,11 @@ impl HasErrorKind for ConnectError {
                 _ => ErrorKind::Unavailable,
             },
             Self::Unfinished { .. } | Self::Landing { .. } => ErrorKind::Unavailable,
+            Self::Broker { source, .. } => match **source {
+                krafka::KrafkaError::Config { .. } => ErrorKind::Invalid,
+                krafka::KrafkaError::Auth { .. } => ErrorKind::Denied,
+                _ => ErrorKind::Unavailable,
+            },
             Self::Stopped => ErrorKind::Conflict,
             Self::Internal { .. } => ErrorKind::Internal,
         }

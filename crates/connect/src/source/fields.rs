@@ -28,6 +28,11 @@ impl<'a> Fields<'a> {
         Self { prefix, values, known: Vec::new(), problems }
     }
 
+    /// Whether `key` is there and not null; to be asked before it is taken.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.values.get(key).is_some_and(|value| !value.is_null())
+    }
+
     /// The raw value of `key`; null counts as absent.
     pub(crate) fn raw(&mut self, key: &'static str) -> Option<Value> {
         self.known.push(key);
@@ -95,7 +100,7 @@ impl<'a> Fields<'a> {
             let help = did_you_mean(&key, self.known.iter().copied())
                 .map(|name| format!("did you mean `{name}`?"))
                 .or_else(|| Some(format!("known settings: {}", self.known.join(", "))));
-            self.problem(&key, "is not a setting of a file source".to_owned(), help);
+            self.problem(&key, "is not a setting of a source table".to_owned(), help);
         }
     }
 }

@@ -6,6 +6,7 @@ mod listen;
 mod table;
 
 pub use fields::ConfigProblem;
+pub(crate) use fields::Fields;
 pub use format::{Compression, Delimiter, Encoding, FileFormat, Format, Header, Ragged};
 pub use listen::{HttpSettings, MllpSettings, Secret, TlsFiles};
 pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy, from_json};

@@ -1,4 +1,4 @@
-//! The settings of one table of a file source.
+//! The settings of one source table: how its files are found and read, and what else feeds it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,7 +8,7 @@ use super::{
     format::Format,
     listen::{HttpSettings, MllpSettings},
 };
-use crate::files::pattern::PathPattern;
+use crate::{files::pattern::PathPattern, kafka::KafkaSettings};
 
 /// How new rows of a table relate to the old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,12 +59,12 @@ pub enum OnSchemaChange {
     Ignore,
 }
 
-/// One table of a file source, with every default filled in.
+/// One source table, with every default filled in.
 #[derive(Clone, Debug)]
 pub struct FileTable {
     /// `root`: the folder that `path` starts from, itself relative to the caller's base folder.
     pub root: Option<String>,
-    /// `path`: one or more patterns.
+    /// `path`: one or more patterns; none where something else feeds the table.
     pub patterns: Vec<PathPattern>,
     /// `format`: how to read the files.
     pub format: Format,
@@ -84,6 +84,8 @@ pub struct FileTable {
     pub done_suffix: Option<String>,
     /// `on_schema_change`: default append_new_columns.
     pub on_schema_change: OnSchemaChange,
+    /// `kafka`: topics whose records are rows of this table.
+    pub kafka: Option<KafkaSettings>,
     /// `http`: the table takes requests as well.
     pub http: Option<HttpSettings>,
     /// `mllp`: the table takes HL7 v2 messages as well.
@@ -111,7 +113,10 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
             Map::new()
         }
     };
-    let patterns = patterns(&mut fields);
+    let is_fed_otherwise = ["kafka", "http", "mllp"].iter().any(|key| fields.has(key));
+    let kafka = kafka_block(&mut fields);
+    let (http, mllp) = (fields.raw("http"), fields.raw("mllp"));
+    let patterns = patterns(&mut fields, is_fed_otherwise);
     let keys = fields.texts("keys").unwrap_or_default();
     let change: Option<Change> = fields.take("change", "one of full, changes, append");
     let mut table = FileTable {
@@ -128,22 +133,16 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
         on_schema_change: fields
             .take("on_schema_change", "one of append_new_columns, fail, ignore")
             .unwrap_or_default(),
+        kafka: None,
         http: None,
         mllp: None,
     };
-    let (http, mllp) = (fields.raw("http"), fields.raw("mllp"));
-    if table.patterns.is_empty() && http.is_none() && mllp.is_none() {
-        fields.problem(
-            "path",
-            "is missing".to_owned(),
-            Some("name the files, for example `path: patients/patients_{date:%Y%m%d}.csv`".to_owned()),
-        );
-    }
     check(&table, &mut fields);
     fields.finish();
     table.http = HttpSettings::from_value(http, &mut problems);
     table.mllp = MllpSettings::from_value(mllp, &mut problems);
     table.format = Format::from_map(format, &mut problems);
+    table.kafka = kafka.and_then(|block| KafkaSettings::from_map(block, &mut problems));
     if problems.is_empty() { Ok(table) } else { Err(problems) }
 }
 
@@ -154,8 +153,28 @@ impl FileTable {
     }
 }
 
-fn patterns(fields: &mut Fields<'_>) -> Vec<PathPattern> {
-    let texts = fields.texts("path").unwrap_or_default();
+/// The `kafka` block as written; its settings are read once those around it are.
+fn kafka_block(fields: &mut Fields<'_>) -> Option<Map<String, Value>> {
+    match fields.raw("kafka")? {
+        Value::Object(block) => Some(block),
+        _ => {
+            fields.problem("kafka", "must be a block of settings".to_owned(), None);
+            None
+        }
+    }
+}
+
+fn patterns(fields: &mut Fields<'_>, is_fed_otherwise: bool) -> Vec<PathPattern> {
+    let Some(texts) = fields.texts("path") else {
+        if !is_fed_otherwise {
+            fields.problem(
+                "path",
+                "is missing".to_owned(),
+                Some("name the files, for example `path: patients/patients_{date:%Y%m%d}.csv`".to_owned()),
+            );
+        }
+        return Vec::new();
+    };
     let mut patterns = Vec::new();
     for text in texts {
         match PathPattern::new(&text) {

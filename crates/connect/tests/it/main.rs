@@ -1,4 +1,4 @@
-//! The file connector through its public API.
+//! The connectors through their public API.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -14,6 +14,8 @@ mod encodings;
 mod fuzz;
 mod hl7;
 mod json;
+mod kafka;
+mod kafka_settings;
 mod parquet;
 mod real_data;
 mod round_trip;
