@@ -405,10 +405,12 @@ placed as (
 
 located as (
 
-    -- An event that names no place happens where the patient is.
+    -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
     select
         *,
-        max(case when department_id is not null or bed_id is not null then sequence end) over (
+        max(
+            case when role <> 'depart' and (department_id is not null or bed_id is not null) then sequence end
+        ) over (
             partition by {{ of_encounter }}, is_placed order by sequence
             rows between unbounded preceding and current row
         ) as located_sequence
@@ -437,6 +439,7 @@ stretched as (
 
     select
         *,
+        lag(at_department_id) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_department_id,
         lag(at_bed_id) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_bed_id,
         lag(role) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_role,
         lead(occurred_at) over (partition by {{ of_encounter }}, is_placed order by sequence) as next_at,
@@ -456,10 +459,11 @@ told as (
         cast(part as integer) as part,
         delivery_id,
         encounter_patient_id as patient_id,
-        case when is_placed and role <> 'depart' then at_department_id else department_id end as department_id,
-        case when is_placed and role <> 'depart' then at_room_id else room_id end as room_id,
-        case when is_placed and role <> 'depart' then at_bed_id else bed_id end as bed_id,
+        case when is_placed then at_department_id else department_id end as department_id,
+        case when is_placed then at_room_id else room_id end as room_id,
+        case when is_placed then at_bed_id else bed_id end as bed_id,
         prior_bed_id,
+        case when is_placed then before_department_id end as before_department_id,
         case when is_placed then before_bed_id end as before_bed_id,
         merged_into_encounter_id,
         -- text
