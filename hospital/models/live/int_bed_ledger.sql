@@ -14,6 +14,8 @@
 --
 -- A wave reads int_bed_open_events and the new events, and appends versions of the encounters that these touch.
 
+-- depends_on: {{ ref('int_bed_open_events') }}
+
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
 {%- set of_version = 'hospital_id, group_id, version' %}

@@ -5,6 +5,9 @@
 -- A wave reads this small table, the new events, and of int_bed_events two id columns to see whether an encounter that is not
 -- here was here before; only then its events. Files whose ids lie apart from those asked for are not opened.
 
+-- depends_on: {{ ref('int_bed_groups') }}
+-- depends_on: {{ ref('int_live_clock') }}
+
 {{ config(
     materialized='incremental',
     incremental_strategy=replaced_whole(),
@@ -100,7 +103,7 @@ all_counts as (
 
 ),
 
-returning as (
+come_back as (
 
     select all_counts.hospital_id, all_counts.encounter_id
     from all_counts
@@ -115,16 +118,16 @@ recalled as (
 
     {{ bed_encounter_events("(
         select events.*
-        from returning
+        from come_back
         inner join " ~ ref('int_bed_events') ~ " as events
-            on returning.hospital_id = events.hospital_id
-            and returning.encounter_id = events.encounter_id
+            on come_back.hospital_id = events.hospital_id
+            and come_back.encounter_id = events.encounter_id
         union
         select events.*
-        from returning
+        from come_back
         inner join " ~ ref('int_bed_events') ~ " as events
-            on returning.hospital_id = events.hospital_id
-            and returning.encounter_id = events.second_encounter_id
+            on come_back.hospital_id = events.hospital_id
+            and come_back.encounter_id = events.second_encounter_id
         where events.second_encounter_id is not null
     )") | indent(4) }}
 
@@ -138,9 +141,9 @@ open_events as (
     union all
     select recalled.*
     from recalled
-    inner join returning
-        on recalled.hospital_id = returning.hospital_id
-        and recalled.encounter_id = returning.encounter_id
+    inner join come_back
+        on recalled.hospital_id = come_back.hospital_id
+        and recalled.encounter_id = come_back.encounter_id
     union all
     select * from arrived
 
