@@ -72,3 +72,16 @@
         else '{{ otherwise }}'
     end
 {%- endmacro %}
+
+{#- The text of one field of a JSON object. -#}
+{% macro json_text(column, field) -%}
+    {{ return(adapter.dispatch('json_text', 'hospital')(column, field)) }}
+{%- endmacro %}
+
+{% macro default__json_text(column, field) -%}
+    nullif(trim(json_value({{ column }}, '$.{{ field }}')), '')
+{%- endmacro %}
+
+{% macro duckdb__json_text(column, field) -%}
+    nullif(trim(json_extract_string({{ column }}, '$.{{ field }}')), '')
+{%- endmacro %}

@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod bed_ledger;
 mod commands;
 mod crash;
 mod drift;

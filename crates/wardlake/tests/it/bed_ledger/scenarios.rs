@@ -1,0 +1,203 @@
+//! `tests/scenarios/bed_ledger.slt` says what is expected and how the file reads. Every scenario is a hospital of its own in one lake:
+//! one load and one build serve them all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value as Json, json};
+use wardlake_simulate::{SimulationOptions, simulate};
+
+use crate::world::{Row, World, copy_folder, repository};
+
+const FILE: &str = "crates/wardlake/tests/scenarios/bed_ledger.slt";
+const DAY: &str = "2026-01-05";
+/// Censuses asked for in one query.
+const CHUNK: usize = 16;
+
+/// One hospital of the file.
+struct Scenario {
+    name: String,
+    hospital: String,
+    events: Vec<Json>,
+    queries: Vec<Expected>,
+}
+
+/// A query, and the lines it has to give.
+struct Expected {
+    line: usize,
+    query: String,
+    rows: BTreeSet<String>,
+}
+
+/// Reads the file: `# 07 name` begins a scenario, `statement events` and `query …` are its records, an empty line ends a record.
+fn scenarios() -> Vec<Scenario> {
+    let text = std::fs::read_to_string(repository().join(FILE)).unwrap();
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    let mut lines = text.lines().map(str::trim_end).enumerate();
+    while let Some((index, line)) = lines.next() {
+        let number = line.strip_prefix("# ").and_then(|name| name.get(..2)).filter(|number| number.parse::<u8>().is_ok());
+        if let Some(number) = number {
+            let (name, hospital) = (line[2..].to_owned(), format!("S{number}"));
+            scenarios.push(Scenario { name, hospital, events: Vec::new(), queries: Vec::new() });
+        } else if !line.is_empty() && !line.starts_with('#') {
+            let record: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| !line.is_empty()).collect();
+            let scenario = scenarios.last_mut().unwrap();
+            match line.strip_prefix("query ") {
+                Some(query) => {
+                    assert_eq!(record.first(), Some(&"----"), "{FILE}:{}", index + 1);
+                    let rows = record[1..].iter().map(|row| (*row).to_owned()).collect();
+                    scenario.queries.push(Expected { line: index + 1, query: query.to_owned(), rows });
+                }
+                None => {
+                    assert_eq!(line, "statement events", "{FILE}:{}", index + 1);
+                    for event in record {
+                        scenario.events.push(event_of(event, &scenario.hospital, scenario.events.len()));
+                    }
+                }
+            }
+        }
+    }
+    scenarios
+}
+
+/// `A02 E1 10:00 W2/B2 prior=B1 recorded=10:05` as the event that a hospital sends.
+fn event_of(line: &str, hospital: &str, place: usize) -> Json {
+    let mut words = line.split_whitespace();
+    let mut next = || words.next().unwrap_or_else(|| panic!("an event lacks a word: {line}"));
+    let (trigger, encounter, at) = (next(), next(), next());
+    let mut event = Map::new();
+    let mut put = |name: &str, value: &str| {
+        if value != "-" {
+            event.insert(name.to_owned(), value.into());
+        }
+    };
+    let instant = |time: &str| format!("{DAY} {time}:00");
+    put("event_id", &format!("{hospital}-{place}"));
+    put("event_type", trigger);
+    put("hospital_id", hospital);
+    put("encounter_id", encounter);
+    put("patient_id", &encounter.replace('E', "P"));
+    put("occurred_at", &instant(at));
+    put("recorded_at", &instant(at));
+    for word in words {
+        match word.split_once('=') {
+            None => put_place(&mut put, "", word),
+            Some(("id", id)) => put("event_id", &format!("{hospital}-{id}")),
+            Some(("recorded", time)) => put("recorded_at", &instant(time)),
+            Some(("patient", id)) => put("patient_id", id),
+            Some(("prior", bed)) => put("prior_bed_id", bed),
+            Some(("into", id)) => put("merged_into_patient_id", id),
+            Some(("merged", id)) => put("merged_patient_id", id),
+            Some(("merges", id)) => put("merged_encounter_id", id),
+            Some(("second", second)) => {
+                let (encounter, place) = second.split_once(':').unwrap();
+                let (department, bed) = place.split_once('/').unwrap();
+                let patient = encounter.replace('E', "P");
+                let second = json!({"patient_id": patient, "encounter_id": encounter, "department_id": department, "bed_id": bed});
+                put("second_patient", &second.to_string());
+            }
+            Some(("zbe", movement)) => {
+                for (name, value) in ["zbe_movement_id", "zbe_action", "zbe_original_event"].iter().zip(movement.split(':')) {
+                    put(name, value);
+                }
+            }
+            Some((name, _)) => panic!("there is no `{name}` of an event: {line}"),
+        }
+    }
+    Json::Object(event)
+}
+
+fn put_place(put: &mut impl FnMut(&str, &str), before: &str, place: &str) {
+    let (department, bed) = place.split_once('/').unwrap_or((place, "-"));
+    put(&format!("{before}department_id"), department);
+    put(&format!("{before}bed_id"), bed);
+}
+
+/// The hospital project with all scenarios loaded and built.
+fn world(scenarios: &[Scenario]) -> World {
+    let world = World::empty();
+    copy_folder(&repository().join("hospital"), world.path());
+    // The live models look beds and departments up in the extracts.
+    let extracts = SimulationOptions { hospitals: 1, days: 1, scale: 0.1, dirt: 0.0, ..SimulationOptions::default() };
+    simulate(&extracts, &world.path().join("landing"), &mut |_| {}).unwrap();
+    let events = scenarios.iter().flat_map(|scenario| &scenario.events);
+    world.write("landing/live/adt_scenarios.ndjson", events.map(|event| format!("{event}\n")).collect::<String>());
+    world.ok(&["ingest"]);
+    world.ok(&["run", "--select", "+fct_bed_movement", "+int_bed_findings", "+int_bed_status"]);
+    world
+}
+
+/// Rows of each hospital as lines of text.
+fn by_hospital(rows: Vec<Row>, columns: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
+    let mut lines: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for row in rows {
+        let line: Vec<&str> = columns.iter().map(|column| row[*column].as_str()).collect();
+        lines.entry(row["hospital_id"].clone()).or_default().insert(line.join(" "));
+    }
+    lines
+}
+
+/// Query → hospital → lines.
+type Answers = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+
+fn answers(world: &World, scenarios: &[Scenario]) -> Answers {
+    let asked: BTreeSet<&str> =
+        scenarios.iter().flat_map(|scenario| &scenario.queries).map(|expected| expected.query.as_str()).collect();
+    let censuses: Vec<&str> = asked.iter().copied().filter(|query| query.starts_with("census ")).collect();
+    let mut answers = Answers::new();
+    for chunk in censuses.chunks(CHUNK) {
+        let queries: Vec<String> = chunk.iter().map(|query| census_sql(query)).collect();
+        let sql = queries.join("\nunion all\n");
+        let text = world.ok(&["show", "--inline", &sql, "--limit", "1000000", "--format", "csv"]);
+        let rows: Vec<Row> = csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();
+        let mut by_query: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+        for row in rows {
+            by_query.entry(row["query"].clone()).or_default().push(row);
+        }
+        for query in chunk {
+            let rows = by_query.remove(*query).unwrap_or_default();
+            answers.insert((*query).to_owned(), by_hospital(rows, &["encounter", "patient", "place", "bed_state"]));
+        }
+    }
+    let findings = world.sql(
+        "select hospital_id, kind, coalesce(encounter_id, case when kind = 'merge_cycle' then patient_id end, '-') as who \
+         from silver.int_bed_findings",
+    );
+    answers.insert("findings".to_owned(), by_hospital(findings, &["who", "kind"]));
+    let beds = world.sql("select hospital_id, bed_id, bed_status from silver.int_bed_status");
+    answers.insert("beds".to_owned(), by_hospital(beds, &["bed_id", "bed_status"]));
+    answers
+}
+
+/// `census 10:00 known 10:30` by the project's macros.
+fn census_sql(query: &str) -> String {
+    let instant = |time: &str| format!("local_to_utc('{DAY} {time}:00', 'America/New_York')");
+    let words: Vec<&str> = query.split_whitespace().collect();
+    let census = match words[..] {
+        ["census", at] => format!("census_at(\"{}\")", instant(at)),
+        ["census", at, "known", known] => format!("census_as_known(\"{}\", \"{}\")", instant(at), instant(known)),
+        _ => panic!("no query: {query}"),
+    };
+    format!(
+        "select '{query}' as query, hospital_id, encounter_id as encounter, surviving_patient_id as patient, \
+         coalesce(department_id, '-') || '/' || coalesce(bed_id, '-') as place, bed_state from ({{{{ {census} }}}}) as census"
+    )
+}
+
+#[test]
+fn scenarios_have_the_census_then_and_now() {
+    let scenarios = scenarios();
+    assert!(scenarios.len() >= 40, "{} scenarios", scenarios.len());
+    let world = world(&scenarios);
+    let answers = answers(&world, &scenarios);
+    let mut wrong = Vec::new();
+    for scenario in &scenarios {
+        assert!(!scenario.events.is_empty() && !scenario.queries.is_empty(), "{}", scenario.name);
+        for Expected { line, query, rows } in &scenario.queries {
+            let got = answers[query].get(&scenario.hospital).cloned().unwrap_or_default();
+            if got != *rows {
+                wrong.push(format!("{FILE}:{line}: {}\n  query {query}\n  expected {rows:?}\n  got      {got:?}", scenario.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} answers are wrong\n{}", wrong.len(), wrong.join("\n"));
+}

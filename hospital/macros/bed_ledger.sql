@@ -1,0 +1,217 @@
+{#-
+    What the ledger's models share: how an event of a feed becomes events of encounters, how models that keep only what is open
+    replace their table, and the censuses.
+-#}
+
+{#- Incremental strategy of a small table that is written anew with every wave, made of itself and what is new. -#}
+{% macro replaced_whole() -%}
+    {{ return('insert_overwrite' if target.type == 'wardlake' else 'delete+insert') }}
+{%- endmacro %}
+
+{#-
+    Events of `relation` (columns of int_bed_events) as events of encounters: those that say something about a bed. A swap is a move of
+    two encounters, a merge of encounters concerns both of them. An event that updates or cancels a numbered movement (ZBE)
+    stands for the event it changes.
+-#}
+{% macro bed_encounter_events(relation) -%}
+with told as (
+
+    select
+        events.*,
+        triggers.event_type as told_event_type,
+        triggers.event_name,
+        triggers.role,
+        triggers.kind,
+        triggers.place_order
+    from {{ relation }} as events
+    inner join {{ ref('int_adt_triggers') }} as triggers
+        on triggers.event_type = case
+            when events.zbe_action in ('UPDATE', 'CANCEL') then coalesce(events.zbe_original_event, events.event_type)
+            else events.event_type
+        end
+    where triggers.role <> 'none'
+        and events.hospital_id is not null
+        and events.occurred_at is not null
+
+)
+
+select
+    delivery_id,
+    event_id,
+    content_hash,
+    1 as part,
+    hospital_id,
+    encounter_id,
+    cast(null as varchar) as merged_into_encounter_id,
+    patient_id,
+    department_id,
+    room_id,
+    bed_id,
+    prior_bed_id,
+    zbe_movement_id,
+    told_event_type as event_type,
+    event_name,
+    case role when 'swap' then 'move' else role end as role,
+    kind,
+    zbe_action,
+    gender,
+    age_years,
+    place_order,
+    occurred_at,
+    known_at,
+    expected_discharge_at,
+    received_at,
+    source_file,
+    source_position
+from told
+where encounter_id is not null
+    and (role <> 'merge' or merged_encounter_id is not null)
+
+union all
+
+select
+    delivery_id,
+    event_id,
+    content_hash,
+    2 as part,
+    hospital_id,
+    second_encounter_id as encounter_id,
+    case when merged_encounter_id is not null then encounter_id end as merged_into_encounter_id,
+    second_patient_id as patient_id,
+    second_department_id as department_id,
+    second_room_id as room_id,
+    second_bed_id as bed_id,
+    cast(null as varchar) as prior_bed_id,
+    zbe_movement_id,
+    told_event_type as event_type,
+    event_name,
+    case role when 'swap' then 'move' else 'merged' end as role,
+    kind,
+    zbe_action,
+    cast(null as varchar) as gender,
+    cast(null as integer) as age_years,
+    place_order,
+    occurred_at,
+    known_at,
+    expected_discharge_at,
+    received_at,
+    source_file,
+    source_position
+from told
+where second_encounter_id is not null
+    and role in ('swap', 'merge', 'reassign')
+    and second_encounter_id <> coalesce(encounter_id, '')
+{%- endmacro %}
+
+{#-
+    The number under which each merged one lives on, from merges (columns of int_bed_merges). Each number is followed from merge
+    to merge. Who has not arrived after 64 merges walks in a circle, and has walked all of it since the 32nd.
+-#}
+{% macro survivors(merges) -%}
+with recursive latest_merge as (
+
+    select hospital_id, id_type, from_id, to_id
+    from {{ merges }}
+    qualify row_number() over (
+        partition by hospital_id, id_type, from_id order by occurred_at desc, event_id desc
+    ) = 1
+
+),
+
+walk as (
+
+    select hospital_id, id_type, from_id, to_id as reached_id, 1 as steps
+    from latest_merge
+    union all
+    select walk.hospital_id, walk.id_type, walk.from_id, latest_merge.to_id as reached_id, walk.steps + 1 as steps
+    from walk
+    inner join latest_merge
+        on walk.hospital_id = latest_merge.hospital_id
+        and walk.id_type = latest_merge.id_type
+        and walk.reached_id = latest_merge.from_id
+    where walk.steps < 64
+
+),
+
+arrived as (
+
+    select *, max(steps) over (partition by hospital_id, id_type, from_id) as all_steps
+    from walk
+
+)
+
+select
+    hospital_id,
+    id_type,
+    from_id,
+    min(reached_id) as survivor_id,
+    max(all_steps) >= 64 as is_cycle
+from arrived
+where steps = all_steps
+    or (all_steps >= 64 and steps > 32)
+group by hospital_id, id_type, from_id
+{%- endmacro %}
+
+{#- The encounters that each event of `relation` (columns of int_bed_events) names. -#}
+{% macro encounter_ids(relation) -%}
+select hospital_id, encounter_id
+from {{ relation }}
+where encounter_id is not null
+union all
+select hospital_id, second_encounter_id as encounter_id
+from {{ relation }}
+where second_encounter_id is not null
+{%- endmacro %}
+
+{#- The latest value that was not NULL, up to the current row of a window. -#}
+{% macro last_known(column, over) -%}
+    {{ return(adapter.dispatch('last_known', 'hospital')(column, over)) }}
+{%- endmacro %}
+
+{% macro default__last_known(column, over) -%}
+    last_value({{ column }}) ignore nulls over ({{ over }})
+{%- endmacro %}
+
+{% macro duckdb__last_known(column, over) -%}
+    last_value({{ column }} ignore nulls) over ({{ over }})
+{%- endmacro %}
+
+{#-
+    Who is where at an instant, by what is believed now. `at` is an SQL expression of a UTC instant:
+
+        wardlake show --inline "select department_id, count(*) from ({{ census_at("timestamp '2026-01-05 12:00:00'") }}) group by 1"
+-#}
+{% macro census_at(at) -%}
+    select
+        hospital_id, encounter_id, patient_id, surviving_patient_id, department_id, room_id, bed_id, bed_state,
+        movement_type, valid_from, valid_to
+    from {{ ref('fct_bed_movement') }}
+    where recorded_to is null
+        and valid_from <= {{ at }}
+        and (valid_to is null or valid_to > {{ at }})
+{%- endmacro %}
+
+{#-
+    Who was where at an instant, by what was known at another: what a screen showed then. Merges of patients count from when they
+    were known.
+
+        wardlake show --inline "{{ census_as_known("timestamp '2026-01-05 12:00:00'", "timestamp '2026-01-05 12:05:00'") }}"
+-#}
+{% macro census_as_known(at, known_at) -%}
+    select
+        stays.hospital_id, stays.encounter_id, stays.patient_id,
+        coalesce(survivors.survivor_id, stays.patient_id) as surviving_patient_id,
+        stays.department_id, stays.room_id, stays.bed_id, stays.bed_state,
+        stays.movement_type, stays.valid_from, stays.valid_to
+    from {{ ref('fct_bed_movement') }} as stays
+    left join (
+        {{ survivors("(select * from " ~ ref('int_bed_merges') ~ " where known_at <= " ~ known_at ~ ")") | indent(8) }}
+    ) as survivors
+        on stays.hospital_id = survivors.hospital_id
+        and stays.patient_id = survivors.from_id
+        and survivors.id_type = 'patient'
+    where stays.recorded_from <= {{ known_at }}
+        and (stays.recorded_to is null or stays.recorded_to > {{ known_at }})
+        and stays.valid_from <= {{ at }}
+        and (stays.valid_to is null or stays.valid_to > {{ at }})
+{%- endmacro %}

@@ -1,0 +1,165 @@
+-- One row per event and encounter, of the encounters that are open or were lately: everything the ledger has to look at to place a
+-- new event. An event delivered again is left out. An encounter that has ended leaves after `live_keep_days` without news; news of
+-- it brings all of its events back from int_bed_events.
+--
+-- A wave reads this small table, the new events, and of int_bed_events two id columns to see whether an encounter that is not
+-- here was here before; only then its events. Files whose ids lie apart from those asked for are not opened.
+
+-- depends_on: {{ ref('int_bed_groups') }}
+-- depends_on: {{ ref('int_live_clock') }}
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy=replaced_whole(),
+    unique_key=['hospital_id', 'encounter_id']
+) }}
+
+with arrived as (
+
+    {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(4) }}
+
+),
+
+{%- if is_incremental() %}
+
+fellows as (
+
+    select own.hospital_id, own.encounter_id, other.encounter_id as fellow_id
+    from {{ ref('int_bed_groups') }} as own
+    inner join {{ ref('int_bed_groups') }} as other
+        on own.hospital_id = other.hospital_id
+        and own.group_id = other.group_id
+
+),
+
+touched as (
+
+    select hospital_id, encounter_id
+    from arrived
+    union
+    select fellows.hospital_id, fellows.fellow_id as encounter_id
+    from arrived
+    inner join fellows on arrived.hospital_id = fellows.hospital_id and arrived.encounter_id = fellows.encounter_id
+
+),
+
+open_encounters as (
+
+    select
+        hospital_id,
+        encounter_id,
+        max(occurred_at) as last_at,
+        max(known_at) as last_known_at,
+        max(case when role in ('depart', 'delete') or (role = 'cancel' and kind = 'admission') then occurred_at end)
+            as last_end_at
+    from {{ this }}
+    group by hospital_id, encounter_id
+
+),
+
+kept as (
+
+    select open_encounters.hospital_id, open_encounters.encounter_id
+    from open_encounters
+    cross join {{ ref('int_live_clock') }} as clock
+    left join touched
+        on open_encounters.hospital_id = touched.hospital_id
+        and open_encounters.encounter_id = touched.encounter_id
+    where touched.encounter_id is not null
+        or coalesce(open_encounters.last_end_at < open_encounters.last_at, true)
+        or greatest(open_encounters.last_at, open_encounters.last_known_at)
+            >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }}
+
+),
+
+absent as (
+
+    select touched.hospital_id, touched.encounter_id
+    from touched
+    left join open_encounters
+        on touched.hospital_id = open_encounters.hospital_id
+        and touched.encounter_id = open_encounters.encounter_id
+    where open_encounters.encounter_id is null
+
+),
+
+-- Whoever has more events than came just now was here before.
+new_counts as (
+
+    select hospital_id, encounter_id, count(*) as event_count
+    from ({{ encounter_ids(changes(ref('int_bed_events'))) }}) as ids
+    group by hospital_id, encounter_id
+
+),
+
+all_counts as (
+
+    select absent.hospital_id, absent.encounter_id, count(*) as event_count
+    from absent
+    inner join ({{ encounter_ids(ref('int_bed_events')) }}) as ids
+        on absent.hospital_id = ids.hospital_id
+        and absent.encounter_id = ids.encounter_id
+    group by absent.hospital_id, absent.encounter_id
+
+),
+
+come_back as (
+
+    select all_counts.hospital_id, all_counts.encounter_id
+    from all_counts
+    left join new_counts
+        on all_counts.hospital_id = new_counts.hospital_id
+        and all_counts.encounter_id = new_counts.encounter_id
+    where all_counts.event_count > coalesce(new_counts.event_count, 0)
+
+),
+
+recalled as (
+
+    {{ bed_encounter_events("(
+        select events.*
+        from come_back
+        inner join " ~ ref('int_bed_events') ~ " as events
+            on come_back.hospital_id = events.hospital_id
+            and come_back.encounter_id = events.encounter_id
+        union
+        select events.*
+        from come_back
+        inner join " ~ ref('int_bed_events') ~ " as events
+            on come_back.hospital_id = events.hospital_id
+            and come_back.encounter_id = events.second_encounter_id
+        where events.second_encounter_id is not null
+    )") | indent(4) }}
+
+),
+
+open_events as (
+
+    select held.*
+    from {{ this }} as held
+    inner join kept on held.hospital_id = kept.hospital_id and held.encounter_id = kept.encounter_id
+    union all
+    select recalled.*
+    from recalled
+    inner join come_back
+        on recalled.hospital_id = come_back.hospital_id
+        and recalled.encounter_id = come_back.encounter_id
+    union all
+    select * from arrived
+
+)
+{%- else %}
+
+open_events as (
+
+    select * from arrived
+
+)
+{%- endif %}
+
+select *
+from open_events
+qualify row_number() over (
+    partition by hospital_id, encounter_id, event_id, part, content_hash
+    order by received_at, source_file, source_position
+) = 1

@@ -1,0 +1,181 @@
+-- Every difference between the bed stays of the nightly extracts and those of the stream, with its kind and what explains it. Stays
+-- are paired by encounter, bed and how often the patient came back to that bed; what is left over, by encounter and start.
+-- Compared are hospitals that send both. A difference without an explanation is somebody's mistake.
+
+{{ config(materialized='table') }}
+
+with stream_segments as (
+
+    select
+        *,
+        lag(bed_id) over (partition by hospital_id, encounter_id order by valid_from) as before_bed_id,
+        lag(valid_to) over (partition by hospital_id, encounter_id order by valid_from) as before_valid_to
+    from {{ ref('fct_bed_movement') }}
+    where recorded_to is null
+        and bed_id is not null
+        and (valid_to is null or valid_to > valid_from)
+
+),
+
+-- One stay is as long as the bed stays the same: leaves and changes of class do not cut it.
+stream_stays as (
+
+    select
+        hospital_id,
+        encounter_id,
+        bed_id,
+        row_number() over (partition by hospital_id, encounter_id, bed_id order by min(valid_from)) as bed_turn,
+        min(valid_from) as started_at,
+        case when count(*) = count(valid_to) then max(valid_to) end as ended_at,
+        min(finding) as finding,
+        max(recorded_from) as recorded_from
+    from (
+        select
+            *,
+            sum(case when before_bed_id = bed_id and before_valid_to = valid_from then 0 else 1 end) over (
+                partition by hospital_id, encounter_id order by valid_from
+                rows between unbounded preceding and current row
+            ) as stay_number
+        from stream_segments
+    ) as numbered
+    group by hospital_id, encounter_id, bed_id, stay_number
+
+),
+
+senders as (
+
+    select hospital_id, min(started_at) as stream_began_at
+    from stream_stays
+    group by hospital_id
+
+),
+
+extract_stays as (
+
+    select
+        stays.hospital_id,
+        stays.encounter_id,
+        stays.bed_id,
+        row_number() over (partition by stays.hospital_id, stays.encounter_id, stays.bed_id order by stays.started_at)
+            as bed_turn,
+        stays.started_at,
+        stays.ended_at,
+        stays.is_inferred
+    from {{ ref('int_bed_stays') }} as stays
+    inner join senders on stays.hospital_id = senders.hospital_id
+    where stays.is_counted
+        and stays.bed_id is not null
+
+),
+
+paired as (
+
+    select
+        coalesce(extract_stays.hospital_id, stream_stays.hospital_id) as hospital_id,
+        coalesce(extract_stays.encounter_id, stream_stays.encounter_id) as encounter_id,
+        extract_stays.bed_id as extract_bed_id,
+        stream_stays.bed_id as stream_bed_id,
+        extract_stays.started_at as extract_started_at,
+        stream_stays.started_at as stream_started_at,
+        extract_stays.ended_at as extract_ended_at,
+        stream_stays.ended_at as stream_ended_at,
+        extract_stays.is_inferred,
+        stream_stays.finding,
+        stream_stays.recorded_from
+    from extract_stays
+    full outer join stream_stays
+        on extract_stays.hospital_id = stream_stays.hospital_id
+        and extract_stays.encounter_id = stream_stays.encounter_id
+        and extract_stays.bed_id = stream_stays.bed_id
+        and extract_stays.bed_turn = stream_stays.bed_turn
+
+),
+
+left_over as (
+
+    select
+        coalesce(extracted.hospital_id, streamed.hospital_id) as hospital_id,
+        coalesce(extracted.encounter_id, streamed.encounter_id) as encounter_id,
+        extracted.extract_bed_id,
+        streamed.stream_bed_id,
+        extracted.extract_started_at,
+        streamed.stream_started_at,
+        extracted.extract_ended_at,
+        streamed.stream_ended_at,
+        extracted.is_inferred,
+        streamed.finding,
+        streamed.recorded_from
+    from (select * from paired where stream_bed_id is null) as extracted
+    full outer join (select * from paired where extract_bed_id is null) as streamed
+        on extracted.hospital_id = streamed.hospital_id
+        and extracted.encounter_id = streamed.encounter_id
+        and extracted.extract_started_at = streamed.stream_started_at
+
+),
+
+compared as (
+
+    select * from paired where extract_bed_id is not null and stream_bed_id is not null
+    union all
+    select * from left_over
+
+),
+
+differences as (
+
+    select
+        *,
+        case
+            when stream_bed_id is null then 'missing_in_stream'
+            when extract_bed_id is null then 'missing_in_extract'
+            when extract_bed_id <> stream_bed_id then 'other_bed'
+            when extract_started_at <> stream_started_at then 'other_start'
+            when extract_ended_at is distinct from stream_ended_at then 'other_end'
+        end as kind
+    from compared
+
+),
+
+cuts as (
+
+    select
+        {{ local_midnight(add_days('newest_extract_date', 1)) }} as extract_cut_at,
+        as_of_at as extract_now_at
+    from {{ ref('int_clock') }}
+
+)
+
+select
+    differences.hospital_id,
+    differences.encounter_id,
+    differences.kind,
+    case
+        when coalesce(differences.extract_started_at, differences.stream_started_at) > cuts.extract_now_at
+            then 'after_extract_cut'
+        when differences.kind = 'other_end'
+            and differences.extract_ended_at is null
+            and differences.stream_ended_at > cuts.extract_now_at
+            then 'after_extract_cut'
+        when differences.recorded_from > cuts.extract_cut_at then 'recorded_after_extract_cut'
+        when differences.extract_started_at < senders.stream_began_at then 'before_stream_began'
+        when differences.finding is not null then 'finding_in_stream'
+        when differences.is_inferred then 'inferred_in_extract'
+        when differences.kind = 'missing_in_extract' and encounters.encounter_id is null then 'encounter_not_in_extract'
+        when differences.kind = 'missing_in_extract' and not encounters.is_counted then 'encounter_not_counted'
+        when differences.kind = 'missing_in_extract' and not encounters.is_bed_stay then 'not_a_bed_stay_in_extract'
+        else 'unexplained'
+    end as explanation,
+    differences.extract_bed_id,
+    differences.stream_bed_id,
+    differences.extract_started_at,
+    differences.stream_started_at,
+    differences.extract_ended_at,
+    differences.stream_ended_at,
+    differences.finding,
+    differences.recorded_from as stream_recorded_from
+from differences
+cross join cuts
+inner join senders on differences.hospital_id = senders.hospital_id
+left join {{ ref('int_encounters') }} as encounters
+    on differences.encounter_id = encounters.encounter_id
+where differences.kind is not null
