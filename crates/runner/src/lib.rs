@@ -15,6 +15,7 @@ mod quality;
 mod quarantine;
 mod records;
 mod score;
+mod sql;
 mod system;
 mod workspace;
 
