@@ -27,6 +27,7 @@ use crate::{
     RunnerError, Workspace,
     adapter::table_name,
     build::{BuildContext, audit, compile_node},
+    sql::literal,
     system::{self, KpiBound},
 };
 
@@ -248,7 +249,7 @@ async fn fresh_at(
     let sources: Vec<String> = ancestors
         .iter()
         .filter_map(|id| workspace.project.source(id))
-        .map(|source| format!("'{}.{}'", source.source_name, source.name))
+        .map(|source| literal(&format!("{}.{}", source.source_name, source.name)))
         .collect();
     if sources.is_empty() || session.schema(&log).await?.is_none() {
         return Ok(None);

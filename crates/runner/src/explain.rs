@@ -6,7 +6,13 @@ use wardlake_core::{TableName, lineage};
 use wardlake_engine::Session;
 use wardlake_project::{Node, Source, UniqueId, audit::Audit};
 
-use crate::{RunnerError, Workspace, adapter::table_name, build::audit::findings};
+use crate::{
+    RunnerError, Workspace,
+    adapter::table_name,
+    build::audit::findings,
+    quarantine::FIX_BATCH,
+    sql::{identifier, literal},
+};
 
 /// Where a row came from.
 #[derive(Clone, Debug, Default, serde::Serialize)]
@@ -80,10 +86,10 @@ pub async fn explain(
         None => key_column(node, &names),
     };
     let sql = format!(
-        "select * from {} where cast(\"{}\" as varchar) = '{}' limit 1",
+        "select * from {} where cast({} as varchar) = {} limit 1",
         name.quoted(),
-        column.replace('"', "\"\""),
-        key.replace('\'', "''")
+        identifier(&column),
+        literal(key)
     );
     let batches = session.collect(&sql).await?;
     let Some(found) = batches.iter().find(|batch| batch.num_rows() > 0) else {
@@ -176,10 +182,10 @@ async fn step(session: &Session, node: &Node, place: Option<&(String, i64)>) -> 
         && session.schema(&table).await?.is_some()
     {
         let sql = format!(
-            "select rule, action, column_name, raw_value, value from {} where source_file = '{}' and source_position = \
+            "select rule, action, column_name, raw_value, value from {} where source_file = {} and source_position = \
              {position}",
             table.quoted(),
-            file.replace('\'', "''")
+            literal(file)
         );
         for batch in session.collect(&sql).await? {
             for row in 0..batch.num_rows() {
@@ -198,6 +204,20 @@ async fn step(session: &Session, node: &Node, place: Option<&(String, i64)>) -> 
     Ok(step)
 }
 
+/// The row that stands at a place of bronze. A correction stands at the place of the row it corrects: the first is received in
+/// the same microsecond as that row, each later one after the one before it.
+fn newest_sql(bronze: &TableName, file: &str, position: i64) -> String {
+    format!(
+        "select * from {} where {} = {} and {} = {position} order by {} desc, {} like '{FIX_BATCH}%' desc limit 1",
+        bronze.quoted(),
+        lineage::FILE,
+        literal(file),
+        lineage::POSITION,
+        lineage::RECEIVED_AT,
+        lineage::BATCH_ID,
+    )
+}
+
 async fn origin(
     workspace: &Workspace,
     session: &Session,
@@ -206,16 +226,7 @@ async fn origin(
     position: i64,
 ) -> Result<Option<Origin>, RunnerError> {
     let bronze = bronze_of(source)?;
-    let file_text = file.replace('\'', "''");
-    // A corrected row stands at the place of the row it corrects, and was loaded after it.
-    let sql = format!(
-        "select * from {} where {} = '{file_text}' and {} = {position} order by {} desc limit 1",
-        bronze.quoted(),
-        lineage::FILE,
-        lineage::POSITION,
-        lineage::BATCH_ID,
-    );
-    let batches = session.collect(&sql).await?;
+    let batches = session.collect(&newest_sql(&bronze, file, position)).await?;
     let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
     let cells = cells(batch)?;
     let value = |name: &str| {
@@ -233,9 +244,10 @@ async fn origin(
     let log = TableName::new("system", "load_log")?;
     if session.schema(&log).await?.is_some() {
         let sql = format!(
-            "select sha256 from {} where source = '{}' and file = '{file_text}' order by sequence desc limit 1",
+            "select sha256 from {} where source = {} and file = {} order by sequence desc limit 1",
             log.quoted(),
-            origin.source
+            literal(&origin.source),
+            literal(file)
         );
         let batches = session.collect(&sql).await?;
         if let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) {
@@ -266,4 +278,43 @@ async fn received_line(
 
 fn object_store_path(text: &str) -> datafusion::object_store::path::Path {
     datafusion::object_store::path::Path::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+    use datafusion::datasource::MemTable;
+    use wardlake_engine::{Engine, EngineOptions, ReadState};
+    use wardlake_storage::Lake;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_several_corrections_the_last_one_is_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+        let session = Engine::new(lake, EngineOptions::default()).unwrap().session(ReadState::Working).await.unwrap();
+        let bronze: TableName = "bronze.stays".parse().unwrap();
+        // Batch ids are hashes: their order says nothing about when a row came.
+        let rows =
+            [("0198", 7, 10, "sent"), ("fix:b", 7, 10, "first"), ("fix:c", 7, 11, "second"), ("fix:a", 7, 12, "third")];
+        for known in 1..=rows.len() {
+            let rows = &rows[..known];
+            let received = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.2));
+            let batch = RecordBatch::try_from_iter([
+                (lineage::BATCH_ID, Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))) as _),
+                (lineage::FILE, Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "o'neill.csv"))) as _),
+                (lineage::POSITION, Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))) as _),
+                (lineage::RECEIVED_AT, Arc::new(received) as _),
+                ("beds", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.3))) as _),
+            ])
+            .unwrap();
+            session.overlay(bronze.clone(), Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap()));
+            let found = session.collect(&newest_sql(&bronze, "o'neill.csv", 7)).await.unwrap();
+            let newest = cells(&found[0]).unwrap().pop().unwrap();
+            assert_eq!(newest, ("beds".to_owned(), rows[known - 1].3.to_owned()));
+        }
+    }
 }

@@ -19,7 +19,7 @@ use wardlake_core::{LedgerEntry, TableName};
 use wardlake_engine::{ReadState, Session};
 use wardlake_storage::Commit;
 
-use crate::{RunnerError, Workspace, adapter::table_name, system::SCHEMA};
+use crate::{RunnerError, Workspace, adapter::table_name, sql::literal, system::SCHEMA};
 
 /// The table of decisions, in the lake's own schema.
 const TABLE: &str = "identity_decisions";
@@ -158,10 +158,6 @@ fn check(request: &IdentityRequest, [one, other]: [&str; 2]) -> Result<(), Runne
         return refuse("why? give a reason with --reason");
     }
     Ok(())
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// Refuses a record that no person of the newest epoch has.

@@ -18,6 +18,7 @@ mod quality;
 mod quarantine;
 mod records;
 mod score;
+mod sql;
 mod system;
 mod workspace;
 

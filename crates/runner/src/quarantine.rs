@@ -26,6 +26,7 @@ use crate::{
     adapter::table_name,
     build::audit::quarantine::{set_state, table_of},
     publish::{self, Changes},
+    sql::identifier,
     system,
 };
 
@@ -184,13 +185,13 @@ fn corrected_sql(
     let fixed = columns.iter().enumerate().map(|(index, column)| {
         let expression = match correction.set.iter().find(|(name, _)| name == column) {
             Some((_, expression)) => format!("cast(({expression}) as varchar)"),
-            None if given.contains(column) => format!("given.{}", quoted(column)),
-            None => format!("raw.{}", quoted(column)),
+            None if given.contains(column) => format!("given.{}", identifier(column)),
+            None => format!("raw.{}", identifier(column)),
         };
         format!("{expression} as \"fixed_{index}\"")
     });
-    let lineage = lineage::ALL.iter().map(|column| format!("raw.{}", quoted(column)));
-    let raw = columns.iter().map(|column| format!("raw.{}", quoted(column)));
+    let lineage = lineage::ALL.iter().map(|column| format!("raw.{}", identifier(column)));
+    let raw = columns.iter().map(|column| format!("raw.{}", identifier(column)));
     let selected: Vec<String> = raw.chain(fixed).chain(lineage).collect();
     let filter = correction.filter.as_ref().map(|filter| format!(" and ({filter})")).unwrap_or_default();
     Ok(format!(
@@ -487,8 +488,4 @@ pub async fn decide(
     let ledger = LedgerEntry::new(format!("{action}:{action_id}"), 1);
     system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
     Ok(ids.len() as u64)
-}
-
-fn quoted(column: &str) -> String {
-    format!("\"{}\"", column.replace('"', "\"\""))
 }

@@ -16,6 +16,7 @@ use crate::{
     adapter::table_name,
     build::audit::{findings, quarantine},
     records::{rows, rows_of},
+    sql::{identifier, literal},
 };
 
 /// A line or a file under the kind of what is wrong with it.
@@ -83,9 +84,9 @@ async fn copies(workspace: &Workspace, session: &Session, table: &TableName) -> 
              found.source_position as position from {} as found \
              inner join {bronze} as own on own.{file} = found.source_file and own.{position} = found.source_position \
              inner join {bronze} as other on other.{file} = own.{file} and other.{hash} = own.{hash} \
-             where found.action = 'duplicate' and found.source = '{}' and other.{position} <> own.{position}",
+             where found.action = 'duplicate' and found.source = {} and other.{position} <> own.{position}",
             table.quoted(),
-            label.replace('\'', "''"),
+            literal(&label),
             bronze = bronze.quoted(),
         );
         found.extend(rows::<Accusation>(session, table, &sql).await?);
@@ -194,8 +195,9 @@ pub async fn compare_figures(
 ) -> Result<Vec<FigureScore>, RunnerError> {
     let Some(first) = expected.first() else { return Ok(Vec::new()) };
     let name: TableName = table.parse()?;
-    let keys = first.key.keys().map(|column| format!("cast({column} as varchar) as {column}"));
-    let figures = first.figures.keys().map(|column| format!("cast({column} as double) as {column}"));
+    let typed = |column: &String, kind: &str| format!("cast({0} as {kind}) as {0}", identifier(column));
+    let keys = first.key.keys().map(|column| typed(column, "varchar"));
+    let figures = first.figures.keys().map(|column| typed(column, "double"));
     let columns: Vec<String> = keys.chain(figures).collect();
     let sql = format!("select {} from {}", columns.join(", "), name.quoted());
     let Some(found) = rows_of::<Map<String, Json>>(lake, session, table, &sql).await? else {

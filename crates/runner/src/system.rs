@@ -12,7 +12,7 @@ use arrow::{
     datatypes::DataType,
 };
 use chrono::{DateTime, Utc};
-use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::{execution::SendableRecordBatchStream, physical_plan::memory::MemoryStream};
 use wardlake_core::{LedgerEntry, TableName, lineage};
 use wardlake_project::audit::Action;
 use wardlake_storage::{Commit, Lake, SchemaChange};
@@ -70,23 +70,23 @@ pub(crate) async fn append(
     batch: RecordBatch,
     ledger: LedgerEntry,
 ) -> Result<(), RunnerError> {
-    append_to(lake, &TableName::new(SCHEMA, table)?, batch, ledger).await
-}
-
-/// Appends one batch to any of the lake's own tables, once per ledger entry.
-pub(crate) async fn append_to(
-    lake: &Lake,
-    table: &TableName,
-    batch: RecordBatch,
-    ledger: LedgerEntry,
-) -> Result<(), RunnerError> {
     if batch.num_rows() == 0 {
         return Ok(());
     }
     let schema = batch.schema();
     let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
+    append_streams(lake, &TableName::new(SCHEMA, table)?, vec![stream], ledger).await
+}
+
+/// Appends rows to any of the lake's own tables, once per ledger entry.
+pub(crate) async fn append_streams(
+    lake: &Lake,
+    table: &TableName,
+    rows: Vec<SendableRecordBatchStream>,
+    ledger: LedgerEntry,
+) -> Result<(), RunnerError> {
     let commit = Commit { ledger: vec![ledger], schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
-    lake.append(table, vec![stream], commit).await?;
+    lake.append(table, rows, commit).await?;
     Ok(())
 }
 
@@ -94,14 +94,12 @@ pub(crate) async fn append_to(
 pub(crate) async fn replace(
     lake: &Lake,
     table: &TableName,
-    batch: RecordBatch,
+    rows: Vec<SendableRecordBatchStream>,
     run_id: &str,
 ) -> Result<(), RunnerError> {
-    let schema = batch.schema();
-    let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
     let mut metadata = serde_json::Map::new();
     metadata.insert("wardlake.run".to_owned(), run_id.into());
-    lake.overwrite(table, vec![stream], Commit { metadata, ..Commit::default() }).await?;
+    lake.overwrite(table, rows, Commit { metadata, ..Commit::default() }).await?;
     Ok(())
 }
 

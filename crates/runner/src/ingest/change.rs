@@ -11,7 +11,7 @@ use arrow::{
 use wardlake_core::{RowHasher, TableName, lineage};
 use wardlake_engine::Session;
 
-use crate::{RunnerError, quarantine::FIX_BATCH};
+use crate::{RunnerError, quarantine::FIX_BATCH, sql::identifier};
 
 /// What a row is to its table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,8 +173,8 @@ pub(crate) async fn stored_rows(
     let mut selected: Vec<String> = keys
         .iter()
         .map(|key| match known.contains(key) {
-            true => format!("arrow_cast(\"{0}\", 'Utf8') as \"{0}\"", key.replace('"', "\"\"")),
-            false => format!("arrow_cast(null, 'Utf8') as \"{}\"", key.replace('"', "\"\"")),
+            true => format!("arrow_cast({0}, 'Utf8') as {0}", identifier(key)),
+            false => format!("arrow_cast(null, 'Utf8') as {}", identifier(key)),
         })
         .collect();
     for column in [lineage::FILE, lineage::ROW_HASH, lineage::CHANGE] {

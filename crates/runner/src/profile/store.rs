@@ -13,6 +13,7 @@ use crate::{
     RunnerError,
     build::BuildContext,
     records,
+    sql::literal,
     system::{self, Columns},
 };
 
@@ -36,8 +37,7 @@ pub(crate) async fn past(
     profiles: &[TableProfile],
     limit: usize,
 ) -> Result<Vec<PastProfile>, RunnerError> {
-    let names: Vec<String> =
-        profiles.iter().map(|profile| format!("'{}'", profile.relation.to_string().replace('\'', "''"))).collect();
+    let names: Vec<String> = profiles.iter().map(|profile| literal(&profile.relation.to_string())).collect();
     let sql = format!(
         "select relation, column_name, weekday, row_count, null_count, distinct_count, min_number, max_number, mean_number \
          from (select *, row_number() over (partition by relation, column_name order by profiled_at desc) as age \

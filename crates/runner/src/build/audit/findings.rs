@@ -4,86 +4,25 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray},
-    datatypes::UInt64Type,
+    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array},
+    compute::{FilterBuilder, FilterPredicate, and, and_not, cast, concat_batches},
+    datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
+    error::ArrowError,
 };
+use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter};
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::audit::{Action, Audit, HIDDEN_PREFIX};
 
 use super::{
     Audited,
     plan::Layout,
-    text::{Texts, key_texts},
+    split::Ledger,
+    text::{key_texts, text, texts},
 };
 use crate::{RunnerError, Workspace, system};
 
 /// The schema of tables of findings.
 pub(crate) const SCHEMA: &str = "audit";
-
-#[derive(Default)]
-struct Findings {
-    rule: Vec<String>,
-    kind: Vec<String>,
-    action: Vec<&'static str>,
-    column: Vec<Option<String>>,
-    source: Vec<Option<String>>,
-    file: Vec<Option<String>>,
-    position: Vec<Option<i64>>,
-    key: Vec<Option<String>>,
-    raw: Vec<Option<String>>,
-    value: Vec<Option<String>>,
-}
-
-/// The row a finding is about.
-struct Row {
-    source: Option<String>,
-    file: Option<String>,
-    position: Option<i64>,
-    key: Option<String>,
-}
-
-impl Findings {
-    #[allow(clippy::too_many_arguments, reason = "one argument per column of the table")]
-    fn add(
-        &mut self,
-        row: &Row,
-        rule: &str,
-        kind: &str,
-        action: &'static str,
-        column: Option<&str>,
-        raw: Option<&str>,
-        value: Option<&str>,
-    ) {
-        self.rule.push(rule.to_owned());
-        self.kind.push(kind.to_owned());
-        self.action.push(action);
-        self.column.push(column.map(str::to_owned));
-        self.source.push(row.source.clone());
-        self.file.push(row.file.clone());
-        self.position.push(row.position);
-        self.key.push(row.key.clone());
-        self.raw.push(raw.map(str::to_owned));
-        self.value.push(value.map(str::to_owned));
-    }
-
-    fn batch(self) -> Result<RecordBatch, RunnerError> {
-        let text = |values: Vec<Option<String>>| Arc::new(StringArray::from(values)) as ArrayRef;
-        let named = |values: Vec<String>| Arc::new(StringArray::from(values)) as ArrayRef;
-        let columns = [
-            ("rule", named(self.rule)),
-            ("kind", named(self.kind)),
-            ("action", Arc::new(StringArray::from(self.action)) as ArrayRef),
-            ("column_name", text(self.column)),
-            ("source", text(self.source)),
-            ("source_file", text(self.file)),
-            ("source_position", Arc::new(Int64Array::from(self.position)) as ArrayRef),
-            ("row_key", text(self.key)),
-            ("raw_value", text(self.raw)),
-            ("value", text(self.value)),
-        ];
-        Ok(RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))?)
-    }
-}
 
 /// Replaces the model's findings by those of this run.
 pub(super) async fn record(
@@ -91,76 +30,150 @@ pub(super) async fn record(
     model: &Audited<'_>,
     listed: &[RecordBatch],
 ) -> Result<(), RunnerError> {
-    let Audited { audit, layout, is_partial, .. } = *model;
     let name = TableName::new(SCHEMA, model.name.name())?;
-    if listed.is_empty() && !workspace.lake.exists(&name).await? {
+    let adds_nothing = model.is_partial || !workspace.lake.exists(&name).await?;
+    if listed.is_empty() && adds_nothing {
         return Ok(());
     }
-    let mut findings = Findings::default();
-    for batch in listed {
-        collect(batch, audit, layout, &mut findings)?;
-    }
-    let batch = findings.batch()?;
-    if is_partial {
+    let streams = streams(model.ledger, listed, workspace.engine.options().threads);
+    if model.is_partial {
         let ledger = LedgerEntry::new(format!("run:{}:{name}", workspace.run_id), 1);
-        return system::append_to(&workspace.lake, &name, batch, ledger).await;
+        return system::append_streams(&workspace.lake, &name, streams, ledger).await;
     }
-    system::replace(&workspace.lake, &name, batch, &workspace.run_id).await
+    system::replace(&workspace.lake, &name, streams, &workspace.run_id).await
 }
 
-fn collect(batch: &RecordBatch, audit: &Audit, layout: &Layout, into: &mut Findings) -> Result<(), RunnerError> {
-    let lineage = &layout.lineage;
-    let texts = |column: Option<usize>| Texts::of(column.map(|index| batch.column(index)));
-    let (sources, files, positions) = (texts(lineage.source)?, texts(lineage.file)?, texts(lineage.position)?);
-    let keys = key_texts(batch, &lineage.key)?;
+/// The findings in these rows, worked out as they are written: a stream per thread.
+fn streams(ledger: &Arc<Ledger>, listed: &[RecordBatch], threads: usize) -> Vec<SendableRecordBatchStream> {
+    let stream = |batches: &[RecordBatch]| {
+        let ledger = Arc::clone(ledger);
+        let found = batches.to_vec().into_iter().map(move |batch| Ok(findings(&batch, ledger.audit(), ledger.kept())?));
+        Box::pin(RecordBatchStreamAdapter::new(schema(), futures::stream::iter(found))) as SendableRecordBatchStream
+    };
+    if listed.is_empty() {
+        return vec![stream(listed)];
+    }
+    listed.chunks(listed.len().div_ceil(threads.max(1))).map(stream).collect()
+}
+
+fn schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![
+        text("rule"),
+        text("kind"),
+        text("action"),
+        text("column_name"),
+        text("source"),
+        text("source_file"),
+        Field::new("source_position", DataType::Int64, true),
+        text("row_key"),
+        text("raw_value"),
+        text("value"),
+    ]))
+}
+
+/// What all rows of one finding have in common.
+struct Finding<'a> {
+    rule: &'a str,
+    kind: &'a str,
+    action: &'static str,
+    column: Option<&'a str>,
+}
+
+/// One row per finding in `batch`, declaration by declaration.
+fn findings(batch: &RecordBatch, audit: &Audit, layout: &Layout) -> Result<RecordBatch, ArrowError> {
+    let places = Places::of(batch, layout)?;
     let flag = |index: usize| batch.column(index).as_boolean();
-    let repaired: Vec<(Texts, Texts)> = layout
-        .repairs
-        .iter()
-        .map(|columns| Ok((texts(columns.raw)?, texts(Some(columns.value))?)))
-        .collect::<Result<_, RunnerError>>()?;
-    // What the rule's own column holds, as received and as read.
-    let asked: Vec<(Texts, Texts)> = audit
-        .rules
-        .iter()
-        .map(|rule| match rule.check.columns().first().filter(|_| rule.action != Action::Quarantine) {
-            Some(column) => {
-                let raw = batch.column_by_name(&format!("{HIDDEN_PREFIX}{column}"));
-                Ok((Texts::of(raw)?, Texts::of(batch.column_by_name(column))?))
-            }
-            None => Ok((Texts::of(None)?, Texts::of(None)?)),
-        })
-        .collect::<Result<_, RunnerError>>()?;
-    for (index, key) in keys.into_iter().enumerate() {
-        let row = Row {
-            source: sources.get(index).map(str::to_owned),
-            file: files.get(index).map(str::to_owned),
-            position: positions.get(index).and_then(|text| text.parse().ok()),
-            key,
-        };
-        for ((rule, column), (raws, values)) in audit.rules.iter().zip(&layout.rules).zip(&asked) {
-            if rule.action != Action::Quarantine && flag(*column).value(index) {
-                let (columns, action) = (rule.check.columns(), rule.action.as_str());
-                let (raw, value) = (raws.get(index), values.get(index));
-                into.add(&row, &rule.name, &rule.kind, action, columns.first().copied(), raw, value);
-            }
+    let mut found = Vec::new();
+    let mut add = |mask: &BooleanArray, finding: Finding<'_>, raw: Option<&ArrayRef>, value: Option<&ArrayRef>| {
+        if mask.has_true() {
+            found.push(places.found(mask, &finding, raw, value)?);
         }
-        for ((repair, columns), (raws, values)) in audit.repairs.iter().zip(&layout.repairs).zip(&repaired) {
-            if flag(columns.flag).value(index) {
-                let (raw, value) = (raws.get(index), values.get(index));
-                into.add(&row, &repair.name, &repair.kind, "repair", Some(&repair.column), raw, value);
-            }
+        Ok::<(), ArrowError>(())
+    };
+    for (rule, column) in audit.rules.iter().zip(&layout.rules) {
+        // Withheld rows name their rules themselves.
+        if rule.action == Action::Quarantine {
+            continue;
         }
-        if let Some(columns) = &layout.duplicates
-            && batch.column(columns.place).as_primitive::<UInt64Type>().value(index) > 1
-            && flag(columns.same_version).value(index)
-        {
-            let (rule, action) = match flag(columns.same_content).value(index) {
-                true => ("duplicate", "duplicate"),
-                false => ("conflicting_duplicate", "conflict"),
-            };
-            into.add(&row, rule, rule, action, None, None, None);
+        // What the rule's own column holds, as received and as read.
+        let about = rule.check.columns().first().copied();
+        let raw = about.and_then(|name| batch.column_by_name(&format!("{HIDDEN_PREFIX}{name}")));
+        let value = about.and_then(|name| batch.column_by_name(name));
+        let finding = Finding { rule: &rule.name, kind: &rule.kind, action: rule.action.as_str(), column: about };
+        add(flag(*column), finding, raw, value)?;
+    }
+    for (repair, columns) in audit.repairs.iter().zip(&layout.repairs) {
+        let (raw, value) = (columns.raw.map(|raw| batch.column(raw)), batch.column(columns.value));
+        let finding =
+            Finding { rule: &repair.name, kind: &repair.kind, action: "repair", column: Some(&repair.column) };
+        add(flag(columns.flag), finding, raw, Some(value))?;
+    }
+    if let Some(columns) = &layout.duplicates {
+        let places = batch.column(columns.place).as_primitive::<UInt64Type>();
+        let is_further: BooleanArray = places.values().iter().map(|place| Some(*place > 1)).collect();
+        let is_duplicate = and(&is_further, flag(columns.same_version))?;
+        let is_same = flag(columns.same_content);
+        for (mask, rule, action) in [
+            (and(&is_duplicate, is_same)?, "duplicate", "duplicate"),
+            (and_not(&is_duplicate, is_same)?, "conflicting_duplicate", "conflict"),
+        ] {
+            add(&mask, Finding { rule, kind: rule, action, column: None }, None, None)?;
         }
     }
-    Ok(())
+    concat_batches(&schema(), &found)
+}
+
+/// Where the rows of a batch came from and how people call them.
+struct Places {
+    source: ArrayRef,
+    file: ArrayRef,
+    position: ArrayRef,
+    key: ArrayRef,
+}
+
+impl Places {
+    fn of(batch: &RecordBatch, layout: &Layout) -> Result<Self, ArrowError> {
+        let lineage = &layout.lineage;
+        let position = match lineage.position {
+            Some(index) => cast(batch.column(index), &DataType::Int64)?,
+            None => new_null_array(&DataType::Int64, batch.num_rows()),
+        };
+        Ok(Self {
+            source: Arc::new(texts(batch, lineage.source)?),
+            file: Arc::new(texts(batch, lineage.file)?),
+            position,
+            key: Arc::new(key_texts(batch, &lineage.key)?),
+        })
+    }
+
+    /// The rows that `mask` names, as rows of the table.
+    fn found(
+        &self,
+        mask: &BooleanArray,
+        finding: &Finding<'_>,
+        raw: Option<&ArrayRef>,
+        value: Option<&ArrayRef>,
+    ) -> Result<RecordBatch, ArrowError> {
+        let rows: FilterPredicate = FilterBuilder::new(mask).optimize().build();
+        let same = |text: &str| Arc::new(StringArray::new_repeated(text, rows.count())) as ArrayRef;
+        let none = || new_null_array(&DataType::Utf8, rows.count());
+        let cells = |column: Option<&ArrayRef>| match column {
+            Some(column) => Ok(Arc::new(text(&rows.filter(column)?)?) as ArrayRef),
+            None => Ok::<_, ArrowError>(none()),
+        };
+        let columns = vec![
+            same(finding.rule),
+            same(finding.kind),
+            same(finding.action),
+            finding.column.map_or_else(none, same),
+            rows.filter(&self.source)?,
+            rows.filter(&self.file)?,
+            rows.filter(&self.position)?,
+            rows.filter(&self.key)?,
+            cells(raw)?,
+            cells(value)?,
+        ];
+        RecordBatch::try_new(schema(), columns)
+    }
 }

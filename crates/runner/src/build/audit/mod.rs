@@ -5,8 +5,10 @@
 pub(crate) mod findings;
 mod plan;
 pub(crate) mod quarantine;
+mod received;
 mod split;
 mod text;
+mod withheld;
 
 use std::sync::Arc;
 
@@ -14,12 +16,9 @@ use arrow::{array::AsArray, datatypes::Int64Type};
 use datafusion::execution::SendableRecordBatchStream;
 use wardlake_core::TableName;
 use wardlake_engine::Session;
-use wardlake_project::{Compiled, Node, audit::Audit};
+use wardlake_project::{Compiled, Node, Project, audit::Audit};
 
-use self::{
-    plan::Layout,
-    split::{Ledger, Totals},
-};
+use self::split::{Ledger, Totals};
 use super::BuildContext;
 use crate::{RunnerError, Workspace};
 
@@ -28,8 +27,7 @@ use crate::{RunnerError, Workspace};
 struct Audited<'a> {
     node: &'a Node,
     name: &'a TableName,
-    audit: &'a Audit,
-    layout: &'a Layout,
+    ledger: &'a Arc<Ledger>,
     /// Only new rows of its input were read: what is not among them is not gone.
     is_partial: bool,
 }
@@ -37,7 +35,6 @@ struct Audited<'a> {
 /// The rows of a model on their way to its table, and what will be known of them.
 pub(crate) struct AuditedRows {
     ledger: Arc<Ledger>,
-    audit: Audit,
     input: Option<String>,
     /// Only new rows of the input were read.
     is_partial: bool,
@@ -71,11 +68,10 @@ pub(crate) async fn rows(
     compiled: &Compiled,
     is_incremental: bool,
 ) -> Result<(Vec<SendableRecordBatchStream>, Option<AuditedRows>), RunnerError> {
-    let session = &context.session;
-    let query = session.query(&compiled.sql).await?;
-    let Some(audit) = node.audit.as_deref() else { return Ok((query.streams().await?, None)) };
-    let project = &context.workspace.project;
-    let sql = plan::wrap(project, node, audit, &compiled.sql, &query.schema())?;
+    let (session, project) = (&context.session, &context.workspace.project);
+    let Some(audit) = node.audit.as_deref() else {
+        return Ok((session.query(&compiled.sql).await?.streams().await?, None));
+    };
     let input = match &audit.input {
         Some(call) => Some(plan::relation_sql(project, node, call)?),
         None => None,
@@ -85,12 +81,8 @@ pub(crate) async fn rows(
         Some(input) if !is_incremental => Some(count(context, input).await?),
         _ => None,
     };
-    let wrapped = session.query(&sql).await?;
-    let layout = plan::layout(audit, &wrapped.schema())?;
-    let streams = wrapped.streams().await?;
-    let ledger = Ledger::new(audit, layout, &wrapped.schema(), expected, streams.len());
-    let streams = streams.into_iter().map(|stream| ledger.split(stream)).collect();
-    Ok((streams, Some(AuditedRows { ledger, audit: audit.clone(), input, is_partial: is_incremental })))
+    let (streams, ledger) = split_rows(project, session, node, audit, &compiled.sql, expected).await?;
+    Ok((streams, Some(AuditedRows { ledger, input, is_partial: is_incremental })))
 }
 
 /// A model's rows under other declarations than its own, counted by nobody.
@@ -101,12 +93,25 @@ pub(crate) async fn lenient_rows(
     audit: &Audit,
     sql: &str,
 ) -> Result<Vec<SendableRecordBatchStream>, RunnerError> {
+    let (streams, _) = split_rows(&workspace.project, session, node, audit, sql, None).await?;
+    Ok(streams)
+}
+
+/// The streams of the rows of `sql` that `audit` lets through, and the ledger of all of them.
+async fn split_rows(
+    project: &Project,
+    session: &Session,
+    node: &Node,
+    audit: &Audit,
+    sql: &str,
+    expected: Option<u64>,
+) -> Result<(Vec<SendableRecordBatchStream>, Arc<Ledger>), RunnerError> {
     let query = session.query(sql).await?;
-    let wrapped = session.query(&plan::wrap(&workspace.project, node, audit, sql, &query.schema())?).await?;
+    let wrapped = session.query(&plan::wrap(project, node, audit, sql, &query.schema())?).await?;
     let layout = plan::layout(audit, &wrapped.schema())?;
     let streams = wrapped.streams().await?;
-    let ledger = Ledger::new(audit, layout, &wrapped.schema(), None, streams.len());
-    Ok(streams.into_iter().map(|stream| ledger.split(stream)).collect())
+    let ledger = Ledger::new(audit, layout, &wrapped.schema(), expected, streams.len())?;
+    Ok((streams.into_iter().map(|stream| ledger.split(stream)).collect(), ledger))
 }
 
 async fn count(context: &BuildContext, relation: &str) -> Result<u64, RunnerError> {
@@ -130,18 +135,18 @@ impl AuditedRows {
         model: &TableName,
     ) -> Result<AuditRecord, RunnerError> {
         let (workspace, session) = (&context.workspace, &context.session);
-        let layout = self.ledger.layout();
-        let withheld = self.ledger.take_withheld();
-        let model = Audited { node, name: model, audit: &self.audit, layout, is_partial: self.is_partial };
-        let open = quarantine::record(workspace, session, &model, &withheld).await?;
-        drop(withheld);
-        findings::record(workspace, &model, &self.ledger.take_listed()).await?;
+        let (withheld, listed) = (self.ledger.take_withheld()?, self.ledger.take_listed()?);
+        let model = Audited { node, name: model, ledger: &self.ledger, is_partial: self.is_partial };
+        let (open, ()) = tokio::try_join!(
+            quarantine::record(workspace, session, &model, &withheld),
+            findings::record(workspace, &model, &listed),
+        )?;
         let totals: Totals = self.ledger.totals();
         Ok(AuditRecord {
             model: node.name.clone(),
             relation: model.name.to_string(),
             input: self.input.as_ref().map(|input| input.replace('"', "")),
-            audit: self.audit.clone(),
+            audit: self.ledger.audit().clone(),
             is_balanced: totals.is_balanced(),
             rows_in: totals.rows_in,
             rows_out: totals.rows_out,

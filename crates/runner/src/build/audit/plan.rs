@@ -1,15 +1,19 @@
 //! A model's declarations → one query around its own SQL. Every row of the model comes out once, with a flag per rule,
 //! repair and filter and its place among the rows of its key; what the flags mean is decided where the rows are split.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use arrow::datatypes::SchemaRef;
 use wardlake_project::{
     Node, Project,
-    audit::{Audit, Check, Deduplicate, HIDDEN_PREFIX, RelationCall, Repair, RepairKind},
+    audit::{Action, Audit, Check, Deduplicate, HIDDEN_PREFIX, RelationCall, Repair, RepairKind},
 };
 
-use crate::{RunnerError, adapter::table_name};
+use crate::{
+    RunnerError,
+    adapter::table_name,
+    sql::{identifier, literal},
+};
 
 /// Prefix of the flags the query adds; nobody's own columns begin with it.
 const FLAG: &str = "_wardlake_";
@@ -83,8 +87,8 @@ pub(super) fn wrap(
                 joins,
                 "\n    left join (select distinct {field} as {FLAG}found_{index} from {relation}) as {FLAG}other_{index} \
                  on wardlake_rows.{column} = {FLAG}other_{index}.{FLAG}found_{index}",
-                field = quoted(field),
-                column = quoted(column),
+                field = identifier(field),
+                column = identifier(column),
             );
         }
         let _ = write!(flags, ",\n        ({}) is true as {FLAG}rule_{index}", broken(&rule.check, index));
@@ -120,7 +124,7 @@ fn kept_columns(audit: &Audit, rows: &SchemaRef) -> String {
             || audit.repairs.iter().any(|repair| name.strip_prefix(HIDDEN_PREFIX) == Some(repair.column.as_str()))
     };
     let kept = rows.fields().iter().filter(|field| is_kept(field.name()));
-    let kept: Vec<String> = kept.map(|field| format!("wardlake_rows.{}", quoted(field.name()))).collect();
+    let kept: Vec<String> = kept.map(|field| format!("wardlake_rows.{}", identifier(field.name()))).collect();
     kept.join(", ")
 }
 
@@ -130,10 +134,10 @@ fn placed(audit: &Audit, deduplicate: &Deduplicate, rows: &SchemaRef) -> String 
         .rules
         .iter()
         .enumerate()
-        .filter(|(_, rule)| rule.action == wardlake_project::audit::Action::Quarantine)
+        .filter(|(_, rule)| rule.action == Action::Quarantine)
         .map(|(index, _)| format!("{FLAG}rule_{index}"));
     let bad: Vec<String> = withheld.chain(["false".to_owned()]).collect();
-    let key: Vec<String> = deduplicate.key.iter().map(|column| quoted(column)).collect();
+    let key: Vec<String> = deduplicate.key.iter().map(|column| identifier(column)).collect();
     let window = format!(
         "(partition by {}, ({}) order by {})",
         key.join(", "),
@@ -141,11 +145,11 @@ fn placed(audit: &Audit, deduplicate: &Deduplicate, rows: &SchemaRef) -> String 
         deduplicate.order_by.join(", ")
     );
     let same_version = match &deduplicate.version {
-        Some(version) => format!("lag({0}) over {window} is not distinct from {0}", quoted(version)),
+        Some(version) => format!("lag({0}) over {window} is not distinct from {0}", identifier(version)),
         None => "true".to_owned(),
     };
     let same_content = match present(rows, &HASH) {
-        Some(hash) => format!("lag({0}) over {window} is not distinct from {0}", quoted(hash)),
+        Some(hash) => format!("lag({0}) over {window} is not distinct from {0}", identifier(hash)),
         None => "true".to_owned(),
     };
     format!(
@@ -158,29 +162,29 @@ fn placed(audit: &Audit, deduplicate: &Deduplicate, rows: &SchemaRef) -> String 
 fn broken(check: &Check, index: usize) -> String {
     match check {
         Check::That(predicate) => format!("not ({predicate})"),
-        Check::NotNull(column) => format!("{} is null", quoted(column)),
-        Check::In { column, values } => format!("{} not in ({})", quoted(column), values.join(", ")),
+        Check::NotNull(column) => format!("{} is null", identifier(column)),
+        Check::In { column, values } => format!("{} not in ({})", identifier(column), values.join(", ")),
         Check::Between { column, min, max } => {
-            let column = quoted(column);
+            let column = identifier(column);
             let below = min.as_ref().map(|min| format!("{column} < {min}"));
             let above = max.as_ref().map(|max| format!("{column} > {max}"));
             below.into_iter().chain(above).collect::<Vec<_>>().join(" or ")
         }
         Check::Matches { column, pattern } => {
-            format!("cast({} as varchar) !~ '{}'", quoted(column), pattern.replace('\'', "''"))
+            format!("cast({} as varchar) !~ {}", identifier(column), literal(pattern))
         }
-        Check::Before { column, other } => format!("{} > {}", quoted(column), quoted(other)),
+        Check::Before { column, other } => format!("{} > {}", identifier(column), identifier(other)),
         Check::UniqueIn(columns) => {
-            let columns: Vec<String> = columns.iter().map(|column| quoted(column)).collect();
+            let columns: Vec<String> = columns.iter().map(|column| identifier(column)).collect();
             let filled: Vec<String> = columns.iter().map(|column| format!("{column} is not null")).collect();
             format!("count(*) over (partition by {}) > 1 and {}", columns.join(", "), filled.join(" and "))
         }
         Check::ExistsIn { column, .. } => {
-            format!("wardlake_rows.{} is not null and {FLAG}found_{index} is null", quoted(column))
+            format!("wardlake_rows.{} is not null and {FLAG}found_{index} is null", identifier(column))
         }
         Check::Typed(column) => {
-            let raw = quoted(&format!("{HIDDEN_PREFIX}{column}"));
-            format!("{} is null and nullif(trim({raw}), '') is not null", quoted(column))
+            let raw = identifier(&format!("{HIDDEN_PREFIX}{column}"));
+            format!("{} is null and nullif(trim({raw}), '') is not null", identifier(column))
         }
     }
 }
@@ -188,21 +192,18 @@ fn broken(check: &Check, index: usize) -> String {
 /// True where a cell was put right.
 fn repaired(repair: &Repair, rows: &SchemaRef) -> String {
     let raw_name = format!("{HIDDEN_PREFIX}{}", repair.column);
-    let raw = quoted(&raw_name);
+    let raw = identifier(&raw_name);
     match &repair.how {
         RepairKind::Standardise(spellings) => {
-            let others: Vec<String> = spellings
-                .iter()
-                .flat_map(|(_, others)| others)
-                .map(|other| format!("'{}'", other.replace('\'', "''")))
-                .collect();
+            let others = spellings.iter().flat_map(|(_, others)| others);
+            let others: Vec<String> = others.map(|other| literal(other)).collect();
             format!("lower(trim({raw})) in ({})", others.join(", "))
         }
         RepairKind::Default(_) if rows.field_with_name(&raw_name).is_ok() => {
-            format!("nullif(trim({raw}), '') is null and {} is not null", quoted(&repair.column))
+            format!("nullif(trim({raw}), '') is null and {} is not null", identifier(&repair.column))
         }
         RepairKind::Default(value) => {
-            format!("cast({} as varchar) = '{}'", quoted(&repair.column), value.replace('\'', "''"))
+            format!("cast({} as varchar) = {}", identifier(&repair.column), literal(value))
         }
         RepairKind::Reread(predicate) => format!("({predicate})"),
     }
@@ -287,6 +288,26 @@ pub(super) fn layout(audit: &Audit, wrapped: &SchemaRef) -> Result<Layout, Runne
     })
 }
 
+/// The columns that rows need which are written down: where they came from, what was decided about them and the cells that
+/// findings show. Rows without lineage are known by their values and need all of them.
+pub(super) fn kept_columns_of(audit: &Audit, layout: &Layout, wrapped: &SchemaRef) -> Vec<usize> {
+    let names = wrapped.fields().iter().map(|field| field.name().as_str()).enumerate();
+    let mut kept: BTreeSet<usize> = names.filter(|(_, name)| name.starts_with(FLAG)).map(|(index, _)| index).collect();
+    let lineage = &layout.lineage;
+    kept.extend([lineage.source, lineage.file, lineage.position, lineage.batch].into_iter().flatten());
+    kept.extend(&lineage.key);
+    kept.extend(layout.repairs.iter().flat_map(|columns| columns.raw.into_iter().chain([columns.value])));
+    for rule in audit.rules.iter().filter(|rule| rule.action != Action::Quarantine) {
+        let about = rule.check.columns().into_iter().take(1);
+        let cells = about.flat_map(|name| [name.to_owned(), format!("{HIDDEN_PREFIX}{name}")]);
+        kept.extend(cells.filter_map(|name| wrapped.index_of(&name).ok()));
+    }
+    if lineage.file.is_none() {
+        kept.extend(&layout.visible);
+    }
+    kept.into_iter().collect()
+}
+
 /// The first of these columns that is there.
 fn present(rows: &SchemaRef, names: &[&'static str]) -> Option<&'static str> {
     names.iter().copied().find(|name| rows.field_with_name(name).is_ok())
@@ -297,9 +318,4 @@ pub(super) fn relation_sql(project: &Project, node: &Node, call: &RelationCall) 
     let missing = || RunnerError::Config { message: format!("{}: `{call}` is no table of the lake", node.unique_id) };
     let (_, relation) = project.find(&node.package, call).ok_or_else(missing)?;
     Ok(table_name(relation).ok_or_else(missing)?.quoted())
-}
-
-/// A column as SQL names it.
-fn quoted(column: &str) -> String {
-    format!("\"{}\"", column.replace('"', "\"\""))
 }

@@ -1,52 +1,35 @@
 //! `quarantine.<model>`: the rows a model withholds, with their raw text and every rule they broke. A row keeps its state and
 //! its first appearance from run to run; one that no longer breaks a rule is released.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{
-        Array, ArrayRef, AsArray, Int64Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
-        TimestampMicrosecondArray,
-    },
-    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType},
-    json::{LineDelimitedWriter, WriterBuilder, writer::LineDelimited},
+    array::{AsArray, RecordBatch, StringArray},
+    compute::cast,
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
 };
 use chrono::Utc;
-use datafusion::{common::TableReference, prelude::JoinType};
-use wardlake_core::{RowHasher, TableName, lineage};
-use wardlake_engine::Session;
-use wardlake_project::{
-    Node,
-    audit::{Audit, RelationCall},
+use datafusion::{
+    catalog::{MemTable, MemoryCatalogProviderList, TableProvider},
+    datasource::empty::EmptyTable,
+    error::DataFusionError,
+    execution::{SendableRecordBatchStream, SessionStateBuilder},
+    physical_plan::stream::RecordBatchStreamAdapter,
+    prelude::SessionContext,
 };
+use futures::TryStreamExt;
+use wardlake_core::TableName;
+use wardlake_engine::Session;
+use wardlake_project::audit::RelationCall;
 
 use super::{
-    Audited,
-    plan::Layout,
-    text::{Texts, key_texts},
+    Audited, received,
+    withheld::{self, Run, schema},
 };
-use crate::{RunnerError, Workspace, adapter::table_name, system};
+use crate::{RunnerError, Workspace, adapter::table_name, sql::literal, system};
 
 /// The schema of tables of withheld rows.
 pub(crate) const SCHEMA: &str = "quarantine";
-
-/// One withheld row.
-#[derive(Clone, Debug)]
-struct Withheld {
-    state: String,
-    rules: Vec<String>,
-    kinds: Vec<String>,
-    source: Option<String>,
-    file: Option<String>,
-    position: Option<i64>,
-    batch: Option<String>,
-    row_key: Option<String>,
-    raw: Option<String>,
-    first_seen_us: i64,
-    last_seen_us: i64,
-    first_run: String,
-    last_run: String,
-}
 
 /// The table of a model's withheld rows.
 pub(crate) fn table_of(model: &TableName) -> Result<TableName, RunnerError> {
@@ -58,223 +41,38 @@ pub(super) async fn record(
     workspace: &Workspace,
     session: &Session,
     model: &Audited<'_>,
-    found: &[RecordBatch],
+    withheld: &[RecordBatch],
 ) -> Result<u64, RunnerError> {
-    let Audited { node, audit, layout, is_partial, .. } = *model;
-    let name = table_of(model.name)?;
-    let mut rows = read(session, &name).await?;
-    if found.is_empty() && rows.is_empty() {
+    let known = Known::open(workspace, session, table_of(model.name)?).await?;
+    if withheld.is_empty() && !known.exists {
         return Ok(0);
     }
-    let now = Utc::now().timestamp_micros();
-    let mut current = BTreeMap::new();
-    for batch in found {
-        collect(batch, audit, layout, &workspace.run_id, now, &mut current)?;
-    }
-    let mut is_changed = false;
-    for (id, found) in &mut current {
-        match rows.remove(id) {
-            Some(known) => {
-                found.first_seen_us = known.first_seen_us;
-                found.first_run = known.first_run;
-                // A person's word about a row stands while the row does.
-                found.state = if known.state == "released" { "open".to_owned() } else { known.state };
-                found.raw = known.raw.or(found.raw.take());
-                is_changed |= known.rules != found.rules;
-            }
-            None => is_changed = true,
+    let run = Run { id: &workspace.run_id, at_us: Utc::now().timestamp_micros() };
+    let mut found = withheld::rows(model.ledger, withheld, run)?;
+    known.lay_over(&found)?;
+    let (changed, open) = known.count_changes(model.is_partial).await?;
+    if changed > 0 {
+        if let Some(bronze) = bronze(workspace, model, &known.context).await? {
+            let with_raw = known.ids_with_raw().await?;
+            received::fill(&known.context, bronze, &mut found, &with_raw).await?;
+            known.lay_over(&found)?;
         }
-    }
-    for (id, mut gone) in rows {
-        // A run over new rows alone says nothing about the others.
-        if gone.state == "open" && !is_partial {
-            gone.state = "released".to_owned();
-            is_changed = true;
-        }
-        current.insert(id, gone);
-    }
-    let open = current.values().filter(|row| row.state == "open").count() as u64;
-    if is_changed {
-        fetch_raw(workspace, session, node, audit, &mut current).await?;
-        write(workspace, &name, &current).await?;
+        known.replace(workspace, &known.merged(model.is_partial)).await?;
     }
     Ok(open)
 }
 
-/// Withheld rows of one batch by their ids.
-fn collect(
-    batch: &RecordBatch,
-    audit: &Audit,
-    layout: &Layout,
-    run_id: &str,
-    now: i64,
-    into: &mut BTreeMap<String, Withheld>,
-) -> Result<(), RunnerError> {
-    let lineage = &layout.lineage;
-    let texts = |column: Option<usize>| Texts::of(column.map(|index| batch.column(index)));
-    let (sources, files, batches) = (texts(lineage.source)?, texts(lineage.file)?, texts(lineage.batch)?);
-    let positions = texts(lineage.position)?;
-    let keys = key_texts(batch, &lineage.key)?;
-    let flags: Vec<_> = layout.rules.iter().map(|index| batch.column(*index).as_boolean()).collect();
-    // Without lineage a row is known by its values alone.
-    let own_rows = match lineage.file {
-        Some(_) => Vec::new(),
-        None => json_rows(&batch.project(&layout.visible)?)?,
-    };
-    let mut hasher = RowHasher::default();
-    for (row, row_key) in keys.into_iter().enumerate() {
-        let own = own_rows.get(row);
-        for part in [files.get(row), positions.get(row), batches.get(row), own.map(String::as_str)] {
-            hasher.field(part.map(str::as_bytes));
-        }
-        let id = hasher.finish().to_string();
-        let broken = || flags.iter().zip(&audit.rules).filter(|(flags, _)| flags.value(row)).map(|(_, rule)| rule);
-        let mut kinds: Vec<String> = broken().map(|rule| rule.kind.clone()).collect();
-        kinds.dedup();
-        into.insert(
-            id,
-            Withheld {
-                state: "open".to_owned(),
-                rules: broken().map(|rule| rule.name.clone()).collect(),
-                kinds,
-                source: sources.get(row).map(str::to_owned),
-                file: files.get(row).map(str::to_owned),
-                position: positions.get(row).and_then(|text| text.parse().ok()),
-                batch: batches.get(row).map(str::to_owned),
-                row_key,
-                raw: own.cloned(),
-                first_seen_us: now,
-                last_seen_us: now,
-                first_run: run_id.to_owned(),
-                last_run: run_id.to_owned(),
-            },
-        );
-    }
-    Ok(())
-}
-
-/// The raw rows of those that lack theirs, from the bronze table they came from.
-async fn fetch_raw(
+/// The newest state of the table a model's rows came from, where that is a source.
+async fn bronze(
     workspace: &Workspace,
-    session: &Session,
-    node: &Node,
-    audit: &Audit,
-    rows: &mut BTreeMap<String, Withheld>,
-) -> Result<(), RunnerError> {
-    let Some(input @ RelationCall::Source(_)) = &audit.input else { return Ok(()) };
-    let Some(bronze) = workspace.project.find(&node.package, input).and_then(|(_, relation)| table_name(relation))
-    else {
-        return Ok(());
-    };
-    let wanted: Vec<(&String, &Withheld)> =
-        rows.iter().filter(|(_, row)| row.raw.is_none() && row.batch.is_some()).collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let text = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
-    let found = RecordBatch::try_from_iter([
-        ("wanted_id", text(wanted.iter().map(|(id, _)| Some(id.as_str())).collect())),
-        ("wanted_file", text(wanted.iter().map(|(_, row)| row.file.as_deref()).collect())),
-        ("wanted_position", Arc::new(wanted.iter().map(|(_, row)| row.position).collect::<Int64Array>())),
-        ("wanted_batch", text(wanted.iter().map(|(_, row)| row.batch.as_deref()).collect())),
-    ])?;
-    let context = session.context();
-    let table = context.table(TableReference::full("lake", bronze.schema(), bronze.name())).await?;
-    let batches = table
-        .join(
-            context.read_batch(found)?,
-            JoinType::Inner,
-            &[lineage::FILE, lineage::POSITION, lineage::BATCH_ID],
-            &["wanted_file", "wanted_position", "wanted_batch"],
-            None,
-        )?
-        .collect()
-        .await?;
-    for batch in &batches {
-        let schema = batch.schema();
-        let own: Vec<usize> = (0..batch.num_columns())
-            .filter(|index| {
-                let name = schema.field(*index).name().as_str();
-                !lineage::ALL.contains(&name) && !name.starts_with("wanted_")
-            })
-            .collect();
-        let ids = Texts::of(batch.column_by_name("wanted_id"))?;
-        for (row, raw) in json_rows(&batch.project(&own)?)?.into_iter().enumerate() {
-            if let Some(known) = ids.get(row).and_then(|id| rows.get_mut(id)) {
-                known.raw = Some(raw);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Every row as a JSON object, NULL included.
-pub(crate) fn json_rows(batch: &RecordBatch) -> Result<Vec<String>, RunnerError> {
-    if batch.num_rows() == 0 {
-        return Ok(Vec::new());
-    }
-    let mut bytes = Vec::new();
-    let mut writer: LineDelimitedWriter<_> =
-        WriterBuilder::new().with_explicit_nulls(true).build::<_, LineDelimited>(&mut bytes);
-    writer.write(batch)?;
-    writer.finish()?;
-    drop(writer);
-    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
-}
-
-fn schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, true);
-    let list = |name: &str| Field::new(name, DataType::List(Arc::new(Field::new("item", DataType::Utf8, true))), true);
-    let instant = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
-    Arc::new(Schema::new(vec![
-        text("quarantine_id"),
-        text("state"),
-        list("rules"),
-        list("kinds"),
-        text("source"),
-        text("source_file"),
-        Field::new("source_position", DataType::Int64, true),
-        text("batch_id"),
-        text("row_key"),
-        text("raw"),
-        instant("first_seen_at"),
-        instant("last_seen_at"),
-        text("first_run_id"),
-        text("last_run_id"),
-    ]))
-}
-
-async fn write(workspace: &Workspace, name: &TableName, rows: &BTreeMap<String, Withheld>) -> Result<(), RunnerError> {
-    let text = |of: fn(&Withheld) -> Option<&str>| Arc::new(rows.values().map(of).collect::<StringArray>()) as ArrayRef;
-    let list = |of: fn(&Withheld) -> &[String]| {
-        let mut lists = ListBuilder::new(StringBuilder::new());
-        for row in rows.values() {
-            of(row).iter().for_each(|value| lists.values().append_value(value));
-            lists.append(true);
-        }
-        Arc::new(lists.finish()) as ArrayRef
-    };
-    let instant = |of: fn(&Withheld) -> i64| {
-        let values: TimestampMicrosecondArray = rows.values().map(|row| Some(of(row))).collect();
-        Arc::new(values.with_timezone("UTC")) as ArrayRef
-    };
-    let columns = vec![
-        Arc::new(rows.keys().map(Some).collect::<StringArray>()) as ArrayRef,
-        text(|row| Some(&row.state)),
-        list(|row| &row.rules),
-        list(|row| &row.kinds),
-        text(|row| row.source.as_deref()),
-        text(|row| row.file.as_deref()),
-        Arc::new(rows.values().map(|row| row.position).collect::<Int64Array>()),
-        text(|row| row.batch.as_deref()),
-        text(|row| row.row_key.as_deref()),
-        text(|row| row.raw.as_deref()),
-        instant(|row| row.first_seen_us),
-        instant(|row| row.last_seen_us),
-        text(|row| Some(&row.first_run)),
-        text(|row| Some(&row.last_run)),
-    ];
-    system::replace(&workspace.lake, name, RecordBatch::try_new(schema(), columns)?, &workspace.run_id).await
+    model: &Audited<'_>,
+    context: &SessionContext,
+) -> Result<Option<Arc<dyn TableProvider>>, RunnerError> {
+    let Some(input @ RelationCall::Source(_)) = &model.ledger.audit().input else { return Ok(None) };
+    let relation = workspace.project.find(&model.node.package, input).map(|(_, relation)| relation);
+    let Some(name) = relation.and_then(table_name) else { return Ok(None) };
+    let Some(snapshot) = workspace.lake.snapshot(&name, None).await? else { return Ok(None) };
+    Ok(Some(snapshot.provider(&context.state()).await?))
 }
 
 /// Gives rows another state.
@@ -285,65 +83,143 @@ pub(crate) async fn set_state(
     ids: &[&str],
     state: &str,
 ) -> Result<(), RunnerError> {
-    let mut rows = read(session, name).await?;
-    for id in ids {
-        if let Some(row) = rows.get_mut(*id) {
-            state.clone_into(&mut row.state);
-        }
-    }
-    write(workspace, name, &rows).await
+    let known = Known::open(workspace, session, name.clone()).await?;
+    let ids = RecordBatch::try_from_iter([("id", Arc::new(StringArray::from(ids.to_vec())) as _)])?;
+    known.context.register_batch("chosen", ids)?;
+    let state = format!("case when chosen.id is not null then {} else known.state end", literal(state));
+    let rows = format!(
+        "select {} from known left join (select distinct id from chosen) as chosen on known.quarantine_id = chosen.id",
+        columns(|name| if name == "state" { state.clone() } else { format!("known.{name}") })
+    );
+    known.replace(workspace, &rows).await
 }
 
-/// What is withheld so far, by id.
-async fn read(session: &Session, name: &TableName) -> Result<BTreeMap<String, Withheld>, RunnerError> {
-    let mut rows = BTreeMap::new();
-    if session.schema(name).await?.is_none() {
-        return Ok(rows);
-    }
-    for batch in session.collect(&format!("select * from {}", name.quoted())).await? {
-        let texts = |column: &str| Texts::of(batch.column_by_name(column));
-        let instants = |column: &str| {
-            batch
-                .column_by_name(column)
-                .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>().cloned())
+/// Every column of the table as an expression.
+fn columns(of: impl Fn(&str) -> String) -> String {
+    let fields = schema();
+    let columns = fields.fields().iter().map(|field| format!("{} as {}", of(field.name()), field.name()));
+    columns.collect::<Vec<String>>().join(", ")
+}
+
+/// Rows of before and of now side by side.
+const BOTH: &str = "from found full join known on found.quarantine_id = known.quarantine_id";
+
+/// The state of a row in `BOTH`. `is_partial`: a run over new rows alone says nothing about the others.
+fn state(is_partial: bool) -> String {
+    let gone =
+        if is_partial { "known.state" } else { "case known.state when 'open' then 'released' else known.state end" };
+    // A person's word about a row stands while the row does.
+    format!(
+        "case when found.quarantine_id is null then {gone} \
+         when known.state is null or known.state = 'released' then found.state else known.state end"
+    )
+}
+
+/// A quarantine as it stands (`known`), in a session in which rows can be laid over it.
+struct Known {
+    context: SessionContext,
+    name: TableName,
+    exists: bool,
+    /// Its columns as a scan yields them.
+    schema: SchemaRef,
+}
+
+impl Known {
+    async fn open(workspace: &Workspace, session: &Session, name: TableName) -> Result<Self, RunnerError> {
+        let mut config = session
+            .context()
+            .copied_config()
+            .with_default_catalog_and_schema("run", SCHEMA)
+            .with_create_default_catalog_and_schema(true);
+        // Of bronze only those rows are unpacked that are looked for.
+        config.options_mut().execution.parquet.pushdown_filters = true;
+        let state = SessionStateBuilder::new_from_existing(session.context().state())
+            .with_catalog_list(Arc::new(MemoryCatalogProviderList::new()))
+            .with_config(config)
+            .build();
+        let context = SessionContext::new_with_state(state);
+        let snapshot = workspace.lake.snapshot(&name, None).await?;
+        let exists = snapshot.is_some();
+        let provider: Arc<dyn TableProvider> = match snapshot {
+            Some(snapshot) => snapshot.provider(&context.state()).await?,
+            None => Arc::new(EmptyTable::new(schema())),
         };
-        let positions = batch.column_by_name("source_position").and_then(|c| c.as_primitive_opt::<Int64Type>());
-        let (ids, states) = (texts("quarantine_id")?, texts("state")?);
-        let (sources, files, batches) = (texts("source")?, texts("source_file")?, texts("batch_id")?);
-        let (keys, raws) = (texts("row_key")?, texts("raw")?);
-        let (first_runs, last_runs) = (texts("first_run_id")?, texts("last_run_id")?);
-        let (first_seen, last_seen) = (instants("first_seen_at"), instants("last_seen_at"));
-        let owned = |texts: &Texts, row: usize| texts.get(row).map(str::to_owned);
-        for row in 0..batch.num_rows() {
-            let Some(id) = owned(&ids, row) else { continue };
-            rows.insert(
-                id,
-                Withheld {
-                    state: owned(&states, row).unwrap_or_else(|| "open".to_owned()),
-                    rules: list_texts(batch.column_by_name("rules"), row)?,
-                    kinds: list_texts(batch.column_by_name("kinds"), row)?,
-                    source: owned(&sources, row),
-                    file: owned(&files, row),
-                    position: positions.filter(|p| p.is_valid(row)).map(|p| p.value(row)),
-                    batch: owned(&batches, row),
-                    row_key: owned(&keys, row),
-                    raw: owned(&raws, row),
-                    first_seen_us: first_seen.as_ref().map_or(0, |values| values.value(row)),
-                    last_seen_us: last_seen.as_ref().map_or(0, |values| values.value(row)),
-                    first_run: owned(&first_runs, row).unwrap_or_default(),
-                    last_run: owned(&last_runs, row).unwrap_or_default(),
-                },
-            );
-        }
+        let schema = provider.schema();
+        context.register_table("known", provider)?;
+        Ok(Self { context, name, exists, schema })
     }
-    Ok(rows)
+
+    /// Makes rows readable as `found`, in the types of the table.
+    fn lay_over(&self, rows: &[RecordBatch]) -> Result<(), RunnerError> {
+        let own = schema();
+        let typed = |field: &Arc<Field>| match self.schema.field_with_name(field.name()) {
+            Ok(known) => Arc::new(field.as_ref().clone().with_data_type(known.data_type().clone())),
+            Err(_) => Arc::clone(field),
+        };
+        let schema = Arc::new(Schema::new(own.fields().iter().map(typed).collect::<Vec<_>>()));
+        let rows = rows.iter().map(|batch| conform(batch, &schema)).collect::<Result<Vec<_>, _>>()?;
+        let partitions = rows.chunks(rows.len().div_ceil(2).max(1)).map(<[RecordBatch]>::to_vec).collect();
+        self.context.deregister_table("found")?;
+        self.context.register_table("found", Arc::new(MemTable::try_new(schema, partitions)?))?;
+        Ok(())
+    }
+
+    /// Rows of before and of now as one table.
+    fn merged(&self, is_partial: bool) -> String {
+        if !self.exists {
+            return "select * from found".to_owned();
+        }
+        let column = |name: &str| match name {
+            "state" => state(is_partial),
+            "raw" | "first_seen_at" | "first_run_id" => format!("coalesce(known.{name}, found.{name})"),
+            _ => format!("case when found.quarantine_id is null then known.{name} else found.{name} end"),
+        };
+        format!("select {} {BOTH}", columns(column))
+    }
+
+    /// How many rows will not be as they were, and how many will be open.
+    async fn count_changes(&self, is_partial: bool) -> Result<(u64, u64), RunnerError> {
+        let state = state(is_partial);
+        let sql = format!(
+            "select count(*) filter (where known.quarantine_id is null or {state} is distinct from known.state \
+             or (found.quarantine_id is not null and found.rules is distinct from known.rules)), \
+             count(*) filter (where {state} = 'open') {BOTH}"
+        );
+        let counts = self.context.sql(&sql).await?.collect().await?;
+        let count = |index: usize| {
+            let column = counts.first().and_then(|batch| batch.column(index).as_primitive_opt::<Int64Type>());
+            column.map_or(0, |counts| counts.value(0).max(0) as u64)
+        };
+        Ok((count(0), count(1)))
+    }
+
+    /// Rows of before that have their raw text.
+    async fn ids_with_raw(&self) -> Result<HashSet<String>, RunnerError> {
+        let mut ids = HashSet::new();
+        if !self.exists {
+            return Ok(ids);
+        }
+        let sql = "select quarantine_id from known where raw is not null";
+        for batch in self.context.sql(sql).await?.collect().await? {
+            let texts = cast(batch.column(0), &DataType::Utf8)?;
+            ids.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+        Ok(ids)
+    }
+
+    /// Replaces the table by the rows of a query.
+    async fn replace(&self, workspace: &Workspace, sql: &str) -> Result<(), RunnerError> {
+        let streams = self.context.sql(sql).await?.execute_stream_partitioned().await?;
+        let conformed = streams.into_iter().map(|stream| {
+            let rows = stream.and_then(|batch| futures::future::ready(conform(&batch, &schema())));
+            Box::pin(RecordBatchStreamAdapter::new(schema(), rows)) as SendableRecordBatchStream
+        });
+        system::replace(&workspace.lake, &self.name, conformed.collect(), &workspace.run_id).await
+    }
 }
 
-fn list_texts(column: Option<&ArrayRef>, row: usize) -> Result<Vec<String>, RunnerError> {
-    let Some(list) = column.and_then(|column| column.as_list_opt::<i32>()).filter(|list| list.is_valid(row)) else {
-        return Ok(Vec::new());
-    };
-    let values = list.value(row);
-    let texts = Texts::of(Some(&values))?;
-    Ok((0..values.len()).filter_map(|index| texts.get(index).map(str::to_owned)).collect())
+/// The same columns in the types of `schema`.
+fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)?)
 }

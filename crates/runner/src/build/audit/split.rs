@@ -12,8 +12,9 @@ use std::{
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch},
-    compute::{and, and_not, filter_record_batch, not, or},
+    compute::{BatchCoalescer, and, and_not, filter_record_batch, not, or},
     datatypes::{Schema, SchemaRef, UInt64Type},
+    error::ArrowError,
 };
 use datafusion::{
     error::DataFusionError,
@@ -22,7 +23,8 @@ use datafusion::{
 use futures::{Stream, StreamExt};
 use wardlake_project::audit::{Action, Audit, Check};
 
-use super::plan::Layout;
+use super::plan::{self, Layout};
+use crate::RunnerError;
 
 /// What became of the rows, shared by the streams of one model.
 pub(super) struct Ledger {
@@ -33,10 +35,12 @@ pub(super) struct Ledger {
     expected: Option<u64>,
     open_streams: AtomicUsize,
     counts: Counts,
-    /// Rows that are withheld, with all columns of the wrapped query.
-    withheld: Mutex<Vec<RecordBatch>>,
+    /// Columns of the wrapped query that withheld and listed rows keep, and the place of everything among them.
+    kept_columns: Vec<usize>,
+    kept: Layout,
+    withheld: Kept,
     /// Rows that stay and are listed: warned of, repaired, or one of several of a key.
-    listed: Mutex<Vec<RecordBatch>>,
+    listed: Kept,
     gate: Mutex<Option<String>>,
 }
 
@@ -79,24 +83,28 @@ impl Ledger {
         wrapped: &SchemaRef,
         expected: Option<u64>,
         streams: usize,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, RunnerError> {
         let fields: Vec<_> = layout.visible.iter().map(|index| Arc::clone(&wrapped.fields()[*index])).collect();
         let counts = Counts {
             rules: audit.rules.iter().map(|_| Default::default()).collect(),
             repairs: audit.repairs.iter().map(|_| AtomicU64::default()).collect(),
             ..Counts::default()
         };
-        Arc::new(Self {
+        let kept_columns = plan::kept_columns_of(audit, &layout, wrapped);
+        let kept_schema: SchemaRef = Arc::new(wrapped.project(&kept_columns)?);
+        Ok(Arc::new(Self {
             audit: audit.clone(),
             layout,
             stored: Arc::new(Schema::new(fields)),
             expected,
             open_streams: AtomicUsize::new(streams),
             counts,
-            withheld: Mutex::default(),
-            listed: Mutex::default(),
+            kept_columns,
+            kept: plan::layout(audit, &kept_schema)?,
+            withheld: Kept::new(&kept_schema),
+            listed: Kept::new(&kept_schema),
             gate: Mutex::default(),
-        })
+        }))
     }
 
     /// A stream of the rows that are stored.
@@ -104,16 +112,21 @@ impl Ledger {
         Box::pin(Split { rows, ledger: Arc::clone(self), is_done: false })
     }
 
-    pub(super) fn layout(&self) -> &Layout {
-        &self.layout
+    pub(super) fn audit(&self) -> &Audit {
+        &self.audit
     }
 
-    pub(super) fn take_withheld(&self) -> Vec<RecordBatch> {
-        std::mem::take(&mut self.withheld.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The place of everything in withheld and listed rows.
+    pub(super) fn kept(&self) -> &Layout {
+        &self.kept
     }
 
-    pub(super) fn take_listed(&self) -> Vec<RecordBatch> {
-        std::mem::take(&mut self.listed.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_withheld(&self) -> Result<Vec<RecordBatch>, RunnerError> {
+        self.withheld.take()
+    }
+
+    pub(super) fn take_listed(&self) -> Result<Vec<RecordBatch>, RunnerError> {
+        self.listed.take()
     }
 
     /// Why the gate failed, if it did.
@@ -160,8 +173,7 @@ impl Ledger {
         let mut remaining = match &withheld {
             Some(withheld) => {
                 add(&self.counts.withheld, withheld.true_count());
-                let rows = filter_record_batch(batch, withheld)?;
-                self.withheld.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+                self.withheld.add(batch.project(&self.kept_columns)?, withheld)?;
                 // Withheld rows name their warnings themselves.
                 listed = listed.map(|listed| and_not(&listed, withheld)).transpose()?;
                 Some(not(withheld)?)
@@ -197,8 +209,7 @@ impl Ledger {
             }
         }
         if let Some(listed) = listed {
-            let rows = filter_record_batch(batch, &listed)?;
-            self.listed.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
+            self.listed.add(batch.project(&self.kept_columns)?, &listed)?;
         }
         let stored = batch.project(&layout.visible)?;
         let stored = match remaining {
@@ -243,6 +254,29 @@ impl Ledger {
         let reason = reasons.join("\n");
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
         Err(DataFusionError::Execution(reason))
+    }
+}
+
+/// Rows per batch of those that are kept.
+const KEPT_ROWS: usize = 8192;
+
+/// Rows that are kept until they are written down. They are copied out of the batches they came in, which would otherwise
+/// stay in memory for the sake of a row or two.
+struct Kept(Mutex<BatchCoalescer>);
+
+impl Kept {
+    fn new(schema: &SchemaRef) -> Self {
+        Self(Mutex::new(BatchCoalescer::new(Arc::clone(schema), KEPT_ROWS)))
+    }
+
+    fn add(&self, batch: RecordBatch, rows: &BooleanArray) -> Result<(), ArrowError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_batch_with_filter(batch, rows)
+    }
+
+    fn take(&self) -> Result<Vec<RecordBatch>, RunnerError> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.finish_buffered_batch()?;
+        Ok(std::iter::from_fn(|| kept.next_completed_batch()).collect())
     }
 }
 
