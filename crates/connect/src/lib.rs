@@ -1,28 +1,18 @@
 //! Connectors: one folder per kind of source. A connector turns what a hospital system emits into Arrow batches in which
 //! every field is text under the source's own name, the position of each record, the hash of each row, and the records it
-<<<<<<< HEAD
-//! could not read; [`hl7`] also what a listener answers with. It knows neither Delta nor models, and it needs no async runtime.
+//! could not read; [`hl7`] also what a listener answers with. It knows neither Delta nor models. Only a source that is a
+//! conversation ([`kafka`]) needs an async runtime.
 
 mod error;
 pub mod files;
 pub mod hl7;
-=======
-//! could not read. It knows neither Delta nor models. Only a source that is a conversation (Kafka) needs an async runtime.
-
-mod error;
-pub mod files;
 pub mod kafka;
->>>>>>> kafka
 mod position;
 mod rejected;
 pub mod source;
 
 pub use error::ConnectError;
-<<<<<<< HEAD
 pub use files::{Chunk, Event, FileReport, FoundFile, Limits, belongs, discover, read, read_bytes, read_within};
-=======
-pub use files::{Chunk, Event, FileReport, FoundFile, Limits, discover, read, read_within};
 pub use kafka::{KafkaBatch, KafkaFeed, KafkaSettings};
->>>>>>> kafka
 pub use rejected::{MAX_REJECTED_BYTES, RejectReason, Rejected};
 pub use source::{ConfigProblem, FileTable};

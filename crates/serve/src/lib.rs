@@ -10,6 +10,7 @@
 
 mod error;
 mod http;
+mod mllp;
 mod sources;
 mod folders;
 mod waves;
@@ -88,6 +89,7 @@ pub async fn serve(
         Arc::new(Server { workspace: Arc::clone(&workspace), project_dir, sources, epoch, progress: Default::default() });
     let listener = bind(options.http, "http").await?;
     announce(&workspace, "http", None, &listener)?;
+    let listeners = mllp::bind_all(&server, options.mllp).await?;
     let (stopping, stopped) = watch::channel(false);
     let live = Live::new(Arc::clone(&workspace), LiveOptions { threads: options.threads, refresh: options.refresh });
     let (moved, moves) = mpsc::unbounded_channel();
@@ -100,7 +102,10 @@ pub async fn serve(
         files.load_all().await;
         tokio::join!(files.run(told.clone()), waves.run(told)).0
     });
-    let mut conversations: JoinSet<()> = JoinSet::new();
+    let mut conversations = JoinSet::new();
+    for listener in listeners {
+        conversations.spawn(listener.run(Arc::clone(&server), stopped.clone()));
+    }
     let http = tokio::spawn(http::serve(Arc::clone(&server), listener, stopped));
     stop.await;
     // No receiver means that everything has ended by itself.

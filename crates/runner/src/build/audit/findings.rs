@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array},
+    array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, new_null_array},
     compute::{FilterBuilder, FilterPredicate, and, and_not, cast, concat_batches},
     datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
     error::ArrowError,

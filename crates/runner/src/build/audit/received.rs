@@ -12,7 +12,7 @@ use arrow::{
         StringViewArray, new_null_array,
     },
     compute::{cast, interleave},
-    datatypes::{DataType, Field, Int64Type, Schema},
+    datatypes::{DataType, Int64Type, Schema},
     error::ArrowError,
     json::{LineDelimitedWriter, WriterBuilder, writer::LineDelimited},
 };
