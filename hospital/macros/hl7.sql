@@ -126,8 +126,3 @@
 {% macro duckdb__json_items(column) -%}
     unnest(from_json({{ column }}, '["json"]'))
 {%- endmacro %}
-
-{#- The text of a member of a JSON object in a text column. -#}
-{% macro json_text(column, name) -%}
-    ({{ column }} ->> '{{ name }}')
-{%- endmacro %}

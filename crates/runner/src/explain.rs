@@ -10,6 +10,7 @@ use crate::{
     RunnerError, Workspace,
     adapter::table_name,
     build::audit::findings,
+    intake,
     quarantine::FIX_BATCH,
     sql::{identifier, literal},
 };
@@ -241,6 +242,10 @@ async fn origin(
         raw: cells.iter().filter(|(name, _)| !lineage::ALL.contains(&name.as_str())).cloned().collect(),
         ..Origin::default()
     };
+    if let Some(segment) = intake::segment_of(&origin.source, file) {
+        origin.line = delivered(workspace, &origin.source, segment, position).await?;
+        return Ok(Some(origin));
+    }
     let log = TableName::new("system", "load_log")?;
     if session.schema(&log).await?.is_some() {
         let sql = format!(
@@ -258,6 +263,26 @@ async fn origin(
         origin.line = received_line(workspace, sha256, file, position).await?;
     }
     Ok(Some(origin))
+}
+
+/// The record that is row `position` of a feed's journal, where the journal lies within the lake: the line of its delivery, or
+/// all of a delivery of one record.
+async fn delivered(
+    workspace: &Workspace,
+    source: &str,
+    segment: &str,
+    position: i64,
+) -> Result<Option<String>, RunnerError> {
+    let Some(lake) = workspace.lake.local_path() else { return Ok(None) };
+    let (folder, segment) = (lake.join(intake::FOLDER).join(source), segment.to_owned());
+    let read = move || intake::frame_of(&folder, &segment, position.unsigned_abs());
+    let Ok(Some(frame)) = tokio::task::spawn_blocking(read).await? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&frame.payload).into_owned();
+    let place = position.unsigned_abs().saturating_sub(frame.first_row) as usize;
+    Ok(match frame.rows {
+        1 => Some(text),
+        _ => text.lines().filter(|line| !line.trim().is_empty()).nth(place).map(str::to_owned),
+    })
 }
 
 /// Line `position` of a landed file; none where records are not lines or the file is packed.

@@ -28,6 +28,12 @@ patient_flow as (
 
 ),
 
+messages as (
+
+    {{ received_changes(source('hl7', 'messages'), ['message_type', 'gender'] + adt_columns) | indent(4) }}
+
+),
+
 adt_events as (
 
     select
@@ -58,6 +64,40 @@ adt_events as (
         _position,
         _received_at
     from adt
+
+),
+
+hl7_events as (
+
+    select
+        'hl7.messages' as source_name,
+        {{ as_text('event_id') }} as event_id,
+        upper({{ as_text('event_type') }}) as event_type,
+        {{ as_text('hospital_id') }} as hospital_id,
+        {{ as_text('patient_id') }} as patient_id,
+        {{ as_text('encounter_id') }} as encounter_id,
+        {{ as_text('department_id') }} as department_id,
+        {{ as_text('room_id') }} as room_id,
+        {{ as_text('bed_id') }} as bed_id,
+        {{ as_text('prior_department_id') }} as prior_department_id,
+        {{ as_text('prior_bed_id') }} as prior_bed_id,
+        {{ as_text('merged_into_patient_id') }} as merged_into_patient_id,
+        {{ as_text('merged_patient_id') }} as merged_patient_id,
+        {{ as_text('merged_encounter_id') }} as merged_encounter_id,
+        {{ as_text('second_patient') }} as second_patient,
+        {{ as_text('zbe_movement_id') }} as zbe_movement_id,
+        upper({{ as_text('zbe_action') }}) as zbe_action,
+        upper({{ as_text('zbe_original_event') }}) as zbe_original_event,
+        {{ as_code('gender') }} as gender,
+        cast(null as integer) as age_years,
+        {{ hl7_instant('occurred_at') }} as occurred_at,
+        {{ hl7_instant('recorded_at') }} as recorded_at,
+        {{ hl7_instant('expected_discharge_at') }} as expected_discharge_at,
+        _file,
+        _position,
+        _received_at
+    from messages
+    where message_type = 'ADT'
 
 ),
 
@@ -94,6 +134,8 @@ flow_events as (
 events as (
 
     select * from adt_events
+    union all
+    select * from hl7_events
     union all
     select
         'live.patient_flow' as source_name,

@@ -32,6 +32,11 @@ const REQUESTS: usize = 4096;
 /// The folder of all journals within a lake on this machine.
 pub(crate) const FOLDER: &str = "_landing/intake";
 
+/// The journal segment that a row's `_file` names, if the row was delivered to the feed `label`.
+pub(crate) fn segment_of<'f>(label: &str, file: &'f str) -> Option<&'f str> {
+    file.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_prefix(label)?.strip_prefix('/')
+}
+
 /// What one sender hands over.
 #[derive(Debug)]
 pub struct Delivery {

@@ -116,6 +116,7 @@ fn content_format(headers: &HeaderMap) -> Result<Option<FileFormat>, Refusal> {
         }
         "text/csv" | "application/csv" => Some(FileFormat::Csv),
         "text/tab-separated-values" => Some(FileFormat::Tsv),
+        "application/hl7-v2" | "x-application/hl7-v2+er7" | "application/hl7-v2+er7" => Some(FileFormat::Hl7),
         _ => {
             let text = "the content type is none of application/json, application/x-ndjson, text/csv, text/tab-separated-values";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
