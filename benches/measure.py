@@ -1,4 +1,4 @@
-"""One program, alone: how long it ran and how much memory it and its children held at once.
+"""One program, alone: how long it ran, how much processor time it took and how much memory it and its children held at once.
 
 Standard library only: what this process holds itself would count as the floor of what a child is said to have held.
 """
@@ -18,10 +18,13 @@ SAMPLE_SECONDS = 0.05
 class Measurement:
     seconds: float
     peak_mib: float
+    cpu_seconds: float
 
     def __add__(self, other: "Measurement") -> "Measurement":
         """One after the other: the times add up, the memory does not."""
-        return Measurement(self.seconds + other.seconds, max(self.peak_mib, other.peak_mib))
+        return Measurement(
+            self.seconds + other.seconds, max(self.peak_mib, other.peak_mib), self.cpu_seconds + other.cpu_seconds
+        )
 
 
 class Failed(Exception):
@@ -46,7 +49,7 @@ def run(command: list, log: pathlib.Path, environment: dict | None = None) -> Me
         end = log.read_text(errors="replace").splitlines()[-15:]
         raise Failed("\n".join([f"{pathlib.Path(str(command[0])).name} ended with {process.returncode}; the end of {log}:", *end]))
     unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    return Measurement(seconds, max(usage.ru_maxrss / unit, tree.peak_mib))
+    return Measurement(seconds, max(usage.ru_maxrss / unit, tree.peak_mib), usage.ru_utime + usage.ru_stime)
 
 
 class TreeMemory(threading.Thread):

@@ -9,7 +9,9 @@ use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef, UInt64Type},
     error::ArrowError,
 };
-use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter};
+use datafusion::{
+    error::DataFusionError, execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter,
+};
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::audit::{Action, Audit, HIDDEN_PREFIX};
 
@@ -47,7 +49,9 @@ pub(super) async fn record(
 fn streams(ledger: &Arc<Ledger>, listed: &[RecordBatch], threads: usize) -> Vec<SendableRecordBatchStream> {
     let stream = |batches: &[RecordBatch]| {
         let ledger = Arc::clone(ledger);
-        let found = batches.to_vec().into_iter().map(move |batch| Ok(findings(&batch, ledger.audit(), ledger.kept())?));
+        let found = batches.to_vec().into_iter();
+        let found =
+            found.map(move |batch| findings(&batch, ledger.audit(), ledger.kept()).map_err(DataFusionError::from));
         Box::pin(RecordBatchStreamAdapter::new(schema(), futures::stream::iter(found))) as SendableRecordBatchStream
     };
     if listed.is_empty() {

@@ -288,9 +288,9 @@ pub(super) fn layout(audit: &Audit, wrapped: &SchemaRef) -> Result<Layout, Runne
     })
 }
 
-/// The columns that rows need which are written down: where they came from, what was decided about them and the cells that
+/// The columns of rows that are written down, withheld or listed: where they came from, what was decided about them and the cells that
 /// findings show. Rows without lineage are known by their values and need all of them.
-pub(super) fn kept_columns_of(audit: &Audit, layout: &Layout, wrapped: &SchemaRef) -> Vec<usize> {
+pub(super) fn written_columns(audit: &Audit, layout: &Layout, wrapped: &SchemaRef) -> Vec<usize> {
     let names = wrapped.fields().iter().map(|field| field.name().as_str()).enumerate();
     let mut kept: BTreeSet<usize> = names.filter(|(_, name)| name.starts_with(FLAG)).map(|(index, _)| index).collect();
     let lineage = &layout.lineage;

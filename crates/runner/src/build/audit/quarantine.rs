@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use arrow::{
-    array::{AsArray, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray, RecordBatch, StringArray},
     compute::cast,
     datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
 };
@@ -21,6 +21,7 @@ use futures::TryStreamExt;
 use wardlake_core::TableName;
 use wardlake_engine::Session;
 use wardlake_project::audit::RelationCall;
+use wardlake_storage::TableSnapshot;
 
 use super::{
     Audited, received,
@@ -43,10 +44,12 @@ pub(super) async fn record(
     model: &Audited<'_>,
     withheld: &[RecordBatch],
 ) -> Result<u64, RunnerError> {
-    let known = Known::open(workspace, session, table_of(model.name)?).await?;
-    if withheld.is_empty() && !known.exists {
+    let name = table_of(model.name)?;
+    let snapshot = workspace.lake.snapshot(&name, None).await?;
+    if withheld.is_empty() && snapshot.is_none() {
         return Ok(0);
     }
+    let known = Known::open(session, name, snapshot).await?;
     let run = Run { id: &workspace.run_id, at_us: Utc::now().timestamp_micros() };
     let mut found = withheld::rows(model.ledger, withheld, run)?;
     known.lay_over(&found)?;
@@ -83,8 +86,8 @@ pub(crate) async fn set_state(
     ids: &[&str],
     state: &str,
 ) -> Result<(), RunnerError> {
-    let known = Known::open(workspace, session, name.clone()).await?;
-    let ids = RecordBatch::try_from_iter([("id", Arc::new(StringArray::from(ids.to_vec())) as _)])?;
+    let known = Known::open(session, name.clone(), workspace.lake.snapshot(name, None).await?).await?;
+    let ids = RecordBatch::try_from_iter([("id", Arc::new(StringArray::from(ids.to_vec())) as ArrayRef)])?;
     known.context.register_batch("chosen", ids)?;
     let state = format!("case when chosen.id is not null then {} else known.state end", literal(state));
     let rows = format!(
@@ -125,7 +128,7 @@ struct Known {
 }
 
 impl Known {
-    async fn open(workspace: &Workspace, session: &Session, name: TableName) -> Result<Self, RunnerError> {
+    async fn open(session: &Session, name: TableName, snapshot: Option<TableSnapshot>) -> Result<Self, RunnerError> {
         let mut config = session
             .context()
             .copied_config()
@@ -138,7 +141,6 @@ impl Known {
             .with_config(config)
             .build();
         let context = SessionContext::new_with_state(state);
-        let snapshot = workspace.lake.snapshot(&name, None).await?;
         let exists = snapshot.is_some();
         let provider: Arc<dyn TableProvider> = match snapshot {
             Some(snapshot) => snapshot.provider(&context.state()).await?,
@@ -158,7 +160,9 @@ impl Known {
         };
         let schema = Arc::new(Schema::new(own.fields().iter().map(typed).collect::<Vec<_>>()));
         let rows = rows.iter().map(|batch| conform(batch, &schema)).collect::<Result<Vec<_>, _>>()?;
-        let partitions = rows.chunks(rows.len().div_ceil(2).max(1)).map(<[RecordBatch]>::to_vec).collect();
+        // Two halves, so that two threads read them.
+        let (first, second) = rows.split_at(rows.len() / 2);
+        let partitions = vec![first.to_vec(), second.to_vec()];
         self.context.deregister_table("found")?;
         self.context.register_table("found", Arc::new(MemTable::try_new(schema, partitions)?))?;
         Ok(())
@@ -179,13 +183,20 @@ impl Known {
 
     /// How many rows will not be as they were, and how many will be open.
     async fn count_changes(&self, is_partial: bool) -> Result<(u64, u64), RunnerError> {
+        if !self.exists {
+            return self.two_counts("select count(*) as changed, count(*) as open from found").await;
+        }
         let state = state(is_partial);
         let sql = format!(
             "select count(*) filter (where known.quarantine_id is null or {state} is distinct from known.state \
-             or (found.quarantine_id is not null and found.rules is distinct from known.rules)), \
-             count(*) filter (where {state} = 'open') {BOTH}"
+             or (found.quarantine_id is not null and found.rules is distinct from known.rules)) as changed, \
+             count(*) filter (where {state} = 'open') as open {BOTH}"
         );
-        let counts = self.context.sql(&sql).await?.collect().await?;
+        self.two_counts(&sql).await
+    }
+
+    async fn two_counts(&self, sql: &str) -> Result<(u64, u64), RunnerError> {
+        let counts = self.context.sql(sql).await?.collect().await?;
         let count = |index: usize| {
             let column = counts.first().and_then(|batch| batch.column(index).as_primitive_opt::<Int64Type>());
             column.map_or(0, |counts| counts.value(0).max(0) as u64)
@@ -211,7 +222,8 @@ impl Known {
     async fn replace(&self, workspace: &Workspace, sql: &str) -> Result<(), RunnerError> {
         let streams = self.context.sql(sql).await?.execute_stream_partitioned().await?;
         let conformed = streams.into_iter().map(|stream| {
-            let rows = stream.and_then(|batch| futures::future::ready(conform(&batch, &schema())));
+            let own = schema();
+            let rows = stream.and_then(move |batch| futures::future::ready(conform(&batch, &own)));
             Box::pin(RecordBatchStreamAdapter::new(schema(), rows)) as SendableRecordBatchStream
         });
         system::replace(&workspace.lake, &self.name, conformed.collect(), &workspace.run_id).await

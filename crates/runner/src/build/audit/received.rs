@@ -12,13 +12,14 @@ use arrow::{
         StringViewArray, new_null_array,
     },
     compute::{cast, interleave},
-    datatypes::{DataType, Int64Type, Schema},
+    datatypes::{DataType, Field, Int64Type, Schema, SchemaRef},
     error::ArrowError,
     json::{LineDelimitedWriter, WriterBuilder, writer::LineDelimited},
 };
 use datafusion::{
     catalog::TableProvider,
-    logical_expr::{ColumnarValue, Volatility, create_udf},
+    error::DataFusionError,
+    logical_expr::{ColumnarValue, ScalarUDF, Volatility, create_udf},
     prelude::SessionContext,
 };
 use wardlake_core::lineage;
@@ -72,7 +73,7 @@ impl Wanted {
             // Equal views are equal texts.
             if last_view.replace(view) != Some(view) {
                 let place = (files.value(row).to_owned(), batches.value(row).to_owned());
-                places = self.0.get(&place).map_or(&[], Vec::as_slice);
+                places = self.0.get(&place).map(Vec::as_slice).unwrap_or_default();
                 last_position = i64::MAX;
             }
             if position < last_position {
@@ -102,41 +103,42 @@ pub(super) async fn fill(
     if wanted.0.is_empty() {
         return Ok(());
     }
+    let place = [lineage::FILE, lineage::POSITION, lineage::BATCH_ID];
     let schema = bronze.schema();
-    let own: Vec<_> = schema.fields().iter().filter(|field| !lineage::ALL.contains(&field.name().as_str())).collect();
-    let place = [
-        (lineage::FILE, DataType::Utf8View),
-        (lineage::POSITION, DataType::Int64),
-        (lineage::BATCH_ID, DataType::Utf8View),
-    ];
-    let own_types = own.iter().map(|field| field.data_type().clone()).collect();
-    let own_schema = Arc::new(Schema::new(own.iter().map(|field| Arc::clone(field)).collect::<Vec<_>>()));
-    let own_names: Vec<String> = own.iter().map(|field| identifier(field.name())).collect();
-    let is_wanted = {
-        let wanted = Arc::clone(&wanted);
-        move |arguments: &[ColumnarValue]| {
-            let arrays = ColumnarValue::values_to_arrays(arguments)?;
-            let mut found = BooleanBufferBuilder::new(arrays[0].len());
-            let [files, positions, batches] = [0, 1, 2].map(|index| &arrays[index]);
-            let (files, batches) = (files.as_string_view(), batches.as_string_view());
-            wanted.look_up(files, positions.as_primitive(), batches, |_, slot| found.append(slot.is_some()));
-            Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(found.finish(), None))))
-        }
-    };
-    let as_json = move |arguments: &[ColumnarValue]| {
-        let arrays = ColumnarValue::values_to_arrays(arguments)?;
-        let rows = RecordBatch::try_new(Arc::clone(&own_schema), arrays)?;
-        Ok(ColumnarValue::Array(Arc::new(json_rows(&rows)?)))
-    };
-    let place_types = place.iter().map(|(_, data_type)| data_type.clone()).collect();
-    let of = (Volatility::Immutable, DataType::Boolean, DataType::Utf8);
-    context.register_udf(create_udf("is_wanted", place_types, of.1, of.0, Arc::new(is_wanted)));
-    context.register_udf(create_udf("as_json", own_types, of.2, of.0, Arc::new(as_json)));
+    let is_own = |field: &&Arc<Field>| !lineage::ALL.contains(&field.name().as_str());
+    let own: Vec<Arc<Field>> = schema.fields().iter().filter(is_own).cloned().collect();
+    let names: Vec<String> = own.iter().map(|field| identifier(field.name())).collect();
+    context.register_udf(is_wanted(Arc::clone(&wanted)));
+    context.register_udf(as_json(Arc::new(Schema::new(own))));
     context.register_table("bronze", bronze)?;
-    let place = place.map(|(name, _)| name).join(", ");
-    let sql = format!("select {place}, as_json({}) as raw from bronze where is_wanted({place})", own_names.join(", "));
+    let place = place.join(", ");
+    let sql = format!("select {place}, as_json({}) as raw from bronze where is_wanted({place})", names.join(", "));
     let found = context.sql(&sql).await?.collect().await?;
     place_raw(rows, &found, &wanted)
+}
+
+/// `is_wanted(file, position, batch)`: whether a row is looked for.
+fn is_wanted(wanted: Arc<Wanted>) -> ScalarUDF {
+    let place = vec![DataType::Utf8View, DataType::Int64, DataType::Utf8View];
+    let is_wanted = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue, DataFusionError> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let (files, positions, batches) =
+            (arrays[0].as_string_view(), arrays[1].as_primitive::<Int64Type>(), arrays[2].as_string_view());
+        let mut found = BooleanBufferBuilder::new(positions.len());
+        wanted.look_up(files, positions, batches, |_, slot| found.append(slot.is_some()));
+        Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(found.finish(), None))))
+    };
+    create_udf("is_wanted", place, DataType::Boolean, Volatility::Immutable, Arc::new(is_wanted))
+}
+
+/// `as_json(…)`: a row of these columns as a JSON object.
+fn as_json(columns: SchemaRef) -> ScalarUDF {
+    let types = columns.fields().iter().map(|field| field.data_type().clone()).collect();
+    let as_json = move |arguments: &[ColumnarValue]| -> Result<ColumnarValue, DataFusionError> {
+        let rows = RecordBatch::try_new(Arc::clone(&columns), ColumnarValue::values_to_arrays(arguments)?)?;
+        Ok(ColumnarValue::Array(Arc::new(json_rows(&rows)?)))
+    };
+    create_udf("as_json", types, DataType::Utf8, Volatility::Immutable, Arc::new(as_json))
 }
 
 /// Puts each found text into its slot; the other slots stay as they are.
@@ -146,11 +148,9 @@ fn place_raw(rows: &mut [RecordBatch], found: &[RecordBatch], wanted: &Wanted) -
         rows.iter().map(|batch| (0..batch.num_rows()).map(|row| (0, row)).collect()).collect();
     let mut texts: Vec<ArrayRef> = vec![new_null_array(&DataType::Utf8, 0)];
     for batch in found {
-        let (files, batches) = (
-            cast(column(batch, lineage::FILE)?, &DataType::Utf8View)?,
-            cast(column(batch, lineage::BATCH_ID)?, &DataType::Utf8View)?,
-        );
-        let positions = column(batch, lineage::POSITION)?.as_primitive();
+        let view = |name: &str| cast(column(batch, name)?, &DataType::Utf8View);
+        let (files, batches) = (view(lineage::FILE)?, view(lineage::BATCH_ID)?);
+        let positions = column(batch, lineage::POSITION)?.as_primitive::<Int64Type>();
         let array = texts.len();
         texts.push(cast(column(batch, "raw")?, &DataType::Utf8)?);
         wanted.look_up(files.as_string_view(), positions, batches.as_string_view(), |row, slot| {
@@ -182,4 +182,43 @@ pub(super) fn json_rows(batch: &RecordBatch) -> Result<StringArray, ArrowError> 
     writer.finish()?;
     drop(writer);
     Ok(StringArray::from_iter_values(String::from_utf8_lossy(&bytes).lines()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_by_file_batch_and_position() {
+        let slots = |places: &[(i64, usize)]| -> Vec<(i64, Slot)> {
+            places.iter().map(|(position, row)| (*position, (0, *row))).collect()
+        };
+        let wanted = Wanted(HashMap::from([
+            (("a.csv".to_owned(), "load 1".to_owned()), slots(&[(2, 0), (5, 1), (9, 2)])),
+            (("a.csv".to_owned(), "fix:1".to_owned()), slots(&[(5, 3)])),
+            (("a name that is longer than a view.csv".to_owned(), "load 1".to_owned()), slots(&[(1, 4)])),
+        ]));
+        let rows = [
+            (Some("a.csv"), Some(1), Some("load 1"), None),
+            (Some("a.csv"), Some(2), Some("load 1"), Some(0)),
+            (Some("a.csv"), Some(9), Some("load 1"), Some(2)),
+            // Rows of one file that are not in order.
+            (Some("a.csv"), Some(5), Some("load 1"), Some(1)),
+            (Some("a.csv"), Some(5), Some("fix:1"), Some(3)),
+            (Some("a.csv"), Some(2), Some("fix:1"), None),
+            (Some("a name that is longer than a view.csv"), Some(1), Some("load 1"), Some(4)),
+            (Some("b.csv"), Some(2), Some("load 1"), None),
+            (None, Some(2), Some("load 1"), None),
+            (Some("a.csv"), None, Some("load 1"), None),
+            (Some("a.csv"), Some(2), None, None),
+            (Some("a.csv"), Some(9), Some("load 1"), Some(2)),
+        ];
+        let files: StringViewArray = rows.iter().map(|row| row.0).collect();
+        let positions: Int64Array = rows.iter().map(|row| row.1).collect();
+        let batches: StringViewArray = rows.iter().map(|row| row.2).collect();
+        let mut found = Vec::new();
+        wanted.look_up(&files, &positions, &batches, |row, slot| found.push((row, slot.map(|(_, row)| row))));
+        let expected: Vec<_> = rows.iter().map(|row| row.3).enumerate().collect();
+        assert_eq!(found, expected);
+    }
 }

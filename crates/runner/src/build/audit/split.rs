@@ -38,6 +38,7 @@ pub(super) struct Ledger {
     /// Columns of the wrapped query that withheld and listed rows keep, and the place of everything among them.
     kept_columns: Vec<usize>,
     kept: Layout,
+    /// Rows that break a rule for which they are quarantined.
     withheld: Kept,
     /// Rows that stay and are listed: warned of, repaired, or one of several of a key.
     listed: Kept,
@@ -90,7 +91,7 @@ impl Ledger {
             repairs: audit.repairs.iter().map(|_| AtomicU64::default()).collect(),
             ..Counts::default()
         };
-        let kept_columns = plan::kept_columns_of(audit, &layout, wrapped);
+        let kept_columns = plan::written_columns(audit, &layout, wrapped);
         let kept_schema: SchemaRef = Arc::new(wrapped.project(&kept_columns)?);
         Ok(Arc::new(Self {
             audit: audit.clone(),

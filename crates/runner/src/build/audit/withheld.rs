@@ -95,7 +95,7 @@ fn rows_of(ledger: &Ledger, batch: &RecordBatch, run: Run<'_>) -> Result<(Vec<u1
         cast(&positions, &DataType::Int64)?,
         Arc::new(batches),
         Arc::new(key_texts(batch, &lineage.key)?),
-        raw.map_or_else(|| new_null_array(&DataType::Utf8, count), |raw| Arc::new(raw)),
+        raw.map_or_else(|| new_null_array(&DataType::Utf8, count), |raw| Arc::new(raw) as ArrayRef),
         now(),
         now(),
         same(run.id),
