@@ -14,7 +14,7 @@
     stands for the event it changes.
 -#}
 {% macro bed_encounter_events(relation) -%}
-with told as (
+with told_events as (
 
     select
         events.*,
@@ -63,7 +63,7 @@ select
     received_at,
     source_file,
     source_position
-from told
+from told_events
 where encounter_id is not null
     and (role <> 'merge' or merged_encounter_id is not null)
 
@@ -97,7 +97,7 @@ select
     received_at,
     source_file,
     source_position
-from told
+from told_events
 where second_encounter_id is not null
     and role in ('swap', 'merge', 'reassign')
     and second_encounter_id <> coalesce(encounter_id, '')

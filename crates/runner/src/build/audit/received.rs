@@ -181,7 +181,7 @@ pub(super) fn json_rows(batch: &RecordBatch) -> Result<StringArray, ArrowError> 
     writer.write(batch)?;
     writer.finish()?;
     drop(writer);
-    Ok(StringArray::from_iter_values(String::from_utf8_lossy(&bytes).lines()))
+    Ok(String::from_utf8_lossy(&bytes).lines().map(Some).collect())
 }
 
 #[cfg(test)]
