@@ -235,6 +235,8 @@ impl KafkaFeed {
         let Some(session) = &self.session else { return Ok(()) };
         for key in self.pending.unplaced(Instant::now()) {
             let (topic, partition) = (&key.0, key.1);
+            // It may have been read before; what came now could not be told from what comes twice.
+            session.hold(&key).await;
             let ledger = match (self.position)(topic.to_string(), partition).await {
                 Ok(ledger) => ledger,
                 Err(error) => {
