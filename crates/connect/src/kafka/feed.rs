@@ -4,6 +4,7 @@ use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use krafka::{KrafkaError, consumer::ConsumerRecord, error::ErrorCode};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     batch::{KafkaBatch, KafkaPosition, KafkaRecord, OffsetGap},
@@ -34,6 +35,7 @@ pub struct KafkaFeed {
     group: String,
     settings: KafkaSettings,
     position: PositionOf,
+    opening: Option<AbortOnDropHandle<Result<Session, KrafkaError>>>,
     session: Option<Session>,
     pending: Pending,
     /// Since when the oldest undelivered entry has waited.
@@ -62,6 +64,7 @@ impl KafkaFeed {
             group: settings.group(label),
             settings,
             position: Box::new(move |topic, partition| Box::pin(position(topic, partition))),
+            opening: None,
             session: None,
             pending: Pending::default(),
             waiting_since: None,
@@ -75,8 +78,10 @@ impl KafkaFeed {
 
     /// Waits for the next batch. It moves at least one position, though it may do so without a record.
     ///
-    /// The call may be dropped at any time; nothing is lost and nothing delivered twice by that. While it is not called the
-    /// feed neither reads nor takes part in rebalances: a caller that pauses for minutes loses its partitions to others.
+    /// The call may be dropped at any time; nothing is lost and nothing delivered twice by that. A call that is dropped while
+    /// the caller's position or a broker's answer is awaited asks again the next time, so calls should live longer than
+    /// those answers take. While it is not called the feed neither reads nor takes part in rebalances: a caller that pauses
+    /// for minutes loses its partitions to others.
     ///
     /// # Errors
     ///
@@ -166,8 +171,16 @@ impl KafkaFeed {
         Ok(())
     }
 
+    /// Opening takes several answers of the brokers. It goes on by itself, so that it ends also for a caller that drops each
+    /// of its calls early.
     async fn open(&mut self) -> Result<(), KrafkaError> {
-        let session = Session::open(&self.settings, &self.group, &self.label).await?;
+        let opening = self.opening.get_or_insert_with(|| {
+            let (settings, group, label) = (self.settings.clone(), self.group.clone(), self.label.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move { Session::open(&settings, &group, &label).await }))
+        });
+        let opened = opening.await;
+        self.opening = None;
+        let session = opened.map_err(|ended| KrafkaError::illegal_state(ended.to_string()))??;
         for topic in session.missing_topics() {
             self.monitor.trouble(format!("topic `{topic}` does not exist; it is read once it does"));
         }
@@ -222,6 +235,8 @@ impl KafkaFeed {
         let Some(session) = &self.session else { return Ok(()) };
         for key in self.pending.unplaced(Instant::now()) {
             let (topic, partition) = (&key.0, key.1);
+            // It may have been read before; what came now could not be told from what comes twice.
+            session.hold(&key).await;
             let ledger = match (self.position)(topic.to_string(), partition).await {
                 Ok(ledger) => ledger,
                 Err(error) => {
@@ -236,7 +251,7 @@ impl KafkaFeed {
                 // The partition alone has no leader now; the others go on.
                 Err(error @ KrafkaError::Broker { code: ErrorCode::LeaderNotAvailable, .. }) => {
                     self.pending.held(&key, Instant::now() + HOLD);
-                    self.monitor.trouble(error.to_string());
+                    self.monitor.trouble(told(&error));
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -310,11 +325,12 @@ impl KafkaFeed {
             if !self.is_connected {
                 // The client's own pauses have grown during the outage; placing a partition anew ends them.
                 let placed = self.pending.partitions().filter_map(|(key, standing)| match standing {
-                    Standing::Placed { next, .. } => Some((key, *next)),
+                    Standing::Placed { next, .. } => Some((key.clone(), *next)),
                     Standing::Unplaced { .. } => None,
                 });
+                let placed: Vec<(PartitionKey, i64)> = placed.collect();
                 for (key, next) in placed {
-                    session.read_from(key, next).await?;
+                    session.read_from(&key, next).await?;
                 }
             }
         }
@@ -363,7 +379,7 @@ impl KafkaFeed {
     }
 
     fn failed(&mut self, error: &KrafkaError) {
-        self.monitor.trouble(error.to_string());
+        self.monitor.trouble(told(error));
         self.retry.failed();
         if error.is_fatal() {
             self.disconnected();
@@ -440,6 +456,20 @@ fn beyond((topic, partition): &PartitionKey, next: i64, end: i64) -> String {
          records, or the topic was deleted and created anew. The partition is not read until the broker has passed {next}; a \
          topic that was created anew can be read at once by a source table of another name"
     )
+}
+
+/// An error with its causes, each told once.
+fn told(error: &KrafkaError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn own(record: ConsumerRecord) -> KafkaRecord {

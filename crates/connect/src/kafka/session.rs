@@ -93,9 +93,10 @@ pub(super) struct Session {
 impl Session {
     /// Connects and joins the group. Nothing is read before [`Session::poll`].
     pub(super) async fn open(settings: &KafkaSettings, group: &str, label: &str) -> Result<Self, KrafkaError> {
+        let security = security(settings).await?;
         let kafka = Kafka::builder(settings.brokers.join(","))
             .client_id(format!("wardlake-{label}"))
-            .security(security(settings).await?)
+            .security(security)
             .metadata_max_age(WATCH_INTERVAL)
             .connect()
             .await?;
@@ -171,11 +172,14 @@ impl Session {
         std::mem::replace(&mut self.failures, failures) != failures
     }
 
-    /// Asks a broker anything that needs an answer.
+    /// Asks a broker something that needs an answer.
     pub(super) async fn probe(&self) -> Result<(), KrafkaError> {
-        match self.topics.keys().next() {
-            Some(topic) => self.offsets(topic, 0).await.map(|_| ()),
-            None => Ok(()),
+        let existing = self.topics.iter().find(|(_, partitions)| **partitions > 0).map(|(topic, _)| topic);
+        match (existing, self.topics.keys().next()) {
+            (Some(topic), _) => self.offsets(topic, 0).await.map(|_| ()),
+            // What does not exist is never remembered, so this is a question too.
+            (None, Some(topic)) => partition_count(&self.consumer, topic).await.map(|_| ()),
+            (None, None) => Ok(()),
         }
     }
 

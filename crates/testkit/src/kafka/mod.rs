@@ -14,7 +14,7 @@ use std::{
 };
 
 use krafka::KrafkaError;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -33,9 +33,9 @@ const LAST_LINES: usize = 20;
 /// Why there is no broker.
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaBrokerError {
-    /// Its folder or certificates could not be written.
-    #[error("the broker's folder cannot be prepared: {0}")]
-    Folder(#[from] io::Error),
+    /// Its folder could not be written, or its process not waited for.
+    #[error("the system refused a broker its folder or process: {0}")]
+    System(#[from] io::Error),
     /// A certificate could not be made.
     #[error("a certificate cannot be made: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -226,7 +226,8 @@ impl KafkaBroker {
 
     fn write_certificates(&self) -> Result<(), KafkaBrokerError> {
         let (ca_key, server_key) = (KeyPair::generate()?, KeyPair::generate()?);
-        let mut ca = CertificateParams::new(Vec::new())?;
+        let mut ca = CertificateParams::default();
+        ca.distinguished_name.push(DnType::CommonName, "Wardlake's tests");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = ca.self_signed(&ca_key)?;
         let server = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;

@@ -25,7 +25,7 @@ fn jars() -> Option<PathBuf> {
 }
 
 /// A broker and a client of the test's own.
-pub(crate) struct World {
+struct World {
     broker: KafkaBroker,
     client: KafkaClient,
 }
@@ -74,22 +74,23 @@ fn numbers(range: std::ops::Range<i64>) -> impl Iterator<Item = String> {
 async fn a_broker_that_stays() {
     let Some(jars) = jars() else { return };
     let world = World::start(jars).await;
+    // Boxed: together they are too large for a test's stack.
     tokio::join!(
-        resume::from_every_position(&world),
-        resume::a_start_at_the_end_is_remembered(&world),
-        resume::a_dropped_call_loses_nothing(&world),
-        resume::bytes_come_as_they_were_sent(&world),
-        resume::transactions_that_were_aborted_are_not_read(&world),
-        rebalance::two_members_share_and_take_over(&world),
-        rebalance::a_batch_committed_late_is_counted_once(&world),
-        rebalance::new_partitions_and_new_topics_are_read(&world),
-        loss::deleted_records_are_a_gap(&world),
-        loss::records_deleted_while_reading_are_a_gap(&world),
-        loss::a_topic_created_anew_is_not_read_silently(&world),
-        loss::a_ledger_that_cannot_be_read_holds_its_partition(&world),
-        security::every_mechanism_logs_in(&world),
-        security::a_wrong_password_is_told_and_tried_again(&world),
-        security::an_unknown_authority_is_told(&world),
+        Box::pin(resume::from_every_position(&world)),
+        Box::pin(resume::a_start_at_the_end_is_remembered(&world)),
+        Box::pin(resume::a_dropped_call_loses_nothing(&world)),
+        Box::pin(resume::bytes_come_as_they_were_sent(&world)),
+        Box::pin(resume::transactions_that_were_aborted_are_not_read(&world)),
+        Box::pin(rebalance::two_members_share_and_take_over(&world)),
+        Box::pin(rebalance::a_batch_committed_late_is_counted_once(&world)),
+        Box::pin(rebalance::new_partitions_and_new_topics_are_read(&world)),
+        Box::pin(loss::deleted_records_are_a_gap(&world)),
+        Box::pin(loss::records_deleted_while_reading_are_a_gap(&world)),
+        Box::pin(loss::a_topic_created_anew_is_not_read_silently(&world)),
+        Box::pin(loss::a_ledger_that_cannot_be_read_holds_its_partition(&world)),
+        Box::pin(security::every_mechanism_logs_in(&world)),
+        Box::pin(security::a_wrong_password_is_told_and_tried_again(&world)),
+        Box::pin(security::an_unknown_authority_is_told(&world)),
     );
 }
 
