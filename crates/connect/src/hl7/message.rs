@@ -192,7 +192,8 @@ fn lines(text: &str, field: char) -> Vec<&str> {
             && at > start
             && !text[..at].ends_with('\r')
             && !behind.is_empty()
-            && !begins_segment(behind.split(is_line_end_char).next().unwrap_or_default(), field);
+            // A word of three letters may well stand on a line of its own.
+            && !(begins_segment(behind, field) && behind[3..].starts_with(field));
         if is_text {
             continue;
         }
