@@ -1,9 +1,11 @@
--- Who is present now by the small table of what is open is who is present now by the whole ledger.
+-- Who has a bed now by the small table of what is open is who has one now by the whole ledger.
 {{ config(tags=['history']) }}
 
 with now_by_ledger as (
 
-    {{ census_at("(select as_of_at from " ~ ref('int_live_clock') ~ ")") | indent(4) }}
+    select *
+    from ({{ census_at("(select as_of_at from " ~ ref('int_live_clock') ~ ")") }}) as present
+    where bed_state in ('occupied', 'held')
 
 ),
 
@@ -11,6 +13,7 @@ now_by_census as (
 
     select hospital_id, encounter_id, bed_id, bed_state, since_at
     from {{ ref('int_live_census') }}
+    where bed_state in ('occupied', 'held')
 
 )
 

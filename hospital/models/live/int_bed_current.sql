@@ -1,5 +1,5 @@
 -- One row per event of the current version of each encounter that is open or was lately: what is believed now, small enough to be
--- read whole. An encounter that is closed leaves after `live_keep_days` without news; the ledger keeps it.
+-- read whole. An encounter without a bed leaves after `live_keep_days` without news; the ledger keeps it.
 --
 -- A wave reads this table and the versions that the wave added to the ledger.
 
@@ -46,7 +46,7 @@ kept as (
     from candidates
     cross join {{ ref('int_live_clock') }} as clock
     group by candidates.hospital_id, candidates.encounter_id, clock.newest_event_at
-    having bool_or(candidates.bed_state is not null and candidates.valid_to is null)
+    having bool_or(candidates.bed_state in ('occupied', 'held') and candidates.valid_to is null)
         or coalesce(
             max(greatest(candidates.occurred_at, candidates.recorded_from, coalesce(candidates.valid_to, candidates.occurred_at)))
                 >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }},

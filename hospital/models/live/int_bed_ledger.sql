@@ -23,7 +23,10 @@
 
 with recursive new_events as (
 
-    {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(4) }}
+    select *
+    from (
+        {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(8) }}
+    ) as events
 
 ),
 

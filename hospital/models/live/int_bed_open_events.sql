@@ -1,6 +1,6 @@
 -- One row per event and encounter, of the encounters that are open or were lately: everything the ledger has to look at to place a
--- new event. An event delivered again is left out. An encounter that has ended leaves after `live_keep_days` without news; news of
--- it brings all of its events back from int_bed_events.
+-- new event. An event delivered again is left out. An encounter that has ended, or never had a bed, leaves after `live_keep_days`
+-- without news; news of it brings all of its events back from int_bed_events.
 --
 -- A wave reads this small table, the new events, and of int_bed_events two id columns to see whether an encounter that is not
 -- here was here before; only then its events. Files whose ids lie apart from those asked for are not opened.
@@ -51,7 +51,9 @@ open_encounters as (
         max(occurred_at) as last_at,
         max(known_at) as last_known_at,
         max(case when role in ('depart', 'delete') or (role = 'cancel' and kind = 'admission') then occurred_at end)
-            as last_end_at
+            as last_end_at,
+        -- Of somebody who never had a bed, such as an outpatient, the end is often not told.
+        max(case when bed_id is not null then 1 else 0 end) = 1 as has_bed
     from {{ this }}
     group by hospital_id, encounter_id
 
@@ -66,7 +68,7 @@ kept as (
         on open_encounters.hospital_id = touched.hospital_id
         and open_encounters.encounter_id = touched.encounter_id
     where touched.encounter_id is not null
-        or coalesce(open_encounters.last_end_at < open_encounters.last_at, true)
+        or (open_encounters.has_bed and coalesce(open_encounters.last_end_at < open_encounters.last_at, true))
         or greatest(open_encounters.last_at, open_encounters.last_known_at)
             >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }}
 

@@ -1,4 +1,5 @@
--- Who waits for a bed now, and how long those waited who got one today, per hospital and department of arrival.
+-- Who waits for a bed in an emergency department now, and how long those waited who got one today, per hospital and department of
+-- arrival. Outpatients are present without a bed too, and wait for none; a department that no extract knows counts.
 
 with waiting as (
 
@@ -11,6 +12,7 @@ with waiting as (
         on census.hospital_id = waits.hospital_id
         and census.encounter_id = waits.encounter_id
     where census.bed_state = 'waiting'
+        and census.department_type in ('emergency', 'unknown')
 
 ),
 
@@ -39,7 +41,11 @@ today as (
         {{ percentile('waits.wait_minutes', 0.9) }} as p90_wait_minutes
     from {{ ref('int_live_waits') }} as waits
     cross join {{ ref('int_live_clock') }} as clock
-    where waits.in_bed_at <= clock.as_of_at
+    left join {{ ref('dim_department') }} as departments
+        on waits.department_id = departments.department_id
+        and departments.is_current
+    where coalesce(departments.department_type, 'unknown') in ('emergency', 'unknown')
+        and waits.in_bed_at <= clock.as_of_at
         and cast({{ utc_to_local('waits.in_bed_at', var('time_zone')) }} as date) = clock.as_of_date
     group by waits.hospital_id, waits.department_id
 
