@@ -28,7 +28,9 @@ pub use event::{ColumnDrift, EventSink, FileLoad, NodeResult, RunEvent, Status, 
 pub use explain::{Explanation, Origin, Step, explain};
 pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
-pub use intake::{Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt};
+pub use intake::{
+    Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic, topic_position,
+};
 pub use live::{Follower, Live, LiveOptions, ModelNews, Refresher, Upkeep, UpkeepReport, Wave};
 pub use quality::{
     AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,

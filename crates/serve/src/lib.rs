@@ -12,10 +12,12 @@ mod error;
 mod http;
 mod mllp;
 mod sources;
+mod topics;
 mod folders;
 mod waves;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -27,10 +29,11 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
+use wardlake_connect::kafka::KafkaMonitor;
 use wardlake_runner::{Live, LiveOptions, RunEvent, Workspace, source_tables};
 
 pub use self::error::ServeError;
-use self::{sources::Sources, folders::Files, waves::Waves};
+use self::{folders::Files, sources::Sources, topics::Topics, waves::Waves};
 
 /// Where to listen and how to keep house.
 #[derive(Clone, Debug)]
@@ -57,6 +60,8 @@ pub(crate) struct Server {
     /// The project's folder: files that settings name are relative to it.
     pub(crate) project_dir: PathBuf,
     pub(crate) sources: Sources,
+    /// How each Kafka source stands, by `<source>.<table>`.
+    pub(crate) brokers: BTreeMap<String, KafkaMonitor>,
     /// The number of the newest epoch.
     pub(crate) epoch: watch::Sender<u64>,
     /// How the waves go.
@@ -84,9 +89,18 @@ pub async fn serve(
     let sources = Sources::open(&workspace, &options, &news).await?;
     let newest = workspace.lake.newest_epoch().await.map_err(wardlake_runner::RunnerError::from)?;
     let (epoch, _) = watch::channel(newest.map_or(0, |epoch| epoch.number));
-    let project_dir = options.project_dir.clone();
-    let server =
-        Arc::new(Server { workspace: Arc::clone(&workspace), project_dir, sources, epoch, progress: Default::default() });
+    let topics: Vec<Topics> = sources
+        .topics()
+        .filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir))
+        .collect();
+    let server = Arc::new(Server {
+        workspace: Arc::clone(&workspace),
+        project_dir: options.project_dir.clone(),
+        sources,
+        brokers: topics.iter().map(|topics| (topics.label().to_owned(), topics.monitor())).collect(),
+        epoch,
+        progress: Default::default(),
+    });
     let listener = bind(options.http, "http").await?;
     announce(&workspace, "http", None, &listener)?;
     let listeners = mllp::bind_all(&server, options.mllp).await?;
@@ -94,7 +108,7 @@ pub async fn serve(
     let live = Live::new(Arc::clone(&workspace), LiveOptions { threads: options.threads, refresh: options.refresh });
     let (moved, moves) = mpsc::unbounded_channel();
     let tables = source_tables(&workspace, &options.project_dir)?;
-    let files = Files::new(Arc::clone(&server), tables, options.project_dir.clone(), options.threads, moved);
+    let files = Files::new(Arc::clone(&server), tables, options.project_dir.clone(), options.threads, moved.clone());
     let waves = Waves::new(Arc::clone(&server), live, news, moves);
     let told = stopped.clone();
     let work = tokio::spawn(async move {
@@ -103,6 +117,9 @@ pub async fn serve(
         tokio::join!(files.run(told.clone()), waves.run(told)).0
     });
     let mut conversations = JoinSet::new();
+    for followed in topics {
+        conversations.spawn(followed.run(Arc::clone(&server), moved.clone(), stopped.clone()));
+    }
     for listener in listeners {
         conversations.spawn(listener.run(Arc::clone(&server), stopped.clone()));
     }

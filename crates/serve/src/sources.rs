@@ -1,4 +1,4 @@
-//! The source tables that take deliveries, each with its open feed.
+//! The source tables that are fed while the server runs: by deliveries, each with its open feed, and by topics.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,36 +11,47 @@ use crate::{ServeError, ServeOptions};
 /// Keys of deliveries are remembered for two days at least.
 const KEY_WINDOW: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
-/// Feeds by `<source>.<table>`.
+/// The tables that are fed while the server runs.
 pub(crate) struct Sources {
+    /// Those that take deliveries, by `<source>.<table>`.
     feeds: BTreeMap<String, Arc<Feed>>,
+    /// Those that follow topics.
+    topics: Vec<FeedOptions>,
 }
 
 impl Sources {
     /// Opens the journal of every table with an `http` or `mllp` block; a table without rows gets its declared columns.
     pub(crate) async fn open(
         workspace: &Workspace,
-        options: &ServeOptions,
+        settings: &ServeOptions,
         news: &Arc<Notify>,
     ) -> Result<Self, ServeError> {
-        let mut feeds = BTreeMap::new();
-        for source in source_tables(workspace, &options.project_dir)? {
+        let intake = settings.intake.as_deref();
+        let (mut feeds, mut topics) = (BTreeMap::new(), Vec::new());
+        for source in source_tables(workspace, &settings.project_dir)? {
             source.create(workspace).await?;
-            if source.table.http.is_none() && source.table.mllp.is_none() {
-                continue;
-            }
-            let feed = FeedOptions {
+            let takes_deliveries = source.table.http.is_some() || source.table.mllp.is_some();
+            let options = FeedOptions {
                 label: source.label.clone(),
                 name: source.name.clone(),
                 table: source.table.clone(),
                 columns: source.columns.clone(),
-                max_waiting_bytes: options.max_waiting_bytes,
+                max_waiting_bytes: settings.max_waiting_bytes,
                 key_window: KEY_WINDOW,
             };
-            let feed = Feed::open(workspace, feed, options.intake.as_deref(), Arc::clone(news)).await?;
-            feeds.insert(source.label, Arc::new(feed));
+            if options.table.kafka.is_some() {
+                topics.push(options.clone());
+            }
+            if takes_deliveries {
+                let feed = Feed::open(workspace, options, intake, Arc::clone(news)).await?;
+                feeds.insert(source.label, Arc::new(feed));
+            }
         }
-        Ok(Self { feeds })
+        Ok(Self { feeds, topics })
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &FeedOptions> {
+        self.topics.iter()
     }
 
     pub(crate) fn feeds(&self) -> impl Iterator<Item = &Arc<Feed>> {

@@ -33,6 +33,9 @@ const TOKEN: &str = "wardlakeCommit";
 pub struct Commit {
     /// What the rows were made from. If the table has all of it already, nothing is written.
     pub ledger: Vec<LedgerEntry>,
+    /// Where the table's ledger has to stand for the rows to follow on it; `None` where it must have no entry. Asked in the same
+    /// breath as the commit, so that of two processes that consume one source, one commits.
+    pub requires: Vec<(String, Option<i64>)>,
     /// Goes into the log entry's `commitInfo`: run id, model, … Never values of rows.
     pub metadata: serde_json::Map<String, Value>,
     /// What to do when the columns differ from the table's.
@@ -123,10 +126,18 @@ impl TableHandle {
         for _ in 0..ATTEMPTS {
             let table = self.refresh().await?;
             let mut transactions = transactions(&commit.ledger);
+            if table.is_none()
+                && let Some((app_id, _)) = commit.requires.iter().find(|(_, at)| at.is_some())
+            {
+                return Err(StorageError::LedgerMoved { table: self.name.clone(), app_id: app_id.clone() });
+            }
             if let Some(table) = &table {
                 let version = table.version().unwrap_or_default();
                 if !commit.ledger.is_empty() || commit.reset_ledger {
                     let ledger = self.ledger(version).await?;
+                    if let Some((app_id, _)) = commit.requires.iter().find(|(id, at)| ledger.consumed(id) != *at) {
+                        return Err(StorageError::LedgerMoved { table: self.name.clone(), app_id: app_id.clone() });
+                    }
                     if self.is_applied(&ledger, &commit.ledger)? {
                         return Ok(Committed::AlreadyApplied(version));
                     }

@@ -151,6 +151,14 @@ pub enum StorageError {
         /// Entries of the commit.
         entries: usize,
     },
+    /// What the commit's rows follow on is not where the table's ledger stands.
+    #[error("{table} has consumed `{app_id}` from elsewhere since it was last asked; read its ledger again and take what follows")]
+    LedgerMoved {
+        /// The table.
+        table: TableName,
+        /// The entry.
+        app_id: String,
+    },
     /// Other writers were first each time.
     #[error("other writers changed {table} during each of {attempts} attempts; run it again when they are done")]
     Conflict {
@@ -320,7 +328,7 @@ impl HasErrorKind for StorageError {
             | Self::HistoryGone { .. }
             | Self::FilesGone { .. }
             | Self::EpochNotFound { .. } => ErrorKind::NotFound,
-            Self::PartlyApplied { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
+            Self::PartlyApplied { .. } | Self::LedgerMoved { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Damaged { .. } | Self::Task { .. } => ErrorKind::Internal,
             Self::Store { source, .. } => store_kind(source),
             Self::Io { source, .. } => match source.kind() {

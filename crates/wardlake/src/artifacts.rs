@@ -20,7 +20,7 @@ pub(crate) fn write_results(project: &Project, command: &str, summary: &RunSumma
         let node = project.node(&result.unique_id);
         if let (Some(code), Some(node)) = (&result.compiled_code, node) {
             let path = target.join("run").join(&node.package).join(&node.original_file_path);
-            let path = if result.resource_type == "test" { path.join(format!("{}.sql", node.name)) } else { path };
+            let path = if result.resource_type == "test" { path.join(&node.path) } else { path };
             write_text(&path, code)?;
         }
     }

@@ -7,6 +7,7 @@
 mod journal;
 mod keys;
 mod load;
+mod topic;
 mod writer;
 
 use std::{
@@ -23,6 +24,7 @@ use wardlake_connect::{Chunk, Event, FileTable, Rejected, source::FileFormat};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 
 pub(crate) use self::journal::frame_of;
+pub use self::topic::{TopicLoad, load_topic, topic_position};
 use self::{journal::Frame, writer::Request};
 use crate::{RunnerError, Workspace, bronze};
 
@@ -31,6 +33,11 @@ const REQUESTS: usize = 4096;
 
 /// The folder of all journals within a lake on this machine.
 pub(crate) const FOLDER: &str = "_landing/intake";
+
+/// Bronze's `_file` of rows in a journal segment.
+fn file_of(label: &str, segment: &str) -> Arc<str> {
+    format!("{FOLDER}/{label}/{segment}").into()
+}
 
 /// The journal segment that a row's `_file` names, if the row was delivered to the feed `label`.
 pub(crate) fn segment_of<'f>(label: &str, file: &'f str) -> Option<&'f str> {
@@ -175,15 +182,25 @@ pub(crate) struct Waiting {
 pub(crate) struct Accepted {
     pub(crate) first_row: u64,
     pub(crate) rows: u32,
-    pub(crate) received_us: i64,
-    pub(crate) segment: Arc<str>,
     pub(crate) bytes: u64,
+    pub(crate) records: Records,
+}
+
+/// Records on their way to bronze, and where they came from.
+pub(crate) struct Records {
+    /// Bronze's `_file`: the journal segment, or `topic/partition`.
+    pub(crate) file: Arc<str>,
+    pub(crate) received_us: i64,
     pub(crate) chunks: Vec<Chunk>,
+    /// The place of each row of the chunks; without it they are numbered on from `first_position`.
+    pub(crate) positions: Option<Vec<i64>>,
+    pub(crate) first_position: i64,
     pub(crate) rejected: Vec<RejectedRecord>,
 }
 
 /// A record that is kept beside the table.
 pub(crate) struct RejectedRecord {
+    pub(crate) position: i64,
     pub(crate) reason: String,
     pub(crate) message: String,
     pub(crate) bytes: Vec<u8>,
@@ -197,7 +214,7 @@ impl Waiting {
     pub(crate) fn push(&self, accepted: Vec<Accepted>) {
         let Some(last) = accepted.last() else { return };
         self.accepted.store(last.first_row + u64::from(last.rows) - 1, Ordering::Relaxed);
-        self.last_accepted_us.store(last.received_us.max(0) as u64, Ordering::Relaxed);
+        self.last_accepted_us.store(last.records.received_us.max(0) as u64, Ordering::Relaxed);
         self.bytes.fetch_add(accepted.iter().map(|delivery| delivery.bytes).sum(), Ordering::Relaxed);
         self.lock().extend(accepted);
         self.news.notify_one();

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use wardlake_connect::ConnectError;
 
 use super::{
-    Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, RejectedRecord, Waiting, format_of, frame,
+    Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting, file_of, format_of, frame,
     journal::{Frame, Journal, SegmentFile},
     keys::{Keys, Seen},
     read,
@@ -81,25 +81,37 @@ impl Opening {
 
 /// A frame that bronze does not have, read once more.
 fn accepted_again(options: &FeedOptions, segment: &str, frame: Frame) -> Result<Accepted, ConnectError> {
-    let bytes = frame.payload.len() as u64;
-    let mut accepted = Accepted {
-        first_row: frame.first_row,
-        rows: frame.rows,
-        received_us: frame.received_us,
-        segment: segment.into(),
-        bytes,
-        chunks: Vec::new(),
-        rejected: Vec::new(),
+    let content = match frame.kind.strip_prefix("rejected:") {
+        Some(reason) => Content::Rejected { reason: reason.to_owned() },
+        None => {
+            let reading = read(&options.table, &frame.payload, Some(format_of(&frame.kind)))?;
+            Content::Records { format: reading.format, chunks: reading.chunks }
+        }
     };
-    match frame.kind.strip_prefix("rejected:") {
-        Some(reason) => accepted.rejected.push(rejected(reason, frame.payload)),
-        None => accepted.chunks = read(&options.table, &frame.payload, Some(format_of(&frame.kind)))?.chunks,
-    }
-    Ok(accepted)
+    Ok(accepted(&file_of(&options.label, segment), frame, content))
 }
 
-fn rejected(reason: &str, bytes: Vec<u8>) -> RejectedRecord {
-    RejectedRecord { reason: reason.to_owned(), message: reason.replace('_', " "), bytes }
+fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
+    let first_position = i64::try_from(frame.first_row).unwrap_or(i64::MAX);
+    let mut records = Records {
+        file: Arc::clone(file),
+        received_us: frame.received_us,
+        chunks: Vec::new(),
+        positions: None,
+        first_position,
+        rejected: Vec::new(),
+    };
+    let bytes = frame.payload.len() as u64;
+    match content {
+        Content::Records { chunks, .. } => records.chunks = chunks,
+        Content::Rejected { reason } => records.rejected.push(RejectedRecord {
+            position: first_position,
+            message: reason.replace('_', " "),
+            reason,
+            bytes: frame.payload,
+        }),
+    }
+    Accepted { first_row: frame.first_row, rows: frame.rows, bytes, records }
 }
 
 impl Writer {
@@ -152,23 +164,8 @@ impl Writer {
     }
 
     fn hand_on(&self, segment: &str, frames: Vec<Frame>, contents: Vec<Content>) {
-        let segment: Arc<str> = segment.into();
-        let accept = |(frame, content): (Frame, Content)| {
-            let mut accepted = Accepted {
-                first_row: frame.first_row,
-                rows: frame.rows,
-                received_us: frame.received_us,
-                segment: Arc::clone(&segment),
-                bytes: frame.payload.len() as u64,
-                chunks: Vec::new(),
-                rejected: Vec::new(),
-            };
-            match content {
-                Content::Records { chunks, .. } => accepted.chunks = chunks,
-                Content::Rejected { reason } => accepted.rejected.push(rejected(&reason, frame.payload)),
-            }
-            accepted
-        };
+        let file = file_of(&self.options.label, segment);
+        let accept = |(frame, content)| accepted(&file, frame, content);
         self.waiting.push(frames.into_iter().zip(contents).map(accept).collect());
     }
 
