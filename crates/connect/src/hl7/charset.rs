@@ -77,12 +77,21 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
             None => by_content(bytes, &format!("the bytes are no {}", encoding.name())),
         };
     }
+    decode_part(bytes)
+}
+
+/// Reads a message that was cut out of a text, which tells by its mark and its zeros what the part cannot.
+pub(crate) fn decode_part(bytes: &[u8]) -> Decoded<'_> {
     match declared(bytes) {
         Declared::Nothing if bytes.is_ascii() => by_content(bytes, ""),
         Declared::Nothing => by_content(bytes, "no character set declared"),
         Declared::Unknown => by_content(bytes, "unknown character set declared"),
         Declared::Ascii if bytes.is_ascii() => by_content(bytes, ""),
         Declared::Ascii => by_content(bytes, "ASCII declared"),
+        // The name was found in single bytes, so it is wrong; as pairs they might well be text, but none that says anything.
+        Declared::Known(encoding) if encoding == UTF_16BE || encoding == UTF_16LE => {
+            by_content(bytes, &format!("{} declared", encoding.name()))
+        }
         Declared::Known(encoding) => {
             let charset = Charset::new(encoding);
             match charset.decode(bytes) {
