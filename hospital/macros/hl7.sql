@@ -25,21 +25,22 @@
 {#- The columns that the staging models read of a message. -#}
 {% macro hl7_text_columns() -%}
     {{ return([
-        'message', 'message_control_id', 'message_type', 'trigger_event', 'message_structure', 'version',
-        'processing_id', 'sending_application', 'sending_facility', 'receiving_application', 'receiving_facility',
-        'message_at', 'charset_note', 'event_type', 'event_id', 'event_reason', 'occurred_at', 'recorded_at',
-        'planned_at', 'hospital_id', 'patient_id', 'patient_id_authority', 'medical_record_number', 'national_id',
-        'account_number', 'family_name', 'given_name', 'birth_date', 'gender', 'postal_code', 'phone', 'died_at',
-        'is_dead', 'encounter_id', 'patient_class', 'admission_type', 'department_id', 'room_id', 'bed_id', 'facility',
-        'bed_status', 'prior_department_id', 'prior_room_id', 'prior_bed_id', 'prior_facility',
-        'temporary_department_id', 'temporary_room_id', 'temporary_bed_id', 'pending_department_id', 'pending_room_id',
-        'pending_bed_id', 'prior_temporary_department_id', 'prior_temporary_room_id', 'prior_temporary_bed_id',
-        'physician_id', 'hospital_service', 'discharge_disposition', 'admitted_at', 'discharged_at', 'expected_admit_at',
+        'message', 'message_type', 'trigger_event', 'message_structure', 'message_control_id', 'version',
+        'processing_id', 'sending_application', 'sending_facility', 'receiving_application',
+        'receiving_facility', 'message_at', 'charset_note', 'event_type', 'event_id', 'event_reason',
+        'occurred_at', 'recorded_at', 'planned_at', 'hospital_id', 'patient_id', 'patient_id_authority',
+        'medical_record_number', 'national_id', 'account_number', 'family_name', 'given_name', 'birth_date',
+        'gender', 'postal_code', 'phone', 'died_at', 'is_dead', 'encounter_id', 'patient_class',
+        'admission_type', 'department_id', 'room_id', 'bed_id', 'facility', 'bed_status',
+        'prior_department_id', 'prior_room_id', 'prior_bed_id', 'prior_facility', 'temporary_department_id',
+        'temporary_room_id', 'temporary_bed_id', 'pending_department_id', 'pending_room_id', 'pending_bed_id',
+        'prior_temporary_department_id', 'prior_temporary_room_id', 'prior_temporary_bed_id', 'physician_id',
+        'hospital_service', 'discharge_disposition', 'admitted_at', 'discharged_at', 'expected_admit_at',
         'expected_discharge_at', 'expected_return_at', 'merged_patient_id', 'merged_patient_id_authority',
         'merged_account_number', 'merged_encounter_id', 'merged_into_patient_id', 'merges', 'second_patient',
         'zbe_movement_id', 'zbe_ended_at', 'zbe_action', 'zbe_is_historic', 'zbe_original_event', 'zbe_ward',
-        'next_of_kin', 'allergies', 'diagnoses', 'observations', 'charges', 'prescriptions', 'appointment', 'services',
-        'resources', 'locations', 'personnel', 'z_segments'
+        'next_of_kin', 'allergies', 'adverse_reactions', 'diagnoses', 'observations', 'charges',
+        'prescriptions', 'appointment', 'services', 'resources', 'locations', 'personnel', 'z_segments'
     ]) }}
 {%- endmacro %}
 

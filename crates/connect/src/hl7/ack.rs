@@ -93,6 +93,8 @@ fn is_asked(condition: &str, is_success: bool) -> bool {
 const ERR_IN_FIELDS: (u32, u32, u32) = (2, 5, 0);
 /// Versions from 2.3.1 on name the structure of a message in MSH-9.3.
 const WITH_STRUCTURE: (u32, u32, u32) = (2, 3, 1);
+/// What a message that names no version is answered in.
+const OTHERWISE: (&str, (u32, u32, u32)) = ("2.3.1", (2, 3, 1));
 
 struct Answer<'h> {
     header: &'h Header,
@@ -115,15 +117,19 @@ impl Answer<'_> {
         self.header.charset.encode(&text)
     }
 
+    /// The version of the answer: the message's, unless that is none of HL7 v2.
     fn version(&self) -> (u32, u32, u32) {
+        if !self.has_version() {
+            return OTHERWISE.1;
+        }
         let version = self.header.version.split(|c| Some(c) == self.header.delimiters.component).next();
         let mut parts = version.unwrap_or_default().trim().split('.').map(|part| part.parse().unwrap_or(0));
         let mut part = || parts.next().unwrap_or(0);
-        match (part(), part(), part()) {
-            // Without a version, what every version can read.
-            (0, ..) => (2, 1, 0),
-            version => version,
-        }
+        (part(), part(), part())
+    }
+
+    fn has_version(&self) -> bool {
+        self.header.version.starts_with('2')
     }
 
     fn msh(&self) -> String {
@@ -142,7 +148,7 @@ impl Answer<'_> {
             self.message_type(),
             self.own(&self.control_id()),
             if header.processing_id.is_empty() { "P".to_owned() } else { header.processing_id.clone() },
-            if header.version.is_empty() { self.own("2.5.1") } else { header.version.clone() },
+            if self.has_version() { header.version.clone() } else { self.own(OTHERWISE.0) },
             String::new(),
             String::new(),
             accept.to_owned(),

@@ -11,7 +11,7 @@ use encoding_rs::{Encoding, GB18030, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WIN
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charset {
     encoding: &'static Encoding,
-    /// Whether the text begins with a byte-order mark, which an answer then has too.
+    /// Whether the text begins with a byte-order mark that an answer then needs too: UTF-8 needs none.
     has_mark: bool,
 }
 
@@ -52,7 +52,7 @@ impl Charset {
         }
         let (bytes, _, has_unmappable) = self.encoding.encode(text);
         if !has_unmappable {
-            return [mark.as_bytes(), &bytes].concat();
+            return bytes.into_owned();
         }
         let mapped = |c: char| if self.encoding.encode(c.encode_utf8(&mut [0; 4])).2 { '?' } else { c };
         self.encoding.encode(&text.chars().map(mapped).collect::<String>()).0.into_owned()
@@ -71,18 +71,27 @@ pub(crate) fn decode(bytes: &[u8]) -> Decoded<'_> {
     };
     let bytes = &bytes[length..];
     if let Some(encoding) = charset {
-        let charset = Charset { encoding, has_mark: length > 0 };
+        let charset = Charset { encoding, has_mark: length > 0 && encoding != UTF_8 };
         return match charset.decode(bytes) {
             Some(text) => Decoded { text, charset, note: None },
             None => by_content(bytes, &format!("the bytes are no {}", encoding.name())),
         };
     }
+    decode_part(bytes)
+}
+
+/// Reads a message that was cut out of a text, which tells by its mark and its zeros what the part cannot.
+pub(crate) fn decode_part(bytes: &[u8]) -> Decoded<'_> {
     match declared(bytes) {
         Declared::Nothing if bytes.is_ascii() => by_content(bytes, ""),
         Declared::Nothing => by_content(bytes, "no character set declared"),
         Declared::Unknown => by_content(bytes, "unknown character set declared"),
         Declared::Ascii if bytes.is_ascii() => by_content(bytes, ""),
         Declared::Ascii => by_content(bytes, "ASCII declared"),
+        // The name was found in single bytes, so it is wrong; as pairs they might well be text, but none that says anything.
+        Declared::Known(encoding) if encoding == UTF_16BE || encoding == UTF_16LE => {
+            by_content(bytes, &format!("{} declared", encoding.name()))
+        }
         Declared::Known(encoding) => {
             let charset = Charset::new(encoding);
             match charset.decode(bytes) {
@@ -212,7 +221,6 @@ mod tests {
     fn a_mark_or_zeros_tell_unicode() {
         let text = "MSH|^~\\&|A||||||ADT^A01|1|P|2.5||||||UNICODE UTF-16\rPID|||1||José";
         for charset in [
-            Charset { encoding: UTF_8, has_mark: true },
             Charset { encoding: UTF_16LE, has_mark: true },
             Charset { encoding: UTF_16BE, has_mark: true },
             Charset { encoding: UTF_16LE, has_mark: false },
@@ -222,6 +230,9 @@ mod tests {
             let decoded = decode(&bytes);
             assert_eq!((&*decoded.text, decoded.charset, decoded.note), (text, charset, None));
         }
+        let bytes = [b"\xEF\xBB\xBF", text.as_bytes()].concat();
+        let decoded = decode(&bytes);
+        assert_eq!((&*decoded.text, decoded.charset, decoded.note), (text, Charset::UTF_8, None));
     }
 
     #[test]

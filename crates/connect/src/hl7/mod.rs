@@ -23,7 +23,7 @@ mod row;
 pub(crate) mod split;
 mod time;
 
-pub(crate) use self::row::read_row_as;
+pub(crate) use self::row::read_row_of;
 pub use self::{
     ack::{Acknowledgement, Outcome, acknowledge},
     header::{Header, header},

@@ -38,10 +38,11 @@ pub fn read_row(message: &[u8], mapping: &Mapping) -> Result<Row, Problem> {
     Ok(read_decoded(charset::decode(without_frame(message)), mapping)?.0)
 }
 
-/// [`read_row`], in a character set that is known from elsewhere, and whether the message was in another one than UTF-8.
-pub(crate) fn read_row_as(message: &[u8], mapping: &Mapping, charset: Option<Charset>) -> Result<(Row, bool), Problem> {
+/// [`read_row`] for a message out of a file, whose character set may be known from elsewhere; and whether it was in another
+/// one than UTF-8.
+pub(crate) fn read_row_of(message: &[u8], mapping: &Mapping, charset: Option<Charset>) -> Result<(Row, bool), Problem> {
     let decoded = match charset {
-        None => charset::decode(message),
+        None => charset::decode_part(message),
         Some(charset) => {
             let invalid = || Problem::header(RejectReason::InvalidEncoding, None);
             Decoded { text: charset.decode(message).ok_or_else(invalid)?, charset, note: None }
@@ -51,7 +52,7 @@ pub(crate) fn read_row_as(message: &[u8], mapping: &Mapping, charset: Option<Cha
 }
 
 fn read_decoded(decoded: Decoded<'_>, mapping: &Mapping) -> Result<(Row, bool), Problem> {
-    let text = decoded.text.trim_start().trim_start_matches('\u{FEFF}');
+    let text = decoded.text.trim_start_matches([' ', '\t', '\u{FEFF}']);
     let message = Message::read(text, decoded.charset)?;
     let zone = message.segments.first().and_then(|header| zone(header.raw(7)));
     let source = Source { message: &message, zone, charset_note: decoded.note.as_deref() };

@@ -84,7 +84,7 @@ fn line_end(bytes: &[u8], line: usize) -> usize {
 
 /// Whether a byte outside of messages says nothing.
 pub(crate) fn is_blank(byte: u8) -> bool {
-    is_line_end(byte) || matches!(byte, b' ' | b'\t' | b'\0')
+    is_line_end(byte) || matches!(byte, b' ' | b'\t')
 }
 
 /// The first line behind the beginning of `bytes` on which a message or an envelope begins.

@@ -104,7 +104,10 @@ impl<'t> MessageBlocks<'t> {
     /// The buffer begins with a piece that does not end: it is passed over to where the next one begins.
     fn too_long(&mut self) -> Result<(), ConnectError> {
         let blank = self.buffer.iter().take_while(|byte| is_blank(**byte)).count();
-        self.drop_front(blank);
+        if blank > 0 {
+            self.drop_front(blank);
+            return Ok(());
+        }
         let mut rejected = Rejected::new(self.lines.line, self.offset, RejectReason::TooLong, &[]);
         rejected.bytes = self.buffer[..self.buffer.len().min(MAX_REJECTED_BYTES)].to_vec();
         if self.buffer.starts_with(b"MSH") {
@@ -124,13 +127,13 @@ impl<'t> MessageBlocks<'t> {
         }
         rejected.length = self.offset - rejected.byte_offset;
         if rejected.length <= rejected.bytes.len() as u64 {
+            // All of it is at hand, and maybe what stands behind it.
+            rejected.bytes.truncate(rejected.length as usize);
             let length = rejected.bytes.iter().rposition(|byte| !is_line_end(*byte)).map_or(0, |last| last + 1);
             rejected.bytes.truncate(length);
             rejected.length = length as u64;
         }
-        if rejected.length > 0 {
-            self.ready.push_back(Work::Rejected(rejected));
-        }
+        self.ready.push_back(Work::Rejected(rejected));
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     hl7::{
         Mapping, Rows,
         charset::Charset,
-        read_row_as,
+        read_row_of,
         split::{Kind, LineCounter, is_blank, pieces},
     },
     source::Encoding,
@@ -71,7 +71,7 @@ impl BlockParser for MessageParser {
                 continue;
             }
             let bytes = &block.bytes[piece.start..piece.end];
-            match read_row_as(bytes, &self.mapping, self.charset) {
+            match read_row_of(bytes, &self.mapping, self.charset) {
                 Ok((row, is_decoded)) => {
                     parsed.decoded += u64::from(is_decoded);
                     rows.push(lines.line as i64, &row);

@@ -35,20 +35,22 @@ use self::{
 use super::{message::Message, path::Path, problem::Problem};
 use crate::{ConfigProblem, RejectReason};
 
-/// What every row has, whatever the mapping: where in the header its text stands, and whether it is a time.
-const OF_THE_HEADER: [(&str, &str, bool); 11] = [
-    ("message_control_id", "MSH-10", false),
-    ("message_type", "MSH-9", false),
-    ("trigger_event", "MSH-9.2", false),
-    ("message_structure", "MSH-9.3", false),
-    ("version", "MSH-12", false),
-    ("processing_id", "MSH-11", false),
-    ("sending_application", "MSH-3", false),
-    ("sending_facility", "MSH-4", false),
-    ("receiving_application", "MSH-5", false),
-    ("receiving_facility", "MSH-6", false),
-    ("message_at", "MSH-7", true),
+/// What every row has, whatever the mapping, and where in the header its text stands.
+const OF_THE_HEADER: [(&str, &str); 11] = [
+    ("message_type", "MSH-9"),
+    ("trigger_event", "MSH-9.2"),
+    ("message_structure", "MSH-9.3"),
+    ("message_control_id", "MSH-10"),
+    ("version", "MSH-12"),
+    ("processing_id", "MSH-11"),
+    ("sending_application", "MSH-3"),
+    ("sending_facility", "MSH-4"),
+    ("receiving_application", "MSH-5"),
+    ("receiving_facility", "MSH-6"),
+    ("message_at", "MSH-7"),
 ];
+/// Without these a message is not known for what it is, and cannot be answered.
+const REQUIRED: [&str; 2] = ["message_type", "message_control_id"];
 const MESSAGE: &str = "message";
 const CHARSET_NOTE: &str = "charset_note";
 
@@ -164,9 +166,9 @@ impl Mapping {
 
 /// The columns that every row has.
 fn fixed() -> Vec<Column> {
-    let of_the_header = OF_THE_HEADER.iter().filter_map(|(name, path, is_time)| {
-        let from = From::First { paths: vec![Path::parse(path).ok()?], codes: None, is_time: *is_time };
-        Some(Column::new((*name).to_owned(), from))
+    let of_the_header = OF_THE_HEADER.iter().filter_map(|(name, path)| {
+        let from = From::First { paths: vec![Path::parse(path).ok()?], codes: None, is_time: *name == "message_at" };
+        Some(Column { is_required: REQUIRED.contains(name), ..Column::new((*name).to_owned(), from) })
     });
     let mut columns = vec![Column::new(MESSAGE.to_owned(), From::Message)];
     columns.extend(of_the_header);
@@ -175,7 +177,7 @@ fn fixed() -> Vec<Column> {
 }
 
 impl Accept {
-    /// What every message needs, and what this source takes.
+    /// Whether this source takes a message, by what its header says.
     fn check(&self, message: &Message<'_>) -> Result<(), Problem> {
         let refuse = |reason, field| Err(Problem::header(reason, Some(field)));
         let Some(header) = message.segments.first() else { return refuse(RejectReason::Hl7NoHeader, 1) };
@@ -183,13 +185,6 @@ impl Accept {
             let text = message.field(header, number).and_then(|field| field.component(component));
             text.map(|text| text.raw_value().trim()).unwrap_or_default()
         };
-        let (message_type, event) = (component(9, 1), component(9, 2));
-        if message_type.is_empty() {
-            return refuse(RejectReason::Hl7RequiredField, 9);
-        }
-        if component(10, 1).is_empty() {
-            return refuse(RejectReason::Hl7RequiredField, 10);
-        }
         let version = component(12, 1);
         if !(version.is_empty() || version == "2" || version.starts_with("2.")) {
             return refuse(RejectReason::Hl7Version, 12);
@@ -201,6 +196,7 @@ impl Accept {
         if !is_listed(&self.processing, component(11, 1)) {
             return refuse(RejectReason::Hl7ProcessingId, 11);
         }
+        let (message_type, event) = (component(9, 1), component(9, 2));
         let mut of_type = self.types.iter().filter(|(name, _)| name == message_type).peekable();
         if !self.types.is_empty() && of_type.peek().is_none() {
             return refuse(RejectReason::Hl7MessageType, 9);

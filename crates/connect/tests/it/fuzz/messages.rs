@@ -36,7 +36,7 @@ pub(crate) fn expected(text: &[u8]) -> Expected {
                 _ => {}
             }
             // Blank lines behind an envelope hang on to it.
-            while i < lines.len() && self::name(text, lines[i].0).is_none() && is_blank(&text[lines[i].0..lines[i].1]) {
+            while i < lines.len() && segment_at(text, lines[i].0).is_none() && is_blank(&text[lines[i].0..lines[i].1]) {
                 i += 1;
             }
             if is_right {
@@ -57,7 +57,7 @@ pub(crate) fn expected(text: &[u8]) -> Expected {
         }
         let end = trimmed(text, start, lines[i - 1].1);
         let start = if name == "stray" { start + blanks(&text[start..]) } else { start };
-        let outcome = if name == "MSH" { Outcome::Lenient } else { Outcome::Rejected(RejectReason::Hl7NoHeader) };
+        let outcome = if name == "MSH" { Outcome::Lenient } else { Outcome::RejectedForSomeReason };
         expected.records.push(Record { line: lines[first].2, start, end, outcome });
     }
     expected
@@ -112,7 +112,7 @@ fn name(text: &[u8], start: usize) -> Option<&str> {
 }
 
 fn blanks(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| ENDS.contains(byte) || matches!(byte, b' ' | b'\t' | 0)).count()
+    text.iter().take_while(|byte| ENDS.contains(byte) || matches!(byte, b' ' | b'\t')).count()
 }
 
 fn is_blank(text: &[u8]) -> bool {

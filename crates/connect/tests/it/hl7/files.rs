@@ -77,7 +77,7 @@ fn a_trailer_that_counts_otherwise_is_rejected() {
         ("BHS|;1;2;3;BTS|;FTS|many", &[]),
         ("1;2;3;BTS", &[]),
     ] {
-        let parts = envelope.split(';').map(|part| part.parse().map_or_else(|_| format!("{part}\r"), message));
+        let parts = envelope.split(';').map(|part| part.parse::<u32>().map_or_else(|_| format!("{part}\r"), message));
         let text: String = parts.collect();
         let loaded = read(&text);
         assert_eq!(ids(&loaded), "1 2 3", "{envelope}");

@@ -139,7 +139,7 @@ fn every_problem_of_a_mapping_is_named_at_once() {
     let mut paths: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
     paths.sort_unstable();
     let prefix = "format.mapping.";
-    let expected = [
+    let mut expected = [
         "accept.kinds",
         "accept.types",
         "codes.gender",
@@ -161,6 +161,7 @@ fn every_problem_of_a_mapping_is_named_at_once() {
         "columns.j.when",
         "columns.message",
     ];
+    expected.sort_unstable();
     assert_eq!(paths, expected.map(|path| format!("{prefix}{path}")));
     let help = |path: &str| {
         let is_it = |problem: &&ConfigProblem| problem.path == format!("{prefix}{path}");
@@ -170,4 +171,15 @@ fn every_problem_of_a_mapping_is_named_at_once() {
     assert_eq!(help("columns.f.codes").as_deref(), Some("did you mean `gender`?"));
     let other = json!({"path": "*", "format": {"type": "csv", "mapping": {"columns": {"x": "ZPV-1"}}}});
     assert_eq!(FileTable::from_json(&Value::Null, &other).unwrap_err()[0].path, "format.mapping");
+}
+
+#[test]
+fn the_hospital_project_knows_every_column() {
+    let source = include_str!("../../../../../hospital/sources/hl7.yml");
+    let named: Vec<&str> = source.lines().filter_map(|line| line.strip_prefix("          - name: ")).collect();
+    assert_eq!(named, Mapping::default().columns());
+    let macros = include_str!("../../../../../hospital/macros/hl7.sql");
+    for column in named {
+        assert!(macros.contains(&format!("'{column}'")), "{column} is missing where there is no table yet");
+    }
 }
