@@ -218,6 +218,11 @@ pub enum RunEvent {
         /// What failed; the rows wait for the next wave.
         failures: Vec<String>,
     },
+    /// A thing is in alarm, or not any more.
+    Alert {
+        /// What people are told.
+        notice: crate::Notice,
+    },
     /// A server listens.
     Listening {
         /// `http` or `mllp`.

@@ -31,7 +31,9 @@ pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
 pub use intake::{
     Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic, topic_position,
 };
-pub use live::{Follower, Live, LiveOptions, ModelNews, Refresher, Upkeep, UpkeepReport, Wave};
+pub use live::{
+    Alerts, Follower, Live, LiveOptions, ModelNews, Notice, Refresher, Severity, Upkeep, UpkeepReport, Wave,
+};
 pub use quality::{
     AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,
     Missing, QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads,

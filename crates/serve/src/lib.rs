@@ -8,6 +8,7 @@
 //! Everything here is wiring: what is accepted, how it is stored and what is built from it is the runner's. A stop drains: no new
 //! delivery is taken, what was acknowledged goes through a last wave. A killed process finds it in the journal.
 
+mod alarms;
 mod error;
 mod http;
 mod mllp;
@@ -117,6 +118,7 @@ pub async fn serve(
         tokio::join!(files.run(told.clone()), waves.run(told)).0
     });
     let mut conversations = JoinSet::new();
+    conversations.spawn(alarms::run(Arc::clone(&server), stopped.clone()));
     for followed in topics {
         conversations.spawn(followed.run(Arc::clone(&server), moved.clone(), stopped.clone()));
     }

@@ -90,6 +90,10 @@ impl Screen {
                 let source = source.map(|source| format!(" (source {source})")).unwrap_or_default();
                 self.line(&format!("Listening for {protocol} on {address}{source}"));
             }
+            RunEvent::Alert { notice } => {
+                let (word, color) = if notice.is_raised { ("ALERT", 31) } else { ("CLEAR", 32) };
+                self.line(&format!("{} {}: {}", self.paint(word, color), notice.alert, notice.message));
+            }
             // Several a second would hide everything else; the status page counts them.
             RunEvent::WaveFinished { .. } => {}
             RunEvent::EpochPublished { epoch } => self.line(&format!("Published epoch {epoch}.")),

@@ -3,6 +3,7 @@
 //! Models that take only what is new (`incremental`) and views live with every wave. Everything else below them is rebuilt,
 //! with all tests, at an interval: the refresh. A wave that fails publishes nothing; its rows wait for the next.
 
+mod alerts;
 mod follow;
 mod upkeep;
 
@@ -22,6 +23,7 @@ use crate::{
 };
 
 pub use self::{
+    alerts::{Alerts, Notice, Severity},
     follow::{Follower, ModelNews},
     upkeep::UpkeepReport,
 };

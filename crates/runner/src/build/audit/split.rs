@@ -12,7 +12,7 @@ use std::{
 
 use arrow::{
     array::{Array, AsArray, BooleanArray, RecordBatch},
-    compute::{BatchCoalescer, and, and_not, filter_record_batch, not, or},
+    compute::{BatchCoalescer, and, and_not, cast, filter_record_batch, not, or},
     datatypes::{Schema, SchemaRef, UInt64Type},
     error::ArrowError,
 };
@@ -271,7 +271,13 @@ impl Kept {
     }
 
     fn add(&self, batch: RecordBatch, rows: &BooleanArray) -> Result<(), ArrowError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_batch_with_filter(batch, rows)
+        let rows = filter_record_batch(&batch, rows)?;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let schema = kept.schema();
+        // A plan says text, a scan may bring views of it.
+        let columns = rows.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?;
+        kept.push_batch(RecordBatch::try_new(schema, columns)?)
     }
 
     fn take(&self) -> Result<Vec<RecordBatch>, RunnerError> {

@@ -1,0 +1,390 @@
+//! Alerts: conditions over live models, asked again with every epoch. A thing in alarm is told once, when its condition has held
+//! long enough, and once more when it clears.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use arrow::{
+    array::{Array, RecordBatch, StringArray},
+    datatypes::TimeUnit,
+    util::display::array_value_to_string,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use wardlake_core::{Diagnostic, Diagnostics, LedgerEntry};
+use wardlake_engine::{ReadState, Session};
+
+use crate::{RunnerError, Workspace, build, sql::identifier, system};
+
+/// The file in the project folder.
+const FILE: &str = "alerts.yml";
+/// Which things are in alarm. Losing it costs a repeated notice, never a missed one.
+const STATE: &str = "_state/alerts.json";
+
+/// How much somebody should care.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look.
+    #[default]
+    Warning,
+    /// Somebody has to act.
+    Critical,
+}
+
+/// One alert as declared.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alert {
+    name: String,
+    /// The model whose rows are looked at, or `sql` in its place.
+    model: Option<String>,
+    sql: Option<String>,
+    /// Columns that say which thing a row is about.
+    key: Vec<String>,
+    value: Option<String>,
+    when: String,
+    #[serde(default, rename = "for")]
+    held: Option<String>,
+    #[serde(default)]
+    severity: Severity,
+    /// `{column}` is filled in.
+    message: String,
+}
+
+/// Where the data's own time stands: `for` is measured by it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Clock {
+    model: String,
+    column: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Declared {
+    #[serde(default, rename = "version")]
+    _version: Option<u32>,
+    clock: Option<Clock>,
+    /// Told by `POST` as JSON; an empty text is none.
+    #[serde(default)]
+    webhooks: Vec<String>,
+    #[serde(default)]
+    alerts: Vec<Alert>,
+}
+
+/// What people are told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The alert.
+    pub alert: String,
+    /// How much somebody should care.
+    pub severity: Severity,
+    /// In alarm, or not any more.
+    pub is_raised: bool,
+    /// Which thing, column by column.
+    pub key: BTreeMap<String, String>,
+    /// The value that is shown; that of the raise when it clears.
+    pub value: Option<String>,
+    /// The text.
+    pub message: String,
+    /// Since when the condition holds, by the data's clock.
+    pub since: DateTime<Utc>,
+    /// When it was told.
+    pub at: DateTime<Utc>,
+}
+
+/// One thing for which a condition holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Alarm {
+    since: DateTime<Utc>,
+    is_told: bool,
+    value: Option<String>,
+    message: String,
+}
+
+/// The alerts of a project and what is in alarm.
+pub struct Alerts {
+    workspace: Arc<Workspace>,
+    declared: Declared,
+    /// Per alert: the query of the rows in alarm.
+    queries: Vec<String>,
+    held: Vec<Duration>,
+    /// By alert, then by key as JSON.
+    alarms: BTreeMap<String, BTreeMap<String, Alarm>>,
+}
+
+impl Alerts {
+    /// Reads `alerts.yml`; a project without one has none.
+    pub async fn load(workspace: &Arc<Workspace>, project_dir: &Path) -> Result<Self, RunnerError> {
+        let mut declared = read(&project_dir.join(FILE))?;
+        let session = workspace.engine.session(ReadState::Working).await?;
+        // Addresses come from the environment as secrets do.
+        for webhook in &mut declared.webhooks {
+            *webhook = build::compile_inline(workspace, &session, webhook).await?.trim().to_owned();
+        }
+        let (mut queries, mut held) = (Vec::new(), Vec::new());
+        for alert in &declared.alerts {
+            queries.push(query(workspace, &session, alert).await?);
+            held.push(alert.held.as_deref().map_or(Ok(Duration::ZERO), |text| duration(&alert.name, text))?);
+        }
+        let alarms = match workspace.lake.get(&STATE.into()).await? {
+            Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            None => BTreeMap::new(),
+        };
+        Ok(Self { workspace: Arc::clone(workspace), declared, queries, held, alarms })
+    }
+
+    /// Whether there is anything to ask.
+    pub fn is_empty(&self) -> bool {
+        self.declared.alerts.is_empty()
+    }
+
+    /// Where notices are sent beside the log.
+    pub fn webhooks(&self) -> impl Iterator<Item = &str> {
+        self.declared.webhooks.iter().map(String::as_str).filter(|url| !url.is_empty())
+    }
+
+    /// Asks every alert of the newest epoch; what is to be told. An alert whose query fails keeps its alarms and is named in the
+    /// second list.
+    pub async fn ask(&mut self) -> Result<(Vec<Notice>, Vec<String>), RunnerError> {
+        let Some(epoch) = self.workspace.lake.newest_epoch().await? else { return Ok(Default::default()) };
+        let session = self.workspace.engine.session(ReadState::Epoch(Arc::new(epoch))).await?;
+        let now = self.now(&session).await;
+        let (mut notices, mut failures) = (Vec::new(), Vec::new());
+        for (place, alert) in self.declared.alerts.iter().enumerate() {
+            let rows = match session.collect(&self.queries[place]).await {
+                Ok(rows) => rows,
+                Err(error) => {
+                    failures.push(format!("alert {}: {error}", alert.name));
+                    continue;
+                }
+            };
+            let alarms = self.alarms.entry(alert.name.clone()).or_default();
+            judge(alert, self.held[place], &rows, now, alarms, &mut notices)?;
+        }
+        if !notices.is_empty() {
+            self.record(&notices).await?;
+        }
+        Ok((notices, failures))
+    }
+
+    /// The data's time, or the machine's where no clock is declared or it cannot be read.
+    async fn now(&self, session: &Session) -> DateTime<Utc> {
+        let Some(clock) = &self.declared.clock else { return Utc::now() };
+        let node = self.workspace.project.nodes().values().find(|node| node.name == clock.model);
+        let Some(name) = node.and_then(|node| crate::adapter::table_name(&node.relation)) else { return Utc::now() };
+        let sql = format!(
+            "select arrow_cast(max({}), 'Timestamp({:?}, None)') from {}",
+            identifier(&clock.column),
+            TimeUnit::Microsecond,
+            name.quoted()
+        );
+        let read = session.collect(&sql).await.ok().and_then(|batches| {
+            let column = Arc::clone(batches.first()?.column(0));
+            let micros = arrow::compute::cast(&column, &arrow::datatypes::DataType::Int64).ok()?;
+            let micros = arrow::array::AsArray::as_primitive_opt::<arrow::datatypes::Int64Type>(&micros)?;
+            (!micros.is_empty() && micros.is_valid(0)).then(|| micros.value(0))
+        });
+        read.and_then(DateTime::from_timestamp_micros).unwrap_or_else(Utc::now)
+    }
+
+    /// Keeps what was told, as rows of `system.alerts` and for the next start.
+    async fn record(&self, notices: &[Notice]) -> Result<(), RunnerError> {
+        let bytes = serde_json::to_vec(&self.alarms).unwrap_or_default();
+        self.workspace.lake.put(&STATE.into(), bytes).await?;
+        let text = |of: &dyn Fn(&Notice) -> Option<String>| -> arrow::array::ArrayRef {
+            Arc::new(notices.iter().map(of).collect::<StringArray>())
+        };
+        let instant = |of: fn(&Notice) -> DateTime<Utc>| -> arrow::array::ArrayRef {
+            let micros = notices.iter().map(|notice| Some(of(notice).timestamp_micros()));
+            Arc::new(micros.collect::<arrow::array::TimestampMicrosecondArray>().with_timezone("UTC"))
+        };
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("alert", text(&|notice| Some(notice.alert.clone())), true),
+            ("severity", text(&|notice| name_of(notice.severity)), true),
+            ("state", text(&|notice| Some(if notice.is_raised { "raised" } else { "cleared" }.to_owned())), true),
+            ("key", text(&|notice| serde_json::to_string(&notice.key).ok()), true),
+            ("value", text(&|notice| notice.value.clone()), true),
+            ("message", text(&|notice| Some(notice.message.clone())), true),
+            ("since_at", instant(|notice| notice.since), true),
+            ("told_at", instant(|notice| notice.at), true),
+        ])?;
+        let ledger = LedgerEntry::new(format!("alerts:{}", uuid::Uuid::now_v7()), 1);
+        system::append(&self.workspace.lake, "alerts", batch, ledger).await
+    }
+}
+
+fn name_of(severity: Severity) -> Option<String> {
+    serde_json::to_value(severity).ok()?.as_str().map(str::to_owned)
+}
+
+/// Compares the rows in alarm with what was in alarm before.
+fn judge(
+    alert: &Alert,
+    held: Duration,
+    rows: &[RecordBatch],
+    now: DateTime<Utc>,
+    alarms: &mut BTreeMap<String, Alarm>,
+    notices: &mut Vec<Notice>,
+) -> Result<(), RunnerError> {
+    let mut before = std::mem::take(alarms);
+    for batch in rows {
+        for row in 0..batch.num_rows() {
+            let cells = cells(batch, row)?;
+            let key: BTreeMap<String, String> = alert
+                .key
+                .iter()
+                .map(|column| (column.clone(), cells.get(column).cloned().flatten().unwrap_or_default()))
+                .collect();
+            let id = serde_json::to_string(&key).unwrap_or_default();
+            let value = alert.value.as_ref().and_then(|column| cells.get(column).cloned().flatten());
+            let message = filled(&alert.message, &cells);
+            let mut alarm =
+                before.remove(&id).unwrap_or(Alarm { since: now, is_told: false, value: None, message: String::new() });
+            let lasts = (now - alarm.since).to_std().unwrap_or_default();
+            if !alarm.is_told && lasts >= held {
+                alarm = Alarm { is_told: true, value: value.clone(), message: message.clone(), ..alarm };
+                notices.push(notice(alert, key, &alarm, true, now));
+            }
+            alarms.insert(id, alarm);
+        }
+    }
+    for (id, alarm) in before.into_iter().filter(|(_, alarm)| alarm.is_told) {
+        let key = serde_json::from_str(&id).unwrap_or_default();
+        notices.push(notice(alert, key, &alarm, false, now));
+    }
+    Ok(())
+}
+
+fn notice(alert: &Alert, key: BTreeMap<String, String>, alarm: &Alarm, is_raised: bool, at: DateTime<Utc>) -> Notice {
+    Notice {
+        alert: alert.name.clone(),
+        severity: alert.severity,
+        is_raised,
+        key,
+        value: alarm.value.clone(),
+        message: alarm.message.clone(),
+        since: alarm.since,
+        at,
+    }
+}
+
+fn cells(batch: &RecordBatch, row: usize) -> Result<BTreeMap<String, Option<String>>, RunnerError> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns());
+    columns
+        .map(|(field, column)| {
+            let text = if column.is_null(row) { None } else { Some(array_value_to_string(column, row)?) };
+            Ok((field.name().clone(), text))
+        })
+        .collect()
+}
+
+/// The message with `{column}` filled in; a name that is no column stays as it is.
+fn filled(message: &str, cells: &BTreeMap<String, Option<String>>) -> String {
+    cells.iter().fold(message.to_owned(), |text, (column, value)| {
+        text.replace(&format!("{{{column}}}"), value.as_deref().unwrap_or("?"))
+    })
+}
+
+fn problem(message: impl Into<String>) -> RunnerError {
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.0.push(Diagnostic::error("WL-S003", message).at(Path::new(FILE), 1, 1));
+    RunnerError::Project(diagnostics)
+}
+
+fn read(path: &Path) -> Result<Declared, RunnerError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Declared::default()),
+        Err(error) => return Err(problem(format!("it cannot be read: {error}"))),
+    };
+    let map = wardlake_project::parse_vars(&text).map_err(|found| problem(found.to_string()))?;
+    serde_json::from_value(serde_json::Value::Object(map)).map_err(|error| problem(error.to_string()))
+}
+
+/// The rows of a model, or of a query, for which the condition holds.
+async fn query(workspace: &Arc<Workspace>, session: &Session, alert: &Alert) -> Result<String, RunnerError> {
+    let rows = match (&alert.model, &alert.sql) {
+        (Some(model), None) => format!("select * from {{{{ ref('{model}') }}}}"),
+        (None, Some(sql)) => sql.clone(),
+        _ => return Err(problem(format!("alert `{}` needs either `model` or `sql`", alert.name))),
+    };
+    let sql = build::compile_inline(workspace, session, &rows).await?;
+    Ok(format!("select * from (\n{}\n) as watched where {}", sql.trim().trim_end_matches(';'), alert.when))
+}
+
+/// `90s`, `15m`, `4h`, `1d`.
+fn duration(alert: &str, text: &str) -> Result<Duration, RunnerError> {
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => 0,
+    };
+    match number.trim().parse::<u64>() {
+        Ok(number) if seconds > 0 => Ok(Duration::from_secs(number * seconds)),
+        _ => Err(problem(format!("alert `{alert}`: `for: {text}` is no time; write 90s, 15m, 4h or 1d"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alert(held: &str) -> (Alert, Duration) {
+        let alert = Alert {
+            name: "full".to_owned(),
+            model: Some("beds".to_owned()),
+            sql: None,
+            key: vec!["ward".to_owned()],
+            value: Some("rate".to_owned()),
+            when: "rate > 0.9".to_owned(),
+            held: None,
+            severity: Severity::Warning,
+            message: "{ward} is at {rate}; {nothing}".to_owned(),
+        };
+        (alert, duration("full", held).unwrap())
+    }
+
+    fn rows(wards: &[(&str, &str)]) -> Vec<RecordBatch> {
+        let ward: StringArray = wards.iter().map(|(ward, _)| Some(*ward)).collect();
+        let rate: StringArray = wards.iter().map(|(_, rate)| Some(*rate)).collect();
+        let columns: [(&str, arrow::array::ArrayRef); 2] = [("ward", Arc::new(ward)), ("rate", Arc::new(rate))];
+        vec![RecordBatch::try_from_iter(columns).unwrap()]
+    }
+
+    #[test]
+    fn a_thing_is_told_once_when_it_has_lasted_and_once_when_it_clears() {
+        let (alert, held) = alert("15m");
+        let mut alarms = BTreeMap::new();
+        let mut told = |minute: i64, wards: &[(&str, &str)]| {
+            let mut notices = Vec::new();
+            let now = DateTime::from_timestamp(minute * 60, 0).unwrap();
+            judge(&alert, held, &rows(wards), now, &mut alarms, &mut notices).unwrap();
+            notices.into_iter().map(|notice| (notice.is_raised, notice.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(0, &[("a", "0.95")]), []);
+        assert_eq!(told(14, &[("a", "0.96"), ("b", "0.91")]), []);
+        let raised = (true, "a is at 0.97; {nothing}".to_owned());
+        assert_eq!(told(15, &[("a", "0.97"), ("b", "0.91")]), [raised]);
+        assert_eq!(told(16, &[("a", "0.99"), ("b", "0.91")]), []);
+        // b clears before it was ever told; a clears with what was said of it.
+        assert_eq!(told(17, &[]), [(false, "a is at 0.97; {nothing}".to_owned())]);
+        assert_eq!(told(18, &[("b", "0.95")]), []);
+        assert_eq!(told(33, &[("b", "0.95")]).len(), 1);
+    }
+
+    #[test]
+    fn times_are_written_with_a_unit() {
+        assert_eq!(duration("a", "90s").unwrap(), Duration::from_secs(90));
+        assert_eq!(duration("a", "4h").unwrap(), Duration::from_secs(14_400));
+        for wrong in ["", "15", "m", "-1m", "15 minutes"] {
+            assert!(duration("a", wrong).is_err(), "{wrong}");
+        }
+    }
+}
