@@ -17,6 +17,7 @@ mod faults;
 mod history;
 mod identity;
 mod killed;
+mod mllp;
 mod object_store;
 mod peers;
 mod quality;

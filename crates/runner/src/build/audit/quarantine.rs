@@ -188,8 +188,8 @@ impl Known {
         }
         let state = state(is_partial);
         let sql = format!(
-            "select count(*) filter (where known.quarantine_id is null or {state} is distinct from known.state \
-             or (found.quarantine_id is not null and found.rules is distinct from known.rules)) as changed, \
+            "select count(*) filter (where known.quarantine_id is null or ({state} is distinct from known.state) \
+             or (found.quarantine_id is not null and (found.rules is distinct from known.rules))) as changed, \
              count(*) filter (where {state} = 'open') as open {BOTH}"
         );
         self.two_counts(&sql).await
