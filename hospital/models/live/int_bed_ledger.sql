@@ -18,15 +18,16 @@
 
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{%- set of_version = 'hospital_id, group_id, version' %}
-{%- set of_encounter = of_version ~ ', encounter_id' %}
+{%- set so_far = 'rows between unbounded preceding and current row' %}
+{%- set before = 'rows between unbounded preceding and 1 preceding' %}
+{%- set throughout = 'rows between unbounded preceding and unbounded following' %}
+{%- set in_brackets = "occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id" %}
+{#- Between the parts of a place that travels as one text. #}
+{%- set mark = '^|^' %}
 
-with recursive new_events as (
+with new_events as (
 
-    select *
-    from (
-        {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(8) }}
-    ) as events
+    {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(4) }}
 
 ),
 
@@ -76,154 +77,153 @@ grouped as (
 
 ),
 
--- The nth event to arrive makes version n. It cannot have been known before those that had arrived: recorded times never go back.
-in_order_of_arrival as (
+-- Numbers stand for texts from here on, and one order runs through all encounters: windows over many small partitions, or over
+-- texts, cost far more than windows over one.
+numbered as (
 
     select
         grouped.*,
         new_deliveries.delivery_id is not null as is_new,
+        dense_rank() over (order by grouped.hospital_id, grouped.group_id) as group_number,
         dense_rank() over (
-            partition by grouped.hospital_id, grouped.group_id
-            order by grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
-        ) as arrival_number,
-        max(grouped.known_at) over (
-            partition by grouped.hospital_id, grouped.group_id
-            order by grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
-        ) as recorded_from
+            order by
+                grouped.hospital_id, grouped.group_id,
+                grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
+        ) as delivery_number,
+        dense_rank() over (order by grouped.event_id) as event_number,
+        dense_rank() over (
+            order by
+                grouped.hospital_id, grouped.group_id,
+                coalesce('movement ' || grouped.zbe_movement_id, 'event ' || grouped.event_id), grouped.part
+        ) as content_number,
+        -- Of two contents of one event or movement the stronger one holds.
+        row_number() over (
+            order by
+                grouped.hospital_id, grouped.group_id,
+                coalesce('movement ' || grouped.zbe_movement_id, 'event ' || grouped.event_id), grouped.part,
+                grouped.known_at,
+                case grouped.zbe_action when 'CANCEL' then 2 when 'UPDATE' then 1 else 0 end,
+                grouped.event_id,
+                grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id, grouped.encounter_id
+        ) as strength
     from grouped
     left join (select distinct delivery_id from new_events) as new_deliveries
         on grouped.delivery_id = new_deliveries.delivery_id
 
 ),
 
-versions as (
-
-    select hospital_id, group_id, version, recorded_from
-    from (
-        select
-            hospital_id,
-            group_id,
-            arrival_number as version,
-            recorded_from,
-            max(case when is_new then 1 else 0 end) over (
-                partition by hospital_id, group_id order by arrival_number
-            ) as is_since_new,
-            lead(recorded_from) over (partition by hospital_id, group_id order by arrival_number) as next_recorded_from
-        from (
-            select
-                hospital_id,
-                group_id,
-                arrival_number,
-                max(recorded_from) as recorded_from,
-                bool_or(is_new) as is_new
-            from in_order_of_arrival
-            group by hospital_id, group_id, arrival_number
-        ) as arrivals
-    ) as numbered
-    -- Of versions that begin at one instant nobody ever saw any but the last.
-    where is_since_new = 1
-        and (next_recorded_from is null or next_recorded_from > recorded_from)
-
-),
-
--- 1. What each version knows of each event.
-known_by_version as (
-
-    select versions.version, versions.recorded_from as version_recorded_from, events.*
-    from versions
-    inner join in_order_of_arrival as events
-        on versions.hospital_id = events.hospital_id
-        and versions.group_id = events.group_id
-        and versions.version >= events.arrival_number
-
-),
-
-newest_contents as (
-
-    select *
-    from known_by_version
-    qualify row_number() over (
-        partition by {{ of_version }}, event_id, part
-        order by known_at desc, arrival_number desc
-    ) = 1
-
-),
-
-newest_movements as (
+-- 1. Which content replaces which, from which arrival on.
+rivals as (
 
     select
         *,
-        count(*) over (partition by {{ of_version }}, coalesce(zbe_movement_id, delivery_id), part) as movement_events
-    from newest_contents
-    qualify row_number() over (
-        partition by {{ of_version }}, coalesce(zbe_movement_id, delivery_id), part
-        order by
-            known_at desc,
-            case zbe_action when 'CANCEL' then 2 when 'UPDATE' then 1 else 0 end desc,
-            event_id desc
-    ) = 1
+        coalesce(
+            lag(content_number) over (order by strength) = content_number
+                or lead(content_number) over (order by strength) = content_number,
+            false
+        ) as has_rivals
+    from numbered
+
+),
+
+replaced as (
+
+    select
+        *,
+        case when has_rivals then min(delivery_number) over (
+            partition by case when has_rivals then content_number else 0 end
+            order by strength rows between 1 following and unbounded following
+        ) end as replaced_by,
+        case when has_rivals then min(delivery_number) over (
+            partition by case when has_rivals then content_number else 0 end
+            order by strength rows between unbounded preceding and 1 preceding
+        ) end as replaces
+    from rivals
+
+),
+
+-- The nth delivery to arrive makes version n. It cannot have been known before those that had arrived: recorded times never go back.
+arrivals as (
+
+    select
+        *,
+        max(known_at) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ so_far }}
+        ) as recorded_from,
+        sum(case when merged_into_encounter_id is not null then 1 else 0 end) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ so_far }}
+        ) as merges_known,
+        min(delivery_number) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
+        ) as first_delivery,
+        min(case when is_new then delivery_number end) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
+        ) as first_new_delivery,
+        max(case when role in ('cancel', 'delete') then 1 else 0 end) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
+        ) = 1 as has_cancels
+    from replaced
+
+),
+
+-- Only versions that the new events make, and of versions that begin at one instant the last: nobody ever saw the others.
+judged as (
+
+    select
+        *,
+        delivery_number >= first_new_delivery
+            and coalesce(
+                lead(recorded_from) over (partition by group_number order by delivery_number, part, encounter_id)
+                    > recorded_from,
+                true
+            ) as is_version
+    from arrivals
+
+),
+
+listed as (
+
+    select
+        *,
+        array_agg(case when is_version then delivery_number end) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
+        ) as version_deliveries,
+        array_agg(case when is_version then recorded_from end) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
+        ) as versions_recorded_from,
+        array_agg(case when is_version then merges_known end) over (
+            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
+        ) as version_merges
+    from judged
+
+),
+
+-- An event counts for the versions from its arrival on, until another content takes its place.
+spread as (
+
+    select
+        *,
+        unnest(version_deliveries) as version_delivery,
+        unnest(versions_recorded_from) as version_recorded_from,
+        unnest(version_merges) as version_merges_known
+    from listed
 
 ),
 
 -- 2. The encounter each one counts for.
-merges as (
+counted as (
 
     select
-        hospital_id,
-        group_id,
-        version,
-        encounter_id as from_id,
-        merged_into_encounter_id as to_id
-    from newest_movements
-    where role = 'merged'
-        and merged_into_encounter_id is not null
-    qualify row_number() over (
-        partition by {{ of_encounter }} order by occurred_at desc, event_id desc
-    ) = 1
-
-),
-
-merge_walk as (
-
-    select hospital_id, group_id, version, from_id, to_id as reached_id, 1 as steps
-    from merges
-    union all
-    select walk.hospital_id, walk.group_id, walk.version, walk.from_id, merges.to_id as reached_id, walk.steps + 1 as steps
-    from merge_walk as walk
-    inner join merges
-        on walk.hospital_id = merges.hospital_id
-        and walk.group_id = merges.group_id
-        and walk.version = merges.version
-        and walk.reached_id = merges.from_id
-    where walk.steps < 64
-
-),
-
-surviving_encounters as (
-
-    select hospital_id, group_id, version, from_id, min(reached_id) as survivor_id
-    from (
-        select *, max(steps) over (partition by {{ of_version }}, from_id) as all_steps
-        from merge_walk
-    ) as walked
-    where steps = all_steps
-        or (all_steps >= 64 and steps > 32)
-    group by hospital_id, group_id, version, from_id
-
-),
-
-placed_in_encounter as (
-
-    select
-        events.version,
-        events.version_recorded_from as recorded_from,
         events.hospital_id,
-        events.group_id,
+        events.group_number,
+        events.version_delivery - events.first_delivery + 1 as version,
+        events.version_recorded_from as recorded_from,
         -- The merge itself stays with the encounter that ends by it, which so keeps a version that says where it went.
         case when events.role = 'merged' then events.encounter_id
             else coalesce(survivors.survivor_id, events.encounter_id) end as encounter_id,
         events.delivery_id,
         events.event_id,
+        events.event_number,
         events.part,
         events.merged_into_encounter_id,
         events.patient_id,
@@ -241,15 +241,72 @@ placed_in_encounter as (
         events.occurred_at,
         events.expected_discharge_at,
         events.received_at,
+        events.has_cancels,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) as is_movement_cancelled,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false)
-            and events.movement_events = 1 as is_unknown_movement
-    from newest_movements as events
-    left join surviving_encounters as survivors
+            and coalesce(events.replaces > events.version_delivery, true) as is_unknown_movement
+    from spread as events
+    left join {{ ref('int_bed_group_survivors') }} as survivors
         on events.hospital_id = survivors.hospital_id
         and events.group_id = survivors.group_id
-        and events.version = survivors.version
-        and events.encounter_id = survivors.from_id
+        and events.version_merges_known = survivors.merges_known
+        and events.encounter_id = survivors.encounter_id
+    where events.version_delivery >= events.delivery_number
+        and coalesce(events.replaced_by > events.version_delivery, true)
+
+),
+
+cases as (
+
+    select *, dense_rank() over (order by group_number, version, encounter_id) as case_number
+    from counted
+
+),
+
+-- The patient of an encounter: whom the last event that moved or merged it names, else its last event.
+by_patient as (
+
+    select
+        *,
+        row_number() over (
+            order by
+                case_number,
+                case when patient_id is null then 1 else 0 end,
+                case when role in ('merge', 'reassign') then 0 else 1 end,
+                occurred_at desc,
+                event_number desc,
+                part
+        ) as patient_order
+    from cases
+
+),
+
+firsts as (
+
+    select
+        *,
+        coalesce(lag(case_number) over (order by patient_order) <> case_number, true) as is_first
+    from by_patient
+
+),
+
+with_patient as (
+
+    select
+        *,
+        nullif(
+            substr(
+                max(
+                    case when is_first
+                        then lpad(cast(patient_order as varchar), 12, '0') || coalesce(patient_id, '') end
+                ) over (order by patient_order {{ so_far }}),
+                13
+            ),
+            ''
+        ) as case_patient_id,
+        -- Few encounters have anything taken back; the others share one partition in which nothing is.
+        case when has_cancels then case_number else 0 end as cancel_case
+    from firsts
 
 ),
 
@@ -260,13 +317,11 @@ undeleted as (
         *,
         is_movement_cancelled
             or coalesce(
-                role <> 'delete' and role <> 'merged'
-                and occurred_at <= max(case when role = 'delete' then occurred_at end) over (
-                    partition by {{ of_encounter }}
-                ),
+                role not in ('delete', 'merged')
+                and occurred_at <= max(case when role = 'delete' then occurred_at end) over (partition by cancel_case),
                 false
             ) as is_taken_back
-    from placed_in_encounter
+    from with_patient
 
 ),
 
@@ -275,9 +330,7 @@ brackets as (
     select
         *,
         sum(case when is_taken_back then 0 when role = 'cancel' then -1 else 1 end) over (
-            partition by {{ of_encounter }}, kind
-            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-            rows between unbounded preceding and current row
+            partition by cancel_case, kind order by {{ in_brackets }} {{ so_far }}
         ) as level
     from undeleted
 
@@ -288,11 +341,7 @@ depths as (
     -- A cancel that finds nothing to take back does not reach for what comes later.
     select
         *,
-        level - least(0, min(level) over (
-            partition by {{ of_encounter }}, kind
-            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-            rows between unbounded preceding and current row
-        )) as depth
+        level - least(0, min(level) over (partition by cancel_case, kind order by {{ in_brackets }} {{ so_far }})) as depth
     from brackets
 
 ),
@@ -302,18 +351,17 @@ matched as (
     select
         *,
         is_taken_back or coalesce(
-            role <> 'cancel' and min(depth) over (
-                partition by {{ of_encounter }}, kind
-                order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-                rows between 1 following and unbounded following
+            has_cancels
+            and role <> 'cancel'
+            and min(depth) over (
+                partition by cancel_case, kind order by {{ in_brackets }} rows between 1 following and unbounded following
             ) < depth,
             false
         ) as is_void,
         is_unknown_movement or (
-            role = 'cancel' and not is_taken_back and coalesce(lag(depth) over (
-                partition by {{ of_encounter }}, kind
-                order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-            ), 0) = 0
+            role = 'cancel'
+            and not is_taken_back
+            and coalesce(lag(depth) over (partition by cancel_case, kind order by {{ in_brackets }}), 0) = 0
         ) as is_idle_cancel
     from depths
 
@@ -324,17 +372,7 @@ candidates as (
 
     select
         *,
-        not is_void and role in ('register', 'admit', 'move', 'leave', 'return', 'depart') as is_candidate,
-        first_value(patient_id) over (
-            partition by {{ of_encounter }}
-            order by
-                case when patient_id is null then 1 else 0 end,
-                case when role in ('merge', 'reassign') then 0 else 1 end,
-                occurred_at desc,
-                event_id desc
-        ) as encounter_patient_id,
-        max(gender) over (partition by {{ of_encounter }}) as encounter_gender,
-        max(age_years) over (partition by {{ of_encounter }}) as encounter_age_years
+        not is_void and role in ('register', 'admit', 'move', 'leave', 'return', 'depart') as is_candidate
     from matched
 
 ),
@@ -343,30 +381,72 @@ sequenced as (
 
     select
         *,
+        is_candidate and role in ('register', 'admit') as is_admission,
+        is_candidate and role in ('move', 'leave', 'return') as is_move,
         row_number() over (
-            partition by {{ of_encounter }}, is_candidate order by occurred_at, place_order, event_id, part
+            order by
+                case_number, case when is_candidate then 0 else 1 end,
+                occurred_at, place_order, event_number, part, delivery_id
         ) as sequence
     from candidates
 
 ),
 
-openings as (
+bounded as (
 
     select
         *,
-        role in ('register', 'admit') as is_admission,
-        -- The first move of an encounter that was never admitted.
-        coalesce(
-            max(case when is_candidate and role in ('register', 'admit') then 1 else 0 end) over (
-                partition by {{ of_encounter }}
-            ) = 0
-            and role in ('move', 'leave', 'return')
-            and sequence = min(case when is_candidate and role in ('move', 'leave', 'return') then sequence end) over (
-                partition by {{ of_encounter }}
-            ),
-            false
-        ) as is_unadmitted
+        coalesce(lag(case_number) over (order by sequence) <> case_number, true) as is_case_start
     from sequenced
+
+),
+
+-- The last and the next of their kinds, whatever the encounter; whether they are of this one, the encounter's bounds say.
+neighbours as (
+
+    select
+        *,
+        max(case when is_case_start then sequence end) over (order by sequence {{ so_far }}) as case_start,
+        max(case when is_admission then sequence end) over (order by sequence {{ before }}) as last_admission,
+        max(case when is_move then sequence end) over (order by sequence {{ before }}) as last_move
+    from bounded
+
+),
+
+surroundings as (
+
+    select
+        *,
+        min(case when is_case_start then sequence end) over (order by sequence desc {{ before }}) as next_case_start,
+        min(case when is_admission then sequence end) over (order by sequence desc {{ before }}) as next_admission
+    from neighbours
+
+),
+
+openings as (
+
+    -- An encounter that was never admitted opens with its first move.
+    select
+        *,
+        is_move
+            and coalesce(last_move < case_start, true)
+            and coalesce(last_admission < case_start, true)
+            and coalesce(next_admission >= next_case_start, next_admission is null) as is_unadmitted
+    from surroundings
+
+),
+
+turns as (
+
+    select
+        *,
+        max(
+            case
+                when is_admission or is_unadmitted then sequence * 2 + 1
+                when is_candidate and role = 'depart' then sequence * 2
+            end
+        ) over (order by sequence {{ before }}) as last_turn_anywhere
+    from openings
 
 ),
 
@@ -375,17 +455,8 @@ presences as (
     -- Odd: present before the event. Even: discharged before it. NULL: neither.
     select
         *,
-        max(
-            case
-                when is_admission or is_unadmitted then sequence * 2 + 1
-                when role = 'depart' then sequence * 2
-            end
-        ) over (
-            partition by {{ of_encounter }}, is_candidate
-            order by sequence
-            rows between unbounded preceding and 1 preceding
-        ) as last_turn
-    from openings
+        case when last_turn_anywhere >= case_start * 2 then last_turn_anywhere end as last_turn
+    from turns
 
 ),
 
@@ -408,17 +479,15 @@ placed as (
 
 ),
 
-located as (
+in_places as (
 
-    -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
     select
         *,
-        max(
-            case when role <> 'depart' and (department_id is not null or bed_id is not null) then sequence end
-        ) over (
-            partition by {{ of_encounter }}, is_placed order by sequence
-            rows between unbounded preceding and current row
-        ) as located_sequence
+        row_number() over (order by case_number, case when is_placed then 0 else 1 end, sequence) as place_number,
+        -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
+        case when is_placed and role <> 'depart' and (department_id is not null or bed_id is not null)
+            then coalesce(department_id, '') || '{{ mark }}' || coalesce(room_id, '') || '{{ mark }}' || coalesce(bed_id, '')
+        end as own_place
     from placed
 
 ),
@@ -427,29 +496,53 @@ carried as (
 
     select
         *,
-        first_value(department_id) over (
-            partition by {{ of_encounter }}, is_placed, located_sequence order by sequence
-        ) as at_department_id,
-        first_value(room_id) over (
-            partition by {{ of_encounter }}, is_placed, located_sequence order by sequence
-        ) as at_room_id,
-        first_value(bed_id) over (
-            partition by {{ of_encounter }}, is_placed, located_sequence order by sequence
-        ) as at_bed_id
-    from located
+        max(lpad(cast(place_number as varchar), 12, '0') || own_place) over (order by place_number {{ so_far }})
+            as last_place
+    from in_places
 
 ),
 
-stretched as (
+-- Every encounter begins with a placed event or has none, so that its first place is its own.
+neighbouring as (
 
     select
         *,
-        lag(at_department_id) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_department_id,
-        lag(at_bed_id) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_bed_id,
-        lag(role) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_role,
-        lead(occurred_at) over (partition by {{ of_encounter }}, is_placed order by sequence) as next_at,
-        lead(event_type) over (partition by {{ of_encounter }}, is_placed order by sequence) as next_event_type
-    from carried
+        coalesce(lag(case_number) over (order by place_number) = case_number, false) as has_before,
+        coalesce(
+            lead(case_number) over (order by place_number) = case_number
+                and lead(is_placed) over (order by place_number),
+            false
+        ) as has_next,
+        lag(last_place) over (order by place_number) as before_place,
+        lag(role) over (order by place_number) as before_role,
+        lead(occurred_at) over (order by place_number) as next_at,
+        lead(event_type) over (order by place_number) as next_event_type,
+        case when is_placed and cast(substr(last_place, 1, 12) as bigint) >= first_place then substr(last_place, 13) end
+            as at_place
+    from (
+        select
+            *,
+            max(case when is_place_start then place_number end) over (order by place_number {{ so_far }}) as first_place
+        from (
+            select
+                *,
+                coalesce(lag(case_number) over (order by place_number) <> case_number, true) as is_place_start
+            from carried
+        ) as starts
+    ) as begun
+
+),
+
+located as (
+
+    select
+        *,
+        case when is_placed then nullif(split_part(at_place, '{{ mark }}', 1), '') else department_id end as at_department_id,
+        case when is_placed then nullif(split_part(at_place, '{{ mark }}', 2), '') else room_id end as at_room_id,
+        case when is_placed then nullif(split_part(at_place, '{{ mark }}', 3), '') else bed_id end as at_bed_id,
+        case when is_placed and has_before and cast(substr(before_place, 1, 12) as bigint) >= first_place
+            then substr(before_place, 13) end as was_place
+    from neighbouring
 
 ),
 
@@ -463,13 +556,13 @@ told as (
         event_id,
         cast(part as integer) as part,
         delivery_id,
-        encounter_patient_id as patient_id,
-        case when is_placed then at_department_id else department_id end as department_id,
-        case when is_placed then at_room_id else room_id end as room_id,
-        case when is_placed then at_bed_id else bed_id end as bed_id,
+        case_patient_id as patient_id,
+        at_department_id as department_id,
+        at_room_id as room_id,
+        at_bed_id as bed_id,
         prior_bed_id,
-        case when is_placed then before_department_id end as before_department_id,
-        case when is_placed then before_bed_id end as before_bed_id,
+        nullif(split_part(was_place, '{{ mark }}', 1), '') as before_department_id,
+        nullif(split_part(was_place, '{{ mark }}', 3), '') as before_bed_id,
         merged_into_encounter_id,
         -- text
         event_type,
@@ -492,20 +585,20 @@ told as (
         case
             when finding is not null then finding
             when not is_placed then null
-            when role = 'return' and coalesce(before_role, '') <> 'leave' then 'returned_without_leave'
-            when role = 'move' and prior_bed_id <> coalesce(before_bed_id, '') then 'not_in_prior_bed'
+            when role = 'return' and not (has_before and before_role = 'leave') then 'returned_without_leave'
+            when role = 'move' and prior_bed_id <> coalesce(split_part(was_place, '{{ mark }}', 3), '') then 'not_in_prior_bed'
         end as finding,
-        case when is_placed and role <> 'depart' then next_event_type end as ended_by_event_type,
-        encounter_gender as gender,
-        encounter_age_years as age_years,
+        case when is_placed and role <> 'depart' and has_next then next_event_type end as ended_by_event_type,
+        gender,
+        age_years,
         -- instants
         occurred_at,
         case when is_placed and role <> 'depart' then occurred_at end as valid_from,
-        case when is_placed and role <> 'depart' then next_at end as valid_to,
+        case when is_placed and role <> 'depart' and has_next then next_at end as valid_to,
         case when role = 'plan' then coalesce(expected_discharge_at, occurred_at) end as expected_discharge_at,
         recorded_from,
         received_at
-    from stretched
+    from located
 
 )
 
