@@ -1,5 +1,12 @@
 -- One row per group of merged encounters, number of its merges that had arrived, and encounter: where its events count after the
--- first n merges of the group. The ledger asks by how many merges a version knows.
+-- first n merges of the group. The ledger asks by how many merges a version knows. A wave writes it anew from the merges, which are
+-- few.
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy=replaced_whole(),
+    unique_key=['hospital_id', 'group_id', 'merges_known', 'encounter_id']
+) }}
 
 with recursive group_merges as (
 

@@ -20,8 +20,9 @@
 
 {%- set so_far = 'rows between unbounded preceding and current row' %}
 {%- set before = 'rows between unbounded preceding and 1 preceding' %}
-{%- set throughout = 'rows between unbounded preceding and unbounded following' %}
-{%- set in_brackets = "occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id" %}
+{%- set in_group = 'partition by group_number order by delivery_number, part, encounter_id ' ~ so_far %}
+{%- set in_bracket = "partition by cancel_bracket
+            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id" %}
 {#- Between the parts of a place that travels as one text. #}
 {%- set mark = '^|^' %}
 
@@ -66,7 +67,23 @@ known_events as (
 
 grouped as (
 
-    select known_events.*, touched.group_id
+    select
+        {%- for column in [
+            'delivery_id', 'event_id', 'hospital_id', 'encounter_id', 'merged_into_encounter_id', 'patient_id', 'department_id',
+            'room_id', 'bed_id', 'prior_bed_id', 'zbe_movement_id', 'event_type', 'event_name', 'role', 'kind', 'zbe_action',
+            'gender', 'source_file'
+        ] %}
+        {{ plain_text('known_events.' ~ column) }} as {{ column }},
+        {%- endfor %}
+        known_events.part,
+        known_events.age_years,
+        known_events.place_order,
+        known_events.occurred_at,
+        known_events.known_at,
+        known_events.expected_discharge_at,
+        known_events.received_at,
+        known_events.source_position,
+        {{ plain_text('touched.group_id') }} as group_id
     from known_events
     left join {{ ref('int_bed_groups') }} as groups
         on known_events.hospital_id = groups.hospital_id
@@ -77,8 +94,8 @@ grouped as (
 
 ),
 
--- Numbers stand for texts from here on, and one order runs through all encounters: windows over many small partitions, or over
--- texts, cost far more than windows over one.
+-- From here on one order runs through all encounters, and windows look back only: they cost far less than windows over many small
+-- partitions, and rows stream through them however many there are.
 numbered as (
 
     select
@@ -131,13 +148,8 @@ replaced as (
     select
         *,
         case when has_rivals then min(delivery_number) over (
-            partition by case when has_rivals then content_number else 0 end
-            order by strength rows between 1 following and unbounded following
-        ) end as replaced_by,
-        case when has_rivals then min(delivery_number) over (
-            partition by case when has_rivals then content_number else 0 end
-            order by strength rows between unbounded preceding and 1 preceding
-        ) end as replaces
+            partition by case when has_rivals then content_number else 0 end order by strength desc {{ before }}
+        ) end as replaced_by
     from rivals
 
 ),
@@ -147,66 +159,44 @@ arrivals as (
 
     select
         *,
-        max(known_at) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ so_far }}
-        ) as recorded_from,
-        sum(case when merged_into_encounter_id is not null then 1 else 0 end) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ so_far }}
-        ) as merges_known,
-        min(delivery_number) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
-        ) as first_delivery,
-        min(case when is_new then delivery_number end) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
-        ) as first_new_delivery,
-        max(case when role in ('cancel', 'delete') then 1 else 0 end) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
-        ) = 1 as has_cancels
+        min(delivery_number) over ({{ in_group }}) as first_delivery,
+        max(known_at) over ({{ in_group }}) as recorded_from,
+        max(case when is_new then 1 else 0 end) over ({{ in_group }}) = 1 as is_since_new,
+        sum(case when merged_into_encounter_id is not null then 1 else 0 end) over ({{ in_group }}) as merges_known
     from replaced
 
 ),
 
 -- Only versions that the new events make, and of versions that begin at one instant the last: nobody ever saw the others.
-judged as (
+versions as (
 
     select
-        *,
-        delivery_number >= first_new_delivery
-            and coalesce(
-                lead(recorded_from) over (partition by group_number order by delivery_number, part, encounter_id)
-                    > recorded_from,
-                true
-            ) as is_version
-    from arrivals
-
-),
-
-listed as (
-
-    select
-        *,
-        array_agg(case when is_version then delivery_number end) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
-        ) as version_deliveries,
-        array_agg(case when is_version then recorded_from end) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
-        ) as versions_recorded_from,
-        array_agg(case when is_version then merges_known end) over (
-            partition by group_number order by delivery_number, part, encounter_id {{ throughout }}
-        ) as version_merges
-    from judged
+        group_number,
+        delivery_number as version_delivery,
+        recorded_from as version_recorded_from,
+        merges_known as version_merges_known
+    from (
+        select
+            *,
+            lead(recorded_from) over (partition by group_number order by delivery_number, part, encounter_id)
+                as next_recorded_from
+        from arrivals
+    ) as followed
+    where is_since_new
+        and (next_recorded_from is null or next_recorded_from > recorded_from)
 
 ),
 
 -- An event counts for the versions from its arrival on, until another content takes its place.
-spread as (
+known_by_version as (
 
-    select
-        *,
-        unnest(version_deliveries) as version_delivery,
-        unnest(versions_recorded_from) as version_recorded_from,
-        unnest(version_merges) as version_merges_known
-    from listed
+    select events.*, versions.version_delivery, versions.version_recorded_from, versions.version_merges_known
+    from versions
+    inner join arrivals as events
+        on versions.group_number = events.group_number
+        and versions.version_delivery >= events.delivery_number
+    where events.replaced_by is null
+        or events.replaced_by > versions.version_delivery
 
 ),
 
@@ -241,18 +231,15 @@ counted as (
         events.occurred_at,
         events.expected_discharge_at,
         events.received_at,
-        events.has_cancels,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) as is_movement_cancelled,
-        coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false)
-            and coalesce(events.replaces > events.version_delivery, true) as is_unknown_movement
-    from spread as events
+        coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) and not events.has_rivals
+            as is_unknown_movement
+    from known_by_version as events
     left join {{ ref('int_bed_group_survivors') }} as survivors
         on events.hospital_id = survivors.hospital_id
         and events.group_id = survivors.group_id
         and events.version_merges_known = survivors.merges_known
         and events.encounter_id = survivors.encounter_id
-    where events.version_delivery >= events.delivery_number
-        and coalesce(events.replaced_by > events.version_delivery, true)
 
 ),
 
@@ -303,67 +290,120 @@ with_patient as (
                 13
             ),
             ''
-        ) as case_patient_id,
-        -- Few encounters have anything taken back; the others share one partition in which nothing is.
-        case when has_cancels then case_number else 0 end as cancel_case
+        ) as case_patient_id
     from firsts
 
 ),
 
 -- 3. What was taken back.
+by_deletion as (
+
+    select
+        *,
+        row_number() over (
+            order by case_number, occurred_at desc, case when role = 'delete' then 0 else 1 end, event_number, part, delivery_id
+        ) as deletion_order
+    from with_patient
+
+),
+
+deletions as (
+
+    select
+        *,
+        max(case when role = 'delete' then case_number end) over (order by deletion_order {{ so_far }}) as last_deleted_case
+    from by_deletion
+
+),
+
 undeleted as (
 
     select
         *,
-        is_movement_cancelled
-            or coalesce(
-                role not in ('delete', 'merged')
-                and occurred_at <= max(case when role = 'delete' then occurred_at end) over (partition by cancel_case),
-                false
-            ) as is_taken_back
-    from with_patient
+        is_movement_cancelled or coalesce(role not in ('delete', 'merged') and last_deleted_case = case_number, false)
+            as is_taken_back
+    from deletions
+
+),
+
+-- Events of a kind open brackets, cancels close them. Brackets in which nothing is cancelled, nearly all, share one partition.
+kinds as (
+
+    select
+        *,
+        dense_rank() over (order by case_number, kind) as bracket_number,
+        row_number() over (
+            order by case_number, kind, case when role = 'cancel' then 0 else 1 end, occurred_at, event_number, part, delivery_id
+        ) as cancel_order
+    from undeleted
+
+),
+
+cancelled_kinds as (
+
+    select
+        *,
+        max(case when role = 'cancel' then bracket_number end) over (order by cancel_order {{ so_far }}) as last_cancelled
+    from kinds
 
 ),
 
 brackets as (
 
+    select *, case when last_cancelled = bracket_number then bracket_number else 0 end as cancel_bracket
+    from cancelled_kinds
+
+),
+
+levels as (
+
     select
         *,
-        sum(case when is_taken_back then 0 when role = 'cancel' then -1 else 1 end) over (
-            partition by cancel_case, kind order by {{ in_brackets }} {{ so_far }}
-        ) as level
-    from undeleted
+        sum(case when is_taken_back then 0 when role = 'cancel' then -1 else 1 end) over ({{ in_bracket }} {{ so_far }}) as level
+    from brackets
 
 ),
 
 depths as (
 
     -- A cancel that finds nothing to take back does not reach for what comes later.
+    select *, level - least(0, min(level) over ({{ in_bracket }} {{ so_far }})) as depth
+    from levels
+
+),
+
+bracket_depths as (
+
+    -- The depth that an event reaches, and from which a cancel comes back.
     select
         *,
-        level - least(0, min(level) over (partition by cancel_case, kind order by {{ in_brackets }} {{ so_far }})) as depth
-    from brackets
+        case
+            when cancel_bracket = 0 then 0
+            when is_taken_back then -1
+            when role = 'cancel' then coalesce(lag(depth) over ({{ in_bracket }}), 0)
+            else depth
+        end as bracket_depth
+    from depths
 
 ),
 
 matched as (
 
+    -- What follows an event at its own depth is the cancel that takes it back, if there is one.
     select
         *,
-        is_taken_back or coalesce(
-            has_cancels
-            and role <> 'cancel'
-            and min(depth) over (
-                partition by cancel_case, kind order by {{ in_brackets }} rows between 1 following and unbounded following
-            ) < depth,
-            false
-        ) as is_void,
-        is_unknown_movement or (
-            role = 'cancel'
-            and not is_taken_back
-            and coalesce(lag(depth) over (partition by cancel_case, kind order by {{ in_brackets }}), 0) = 0
-        ) as is_idle_cancel
-    from depths
+        is_taken_back
+            or coalesce(
+                cancel_bracket > 0
+                and role <> 'cancel'
+                and lead(role) over (
+                    partition by cancel_bracket, bracket_depth
+                    order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id
+                ) = 'cancel',
+                false
+            ) as is_void,
+        is_unknown_movement or (role = 'cancel' and not is_taken_back and bracket_depth = 0) as is_idle_cancel
+    from bracket_depths
 
 ),
 
@@ -401,24 +441,26 @@ bounded as (
 
 ),
 
--- The last and the next of their kinds, whatever the encounter; whether they are of this one, the encounter's bounds say.
+-- The last of their kinds, whatever the encounter; whether they are of this one, its first row says.
 neighbours as (
 
     select
         *,
         max(case when is_case_start then sequence end) over (order by sequence {{ so_far }}) as case_start,
-        max(case when is_admission then sequence end) over (order by sequence {{ before }}) as last_admission,
-        max(case when is_move then sequence end) over (order by sequence {{ before }}) as last_move
+        max(case when is_move then sequence end) over (order by sequence {{ before }}) as last_move,
+        row_number() over (order by case_number, case when is_admission then 0 else 1 end, sequence) as admission_order
     from bounded
 
 ),
 
-surroundings as (
+admissions as (
 
     select
         *,
-        min(case when is_case_start then sequence end) over (order by sequence desc {{ before }}) as next_case_start,
-        min(case when is_admission then sequence end) over (order by sequence desc {{ before }}) as next_admission
+        coalesce(
+            max(case when is_admission then case_number end) over (order by admission_order {{ so_far }}) = case_number,
+            false
+        ) as has_admission
     from neighbours
 
 ),
@@ -426,13 +468,8 @@ surroundings as (
 openings as (
 
     -- An encounter that was never admitted opens with its first move.
-    select
-        *,
-        is_move
-            and coalesce(last_move < case_start, true)
-            and coalesce(last_admission < case_start, true)
-            and coalesce(next_admission >= next_case_start, next_admission is null) as is_unadmitted
-    from surroundings
+    select *, is_move and not has_admission and coalesce(last_move < case_start, true) as is_unadmitted
+    from admissions
 
 ),
 
