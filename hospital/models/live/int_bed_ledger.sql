@@ -70,7 +70,7 @@ grouped as (
     select
         {%- for column in [
             'delivery_id', 'event_id', 'hospital_id', 'encounter_id', 'merged_into_encounter_id', 'patient_id', 'department_id',
-            'room_id', 'bed_id', 'prior_bed_id', 'zbe_movement_id', 'event_type', 'event_name', 'role', 'kind', 'zbe_action',
+            'room_id', 'bed_id', 'prior_bed_id', 'zbe_movement_id', 'event_type', 'role', 'kind', 'zbe_action',
             'gender', 'source_file'
         ] %}
         {{ plain_text('known_events.' ~ column) }} as {{ column }},
@@ -101,20 +101,20 @@ numbered as (
     select
         grouped.*,
         new_deliveries.delivery_id is not null as is_new,
-        dense_rank() over (order by grouped.hospital_id, grouped.group_id) as group_number,
-        dense_rank() over (
+        cast(dense_rank() over (order by grouped.hospital_id, grouped.group_id) as bigint) as group_number,
+        cast(dense_rank() over (
             order by
                 grouped.hospital_id, grouped.group_id,
                 grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
-        ) as delivery_number,
-        dense_rank() over (order by grouped.event_id) as event_number,
-        dense_rank() over (
+        ) as bigint) as delivery_number,
+        cast(dense_rank() over (order by grouped.event_id) as bigint) as event_number,
+        cast(dense_rank() over (
             order by
                 grouped.hospital_id, grouped.group_id,
                 coalesce('movement ' || grouped.zbe_movement_id, 'event ' || grouped.event_id), grouped.part
-        ) as content_number,
+        ) as bigint) as content_number,
         -- Of two contents of one event or movement the stronger one holds.
-        row_number() over (
+        cast(row_number() over (
             order by
                 grouped.hospital_id, grouped.group_id,
                 coalesce('movement ' || grouped.zbe_movement_id, 'event ' || grouped.event_id), grouped.part,
@@ -122,7 +122,7 @@ numbered as (
                 case grouped.zbe_action when 'CANCEL' then 2 when 'UPDATE' then 1 else 0 end,
                 grouped.event_id,
                 grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id, grouped.encounter_id
-        ) as strength
+        ) as bigint) as strength
     from grouped
     left join (select distinct delivery_id from new_events) as new_deliveries
         on grouped.delivery_id = new_deliveries.delivery_id
@@ -215,14 +215,14 @@ counted as (
         events.event_id,
         events.event_number,
         events.part,
-        events.merged_into_encounter_id,
         events.patient_id,
-        events.department_id,
-        events.room_id,
-        events.bed_id,
+        -- A place travels as one text: rows are sorted often.
+        case when events.department_id is not null or events.bed_id is not null
+            then coalesce(events.department_id, '') || '{{ mark }}' || coalesce(events.room_id, '') || '{{ mark }}'
+                || coalesce(events.bed_id, '')
+        end as own_place,
         events.prior_bed_id,
         events.event_type,
-        events.event_name,
         events.role,
         events.kind,
         events.gender,
@@ -245,7 +245,7 @@ counted as (
 
 cases as (
 
-    select *, dense_rank() over (order by group_number, version, encounter_id) as case_number
+    select *, cast(dense_rank() over (order by group_number, version, encounter_id) as bigint) as case_number
     from counted
 
 ),
@@ -255,7 +255,7 @@ by_patient as (
 
     select
         *,
-        row_number() over (
+        cast(row_number() over (
             order by
                 case_number,
                 case when patient_id is null then 1 else 0 end,
@@ -263,7 +263,7 @@ by_patient as (
                 occurred_at desc,
                 event_number desc,
                 part
-        ) as patient_order
+        ) as bigint) as patient_order
     from cases
 
 ),
@@ -300,9 +300,9 @@ by_deletion as (
 
     select
         *,
-        row_number() over (
+        cast(row_number() over (
             order by case_number, occurred_at desc, case when role = 'delete' then 0 else 1 end, event_number, part, delivery_id
-        ) as deletion_order
+        ) as bigint) as deletion_order
     from with_patient
 
 ),
@@ -331,10 +331,10 @@ kinds as (
 
     select
         *,
-        dense_rank() over (order by case_number, kind) as bracket_number,
-        row_number() over (
+        cast(dense_rank() over (order by case_number, kind) as bigint) as bracket_number,
+        cast(row_number() over (
             order by case_number, kind, case when role = 'cancel' then 0 else 1 end, occurred_at, event_number, part, delivery_id
-        ) as cancel_order
+        ) as bigint) as cancel_order
     from undeleted
 
 ),
@@ -423,11 +423,11 @@ sequenced as (
         *,
         is_candidate and role in ('register', 'admit') as is_admission,
         is_candidate and role in ('move', 'leave', 'return') as is_move,
-        row_number() over (
+        cast(row_number() over (
             order by
                 case_number, case when is_candidate then 0 else 1 end,
                 occurred_at, place_order, event_number, part, delivery_id
-        ) as sequence
+        ) as bigint) as sequence
     from candidates
 
 ),
@@ -448,7 +448,7 @@ neighbours as (
         *,
         max(case when is_case_start then sequence end) over (order by sequence {{ so_far }}) as case_start,
         max(case when is_move then sequence end) over (order by sequence {{ before }}) as last_move,
-        row_number() over (order by case_number, case when is_admission then 0 else 1 end, sequence) as admission_order
+        cast(row_number() over (order by case_number, case when is_admission then 0 else 1 end, sequence) as bigint) as admission_order
     from bounded
 
 ),
@@ -520,11 +520,9 @@ in_places as (
 
     select
         *,
-        row_number() over (order by case_number, case when is_placed then 0 else 1 end, sequence) as place_number,
+        cast(row_number() over (order by case_number, case when is_placed then 0 else 1 end, sequence) as bigint) as place_number,
         -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
-        case when is_placed and role <> 'depart' and (department_id is not null or bed_id is not null)
-            then coalesce(department_id, '') || '{{ mark }}' || coalesce(room_id, '') || '{{ mark }}' || coalesce(bed_id, '')
-        end as own_place
+        case when is_placed and role <> 'depart' then own_place end as new_place
     from placed
 
 ),
@@ -533,7 +531,7 @@ carried as (
 
     select
         *,
-        max(lpad(cast(place_number as varchar), 12, '0') || own_place) over (order by place_number {{ so_far }})
+        max(lpad(cast(place_number as varchar), 12, '0') || new_place) over (order by place_number {{ so_far }})
             as last_place
     from in_places
 
@@ -554,8 +552,10 @@ neighbouring as (
         lag(role) over (order by place_number) as before_role,
         lead(occurred_at) over (order by place_number) as next_at,
         lead(event_type) over (order by place_number) as next_event_type,
-        case when is_placed and cast(substr(last_place, 1, 12) as bigint) >= first_place then substr(last_place, 13) end
-            as at_place
+        case
+            when not is_placed then own_place
+            when cast(substr(last_place, 1, 12) as bigint) >= first_place then substr(last_place, 13)
+        end as at_place
     from (
         select
             *,
@@ -574,9 +574,9 @@ located as (
 
     select
         *,
-        case when is_placed then nullif(split_part(at_place, '{{ mark }}', 1), '') else department_id end as at_department_id,
-        case when is_placed then nullif(split_part(at_place, '{{ mark }}', 2), '') else room_id end as at_room_id,
-        case when is_placed then nullif(split_part(at_place, '{{ mark }}', 3), '') else bed_id end as at_bed_id,
+        nullif(split_part(at_place, '{{ mark }}', 1), '') as at_department_id,
+        nullif(split_part(at_place, '{{ mark }}', 2), '') as at_room_id,
+        nullif(split_part(at_place, '{{ mark }}', 3), '') as at_bed_id,
         case when is_placed and has_before and cast(substr(before_place, 1, 12) as bigint) >= first_place
             then substr(before_place, 13) end as was_place
     from neighbouring
@@ -600,10 +600,8 @@ told as (
         prior_bed_id,
         nullif(split_part(was_place, '{{ mark }}', 1), '') as before_department_id,
         nullif(split_part(was_place, '{{ mark }}', 3), '') as before_bed_id,
-        merged_into_encounter_id,
         -- text
         event_type,
-        event_name,
         role,
         case
             when is_placed and role = 'depart' then 'ended'

@@ -29,7 +29,7 @@ select
     versions.bed_id,
     versions.prior_bed_id,
     -- text
-    versions.event_name as movement_type,
+    triggers.event_name as movement_type,
     versions.event_type,
     versions.ended_by_event_type,
     versions.bed_state,
@@ -41,6 +41,7 @@ select
     versions.recorded_to,
     versions.received_at
 from versions
+left join {{ ref('int_adt_triggers') }} as triggers on versions.event_type = triggers.event_type
 left join {{ ref('int_bed_survivors') }} as survivors
     on versions.hospital_id = survivors.hospital_id
     and versions.patient_id = survivors.from_id
