@@ -182,13 +182,7 @@ where second_encounter_id is not null
         wardlake show --inline "select department_id, count(*) from ({{ census_at("timestamp '2026-01-05 12:00:00'") }}) group by 1"
 -#}
 {% macro census_at(at) -%}
-    select
-        hospital_id, encounter_id, patient_id, surviving_patient_id, department_id, room_id, bed_id, bed_state,
-        movement_type, valid_from, valid_to
-    from {{ ref('fct_bed_movement') }}
-    where recorded_to is null
-        and valid_from <= {{ at }}
-        and (valid_to is null or valid_to > {{ at }})
+    {{ census(at, ref('int_bed_ledger'), ref('int_bed_survivors')) }}
 {%- endmacro %}
 
 {#-
@@ -198,20 +192,44 @@ where second_encounter_id is not null
         wardlake show --inline "{{ census_as_known("timestamp '2026-01-05 12:00:00'", "timestamp '2026-01-05 12:05:00'") }}"
 -#}
 {% macro census_as_known(at, known_at) -%}
+    {{ census(
+        at,
+        "(select * from " ~ ref('int_bed_ledger') ~ " where recorded_from <= " ~ known_at ~ ")",
+        "(" ~ survivors("(select * from " ~ ref('int_bed_merges') ~ " where known_at <= " ~ known_at ~ ")") ~ ")"
+    ) }}
+{%- endmacro %}
+
+{#-
+    The stays at an instant in the newest version of each encounter of `ledger` (columns of int_bed_ledger), with the patients that
+    `survivors` (columns of int_bed_survivors) lets live on.
+-#}
+{% macro census(at, ledger, survivors) -%}
     select
-        stays.hospital_id, stays.encounter_id, stays.patient_id,
+        stays.hospital_id,
+        stays.encounter_id,
+        stays.patient_id,
         coalesce(survivors.survivor_id, stays.patient_id) as surviving_patient_id,
-        stays.department_id, stays.room_id, stays.bed_id, stays.bed_state,
-        stays.movement_type, stays.valid_from, stays.valid_to
-    from {{ ref('fct_bed_movement') }} as stays
-    left join (
-        {{ survivors("(select * from " ~ ref('int_bed_merges') ~ " where known_at <= " ~ known_at ~ ")") | indent(8) }}
-    ) as survivors
+        stays.department_id,
+        stays.room_id,
+        stays.bed_id,
+        stays.bed_state,
+        stays.event_type,
+        stays.valid_from,
+        stays.valid_to
+    from {{ ledger }} as stays
+    inner join (
+        select hospital_id, encounter_id, max(version) as version
+        from {{ ledger }} as versions
+        group by hospital_id, encounter_id
+    ) as newest
+        on stays.hospital_id = newest.hospital_id
+        and stays.encounter_id = newest.encounter_id
+        and stays.version = newest.version
+    left join {{ survivors }} as survivors
         on stays.hospital_id = survivors.hospital_id
         and stays.patient_id = survivors.from_id
         and survivors.id_type = 'patient'
-    where stays.recorded_from <= {{ known_at }}
-        and (stays.recorded_to is null or stays.recorded_to > {{ known_at }})
+    where stays.bed_state is not null
         and stays.valid_from <= {{ at }}
         and (stays.valid_to is null or stays.valid_to > {{ at }})
 {%- endmacro %}

@@ -85,3 +85,19 @@
 {% macro duckdb__json_text(column, field) -%}
     nullif(trim(json_extract_string({{ column }}, '$.{{ field }}')), '')
 {%- endmacro %}
+
+{#-
+    Text that owns its bytes. What an engine reads from a file may be a view into the file's buffers; sorted more than once, each
+    batch of such rows holds on to the buffers of all of them.
+-#}
+{% macro plain_text(column) -%}
+    {{ return(adapter.dispatch('plain_text', 'hospital')(column)) }}
+{%- endmacro %}
+
+{% macro default__plain_text(column) -%}
+    {{ column }}
+{%- endmacro %}
+
+{% macro wardlake__plain_text(column) -%}
+    arrow_cast({{ column }}, 'Utf8')
+{%- endmacro %}

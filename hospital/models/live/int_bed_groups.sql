@@ -1,5 +1,11 @@
 -- One row per encounter that was ever merged with another: the group of encounters (named by its smallest id) that have to be
--- looked at together. Whether a merge holds is for the ledger to say.
+-- looked at together. Whether a merge holds is for the ledger to say. A wave writes it anew from the merges, which are few.
+
+{{ config(
+    materialized='incremental',
+    incremental_strategy=replaced_whole(),
+    unique_key=['hospital_id', 'encounter_id']
+) }}
 
 with recursive links as (
 

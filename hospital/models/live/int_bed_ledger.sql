@@ -18,15 +18,17 @@
 
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
-{%- set of_version = 'hospital_id, group_id, version' %}
-{%- set of_encounter = of_version ~ ', encounter_id' %}
+{%- set so_far = 'rows between unbounded preceding and current row' %}
+{%- set before = 'rows between unbounded preceding and 1 preceding' %}
+{%- set in_group = 'partition by group_number order by delivery_number, part, encounter_id ' ~ so_far %}
+{%- set in_bracket = "partition by cancel_bracket
+            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id" %}
+{#- Between the parts of a place that travels as one text. #}
+{%- set mark = '^|^' %}
 
-with recursive new_events as (
+with new_events as (
 
-    select *
-    from (
-        {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(8) }}
-    ) as events
+    {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(4) }}
 
 ),
 
@@ -65,7 +67,23 @@ known_events as (
 
 grouped as (
 
-    select known_events.*, touched.group_id
+    select
+        {%- for column in [
+            'delivery_id', 'event_id', 'hospital_id', 'encounter_id', 'merged_into_encounter_id', 'patient_id', 'department_id',
+            'room_id', 'bed_id', 'prior_bed_id', 'zbe_movement_id', 'event_type', 'role', 'kind', 'zbe_action',
+            'gender', 'source_file'
+        ] %}
+        {{ plain_text('known_events.' ~ column) }} as {{ column }},
+        {%- endfor %}
+        known_events.part,
+        known_events.age_years,
+        known_events.place_order,
+        known_events.occurred_at,
+        known_events.known_at,
+        known_events.expected_discharge_at,
+        known_events.received_at,
+        known_events.source_position,
+        {{ plain_text('touched.group_id') }} as group_id
     from known_events
     left join {{ ref('int_bed_groups') }} as groups
         on known_events.hospital_id = groups.hospital_id
@@ -76,163 +94,135 @@ grouped as (
 
 ),
 
--- The nth event to arrive makes version n. It cannot have been known before those that had arrived: recorded times never go back.
-in_order_of_arrival as (
+-- From here on one order runs through all encounters, and windows look back only: they cost far less than windows over many small
+-- partitions, and rows stream through them however many there are.
+numbered as (
 
     select
         grouped.*,
         new_deliveries.delivery_id is not null as is_new,
-        dense_rank() over (
-            partition by grouped.hospital_id, grouped.group_id
-            order by grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
-        ) as arrival_number,
-        max(grouped.known_at) over (
-            partition by grouped.hospital_id, grouped.group_id
-            order by grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
-        ) as recorded_from
+        cast(dense_rank() over (order by grouped.hospital_id, grouped.group_id) as bigint) as group_number,
+        cast(dense_rank() over (
+            order by
+                grouped.hospital_id, grouped.group_id,
+                grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id
+        ) as bigint) as delivery_number,
+        cast(dense_rank() over (order by grouped.event_id) as bigint) as event_number,
+        cast(dense_rank() over (
+            order by
+                grouped.hospital_id, grouped.group_id,
+                coalesce('movement ' || grouped.zbe_movement_id, 'event ' || grouped.event_id), grouped.part
+        ) as bigint) as content_number,
+        -- Of two contents of one event or movement the stronger one holds.
+        cast(row_number() over (
+            order by
+                grouped.hospital_id, grouped.group_id,
+                coalesce('movement ' || grouped.zbe_movement_id, 'event ' || grouped.event_id), grouped.part,
+                grouped.known_at,
+                case grouped.zbe_action when 'CANCEL' then 2 when 'UPDATE' then 1 else 0 end,
+                grouped.event_id,
+                grouped.received_at, grouped.source_file, grouped.source_position, grouped.delivery_id, grouped.encounter_id
+        ) as bigint) as strength
     from grouped
     left join (select distinct delivery_id from new_events) as new_deliveries
         on grouped.delivery_id = new_deliveries.delivery_id
 
 ),
 
+-- 1. Which content replaces which, from which arrival on.
+rivals as (
+
+    select
+        *,
+        coalesce(
+            lag(content_number) over (order by strength) = content_number
+                or lead(content_number) over (order by strength) = content_number,
+            false
+        ) as has_rivals
+    from numbered
+
+),
+
+replaced as (
+
+    select
+        *,
+        case when has_rivals then min(delivery_number) over (
+            partition by case when has_rivals then content_number else 0 end order by strength desc {{ before }}
+        ) end as replaced_by
+    from rivals
+
+),
+
+-- The nth delivery to arrive makes version n. It cannot have been known before those that had arrived: recorded times never go back.
+arrivals as (
+
+    select
+        *,
+        min(delivery_number) over ({{ in_group }}) as first_delivery,
+        max(known_at) over ({{ in_group }}) as recorded_from,
+        max(case when is_new then 1 else 0 end) over ({{ in_group }}) = 1 as is_since_new,
+        sum(case when merged_into_encounter_id is not null then 1 else 0 end) over ({{ in_group }}) as merges_known
+    from replaced
+
+),
+
+-- Only versions that the new events make, and of versions that begin at one instant the last: nobody ever saw the others.
 versions as (
 
-    select hospital_id, group_id, version, recorded_from
+    select
+        group_number,
+        delivery_number as version_delivery,
+        recorded_from as version_recorded_from,
+        merges_known as version_merges_known
     from (
         select
-            hospital_id,
-            group_id,
-            arrival_number as version,
-            recorded_from,
-            max(case when is_new then 1 else 0 end) over (
-                partition by hospital_id, group_id order by arrival_number
-            ) as is_since_new,
-            lead(recorded_from) over (partition by hospital_id, group_id order by arrival_number) as next_recorded_from
-        from (
-            select
-                hospital_id,
-                group_id,
-                arrival_number,
-                max(recorded_from) as recorded_from,
-                bool_or(is_new) as is_new
-            from in_order_of_arrival
-            group by hospital_id, group_id, arrival_number
-        ) as arrivals
-    ) as numbered
-    -- Of versions that begin at one instant nobody ever saw any but the last.
-    where is_since_new = 1
+            *,
+            lead(recorded_from) over (partition by group_number order by delivery_number, part, encounter_id)
+                as next_recorded_from
+        from arrivals
+    ) as followed
+    where is_since_new
         and (next_recorded_from is null or next_recorded_from > recorded_from)
 
 ),
 
--- 1. What each version knows of each event.
+-- An event counts for the versions from its arrival on, until another content takes its place.
 known_by_version as (
 
-    select versions.version, versions.recorded_from as version_recorded_from, events.*
+    select events.*, versions.version_delivery, versions.version_recorded_from, versions.version_merges_known
     from versions
-    inner join in_order_of_arrival as events
-        on versions.hospital_id = events.hospital_id
-        and versions.group_id = events.group_id
-        and versions.version >= events.arrival_number
-
-),
-
-newest_contents as (
-
-    select *
-    from known_by_version
-    qualify row_number() over (
-        partition by {{ of_version }}, event_id, part
-        order by known_at desc, arrival_number desc
-    ) = 1
-
-),
-
-newest_movements as (
-
-    select
-        *,
-        count(*) over (partition by {{ of_version }}, coalesce(zbe_movement_id, delivery_id), part) as movement_events
-    from newest_contents
-    qualify row_number() over (
-        partition by {{ of_version }}, coalesce(zbe_movement_id, delivery_id), part
-        order by
-            known_at desc,
-            case zbe_action when 'CANCEL' then 2 when 'UPDATE' then 1 else 0 end desc,
-            event_id desc
-    ) = 1
+    inner join arrivals as events
+        on versions.group_number = events.group_number
+        and versions.version_delivery >= events.delivery_number
+    where events.replaced_by is null
+        or events.replaced_by > versions.version_delivery
 
 ),
 
 -- 2. The encounter each one counts for.
-merges as (
+counted as (
 
     select
-        hospital_id,
-        group_id,
-        version,
-        encounter_id as from_id,
-        merged_into_encounter_id as to_id
-    from newest_movements
-    where role = 'merged'
-        and merged_into_encounter_id is not null
-    qualify row_number() over (
-        partition by {{ of_encounter }} order by occurred_at desc, event_id desc
-    ) = 1
-
-),
-
-merge_walk as (
-
-    select hospital_id, group_id, version, from_id, to_id as reached_id, 1 as steps
-    from merges
-    union all
-    select walk.hospital_id, walk.group_id, walk.version, walk.from_id, merges.to_id as reached_id, walk.steps + 1 as steps
-    from merge_walk as walk
-    inner join merges
-        on walk.hospital_id = merges.hospital_id
-        and walk.group_id = merges.group_id
-        and walk.version = merges.version
-        and walk.reached_id = merges.from_id
-    where walk.steps < 64
-
-),
-
-surviving_encounters as (
-
-    select hospital_id, group_id, version, from_id, min(reached_id) as survivor_id
-    from (
-        select *, max(steps) over (partition by {{ of_version }}, from_id) as all_steps
-        from merge_walk
-    ) as walked
-    where steps = all_steps
-        or (all_steps >= 64 and steps > 32)
-    group by hospital_id, group_id, version, from_id
-
-),
-
-placed_in_encounter as (
-
-    select
-        events.version,
-        events.version_recorded_from as recorded_from,
         events.hospital_id,
-        events.group_id,
+        events.group_number,
+        events.version_delivery - events.first_delivery + 1 as version,
+        events.version_recorded_from as recorded_from,
         -- The merge itself stays with the encounter that ends by it, which so keeps a version that says where it went.
         case when events.role = 'merged' then events.encounter_id
             else coalesce(survivors.survivor_id, events.encounter_id) end as encounter_id,
         events.delivery_id,
         events.event_id,
+        events.event_number,
         events.part,
-        events.merged_into_encounter_id,
         events.patient_id,
-        events.department_id,
-        events.room_id,
-        events.bed_id,
+        -- A place travels as one text: rows are sorted often.
+        case when events.department_id is not null or events.bed_id is not null
+            then coalesce(events.department_id, '') || '{{ mark }}' || coalesce(events.room_id, '') || '{{ mark }}'
+                || coalesce(events.bed_id, '')
+        end as own_place,
         events.prior_bed_id,
         events.event_type,
-        events.event_name,
         events.role,
         events.kind,
         events.gender,
@@ -242,80 +232,178 @@ placed_in_encounter as (
         events.expected_discharge_at,
         events.received_at,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) as is_movement_cancelled,
-        coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false)
-            and events.movement_events = 1 as is_unknown_movement
-    from newest_movements as events
-    left join surviving_encounters as survivors
+        coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) and not events.has_rivals
+            as is_unknown_movement
+    from known_by_version as events
+    left join {{ ref('int_bed_group_survivors') }} as survivors
         on events.hospital_id = survivors.hospital_id
         and events.group_id = survivors.group_id
-        and events.version = survivors.version
-        and events.encounter_id = survivors.from_id
+        and events.version_merges_known = survivors.merges_known
+        and events.encounter_id = survivors.encounter_id
+
+),
+
+cases as (
+
+    select *, cast(dense_rank() over (order by group_number, version, encounter_id) as bigint) as case_number
+    from counted
+
+),
+
+-- The patient of an encounter: whom the last event that moved or merged it names, else its last event.
+by_patient as (
+
+    select
+        *,
+        cast(row_number() over (
+            order by
+                case_number,
+                case when patient_id is null then 1 else 0 end,
+                case when role in ('merge', 'reassign') then 0 else 1 end,
+                occurred_at desc,
+                event_number desc,
+                part
+        ) as bigint) as patient_order
+    from cases
+
+),
+
+firsts as (
+
+    select
+        *,
+        coalesce(lag(case_number) over (order by patient_order) <> case_number, true) as is_first
+    from by_patient
+
+),
+
+with_patient as (
+
+    select
+        *,
+        nullif(
+            substr(
+                max(
+                    case when is_first
+                        then lpad(cast(patient_order as varchar), 12, '0') || coalesce(patient_id, '') end
+                ) over (order by patient_order {{ so_far }}),
+                13
+            ),
+            ''
+        ) as case_patient_id
+    from firsts
 
 ),
 
 -- 3. What was taken back.
+by_deletion as (
+
+    select
+        *,
+        cast(row_number() over (
+            order by case_number, occurred_at desc, case when role = 'delete' then 0 else 1 end, event_number, part, delivery_id
+        ) as bigint) as deletion_order
+    from with_patient
+
+),
+
+deletions as (
+
+    select
+        *,
+        max(case when role = 'delete' then case_number end) over (order by deletion_order {{ so_far }}) as last_deleted_case
+    from by_deletion
+
+),
+
 undeleted as (
 
     select
         *,
-        is_movement_cancelled
-            or coalesce(
-                role <> 'delete' and role <> 'merged'
-                and occurred_at <= max(case when role = 'delete' then occurred_at end) over (
-                    partition by {{ of_encounter }}
-                ),
-                false
-            ) as is_taken_back
-    from placed_in_encounter
+        is_movement_cancelled or coalesce(role not in ('delete', 'merged') and last_deleted_case = case_number, false)
+            as is_taken_back
+    from deletions
+
+),
+
+-- Events of a kind open brackets, cancels close them. Brackets in which nothing is cancelled, nearly all, share one partition.
+kinds as (
+
+    select
+        *,
+        cast(dense_rank() over (order by case_number, kind) as bigint) as bracket_number,
+        cast(row_number() over (
+            order by case_number, kind, case when role = 'cancel' then 0 else 1 end, occurred_at, event_number, part, delivery_id
+        ) as bigint) as cancel_order
+    from undeleted
+
+),
+
+cancelled_kinds as (
+
+    select
+        *,
+        max(case when role = 'cancel' then bracket_number end) over (order by cancel_order {{ so_far }}) as last_cancelled
+    from kinds
 
 ),
 
 brackets as (
 
+    select *, case when last_cancelled = bracket_number then bracket_number else 0 end as cancel_bracket
+    from cancelled_kinds
+
+),
+
+levels as (
+
     select
         *,
-        sum(case when is_taken_back then 0 when role = 'cancel' then -1 else 1 end) over (
-            partition by {{ of_encounter }}, kind
-            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-            rows between unbounded preceding and current row
-        ) as level
-    from undeleted
+        sum(case when is_taken_back then 0 when role = 'cancel' then -1 else 1 end) over ({{ in_bracket }} {{ so_far }}) as level
+    from brackets
 
 ),
 
 depths as (
 
     -- A cancel that finds nothing to take back does not reach for what comes later.
+    select *, level - least(0, min(level) over ({{ in_bracket }} {{ so_far }})) as depth
+    from levels
+
+),
+
+bracket_depths as (
+
+    -- The depth that an event reaches, and from which a cancel comes back.
     select
         *,
-        level - least(0, min(level) over (
-            partition by {{ of_encounter }}, kind
-            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-            rows between unbounded preceding and current row
-        )) as depth
-    from brackets
+        case
+            when cancel_bracket = 0 then 0
+            when is_taken_back then -1
+            when role = 'cancel' then coalesce(lag(depth) over ({{ in_bracket }}), 0)
+            else depth
+        end as bracket_depth
+    from depths
 
 ),
 
 matched as (
 
+    -- What follows an event at its own depth is the cancel that takes it back, if there is one.
     select
         *,
-        is_taken_back or coalesce(
-            role <> 'cancel' and min(depth) over (
-                partition by {{ of_encounter }}, kind
-                order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-                rows between 1 following and unbounded following
-            ) < depth,
-            false
-        ) as is_void,
-        is_unknown_movement or (
-            role = 'cancel' and not is_taken_back and coalesce(lag(depth) over (
-                partition by {{ of_encounter }}, kind
-                order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_id, part
-            ), 0) = 0
-        ) as is_idle_cancel
-    from depths
+        is_taken_back
+            or coalesce(
+                cancel_bracket > 0
+                and role <> 'cancel'
+                and lead(role) over (
+                    partition by cancel_bracket, bracket_depth
+                    order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id
+                ) = 'cancel',
+                false
+            ) as is_void,
+        is_unknown_movement or (role = 'cancel' and not is_taken_back and bracket_depth = 0) as is_idle_cancel
+    from bracket_depths
 
 ),
 
@@ -324,17 +412,7 @@ candidates as (
 
     select
         *,
-        not is_void and role in ('register', 'admit', 'move', 'leave', 'return', 'depart') as is_candidate,
-        first_value(patient_id) over (
-            partition by {{ of_encounter }}
-            order by
-                case when patient_id is null then 1 else 0 end,
-                case when role in ('merge', 'reassign') then 0 else 1 end,
-                occurred_at desc,
-                event_id desc
-        ) as encounter_patient_id,
-        max(gender) over (partition by {{ of_encounter }}) as encounter_gender,
-        max(age_years) over (partition by {{ of_encounter }}) as encounter_age_years
+        not is_void and role in ('register', 'admit', 'move', 'leave', 'return', 'depart') as is_candidate
     from matched
 
 ),
@@ -343,30 +421,69 @@ sequenced as (
 
     select
         *,
-        row_number() over (
-            partition by {{ of_encounter }}, is_candidate order by occurred_at, place_order, event_id, part
-        ) as sequence
+        is_candidate and role in ('register', 'admit') as is_admission,
+        is_candidate and role in ('move', 'leave', 'return') as is_move,
+        cast(row_number() over (
+            order by
+                case_number, case when is_candidate then 0 else 1 end,
+                occurred_at, place_order, event_number, part, delivery_id
+        ) as bigint) as sequence
     from candidates
+
+),
+
+bounded as (
+
+    select
+        *,
+        coalesce(lag(case_number) over (order by sequence) <> case_number, true) as is_case_start
+    from sequenced
+
+),
+
+-- The last of their kinds, whatever the encounter; whether they are of this one, its first row says.
+neighbours as (
+
+    select
+        *,
+        max(case when is_case_start then sequence end) over (order by sequence {{ so_far }}) as case_start,
+        max(case when is_move then sequence end) over (order by sequence {{ before }}) as last_move,
+        cast(row_number() over (order by case_number, case when is_admission then 0 else 1 end, sequence) as bigint) as admission_order
+    from bounded
+
+),
+
+admissions as (
+
+    select
+        *,
+        coalesce(
+            max(case when is_admission then case_number end) over (order by admission_order {{ so_far }}) = case_number,
+            false
+        ) as has_admission
+    from neighbours
 
 ),
 
 openings as (
 
+    -- An encounter that was never admitted opens with its first move.
+    select *, is_move and not has_admission and coalesce(last_move < case_start, true) as is_unadmitted
+    from admissions
+
+),
+
+turns as (
+
     select
         *,
-        role in ('register', 'admit') as is_admission,
-        -- The first move of an encounter that was never admitted.
-        coalesce(
-            max(case when is_candidate and role in ('register', 'admit') then 1 else 0 end) over (
-                partition by {{ of_encounter }}
-            ) = 0
-            and role in ('move', 'leave', 'return')
-            and sequence = min(case when is_candidate and role in ('move', 'leave', 'return') then sequence end) over (
-                partition by {{ of_encounter }}
-            ),
-            false
-        ) as is_unadmitted
-    from sequenced
+        max(
+            case
+                when is_admission or is_unadmitted then sequence * 2 + 1
+                when is_candidate and role = 'depart' then sequence * 2
+            end
+        ) over (order by sequence {{ before }}) as last_turn_anywhere
+    from openings
 
 ),
 
@@ -375,17 +492,8 @@ presences as (
     -- Odd: present before the event. Even: discharged before it. NULL: neither.
     select
         *,
-        max(
-            case
-                when is_admission or is_unadmitted then sequence * 2 + 1
-                when role = 'depart' then sequence * 2
-            end
-        ) over (
-            partition by {{ of_encounter }}, is_candidate
-            order by sequence
-            rows between unbounded preceding and 1 preceding
-        ) as last_turn
-    from openings
+        case when last_turn_anywhere >= case_start * 2 then last_turn_anywhere end as last_turn
+    from turns
 
 ),
 
@@ -408,17 +516,13 @@ placed as (
 
 ),
 
-located as (
+in_places as (
 
-    -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
     select
         *,
-        max(
-            case when role <> 'depart' and (department_id is not null or bed_id is not null) then sequence end
-        ) over (
-            partition by {{ of_encounter }}, is_placed order by sequence
-            rows between unbounded preceding and current row
-        ) as located_sequence
+        cast(row_number() over (order by case_number, case when is_placed then 0 else 1 end, sequence) as bigint) as place_number,
+        -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
+        case when is_placed and role <> 'depart' then own_place end as new_place
     from placed
 
 ),
@@ -427,29 +531,55 @@ carried as (
 
     select
         *,
-        first_value(department_id) over (
-            partition by {{ of_encounter }}, is_placed, located_sequence order by sequence
-        ) as at_department_id,
-        first_value(room_id) over (
-            partition by {{ of_encounter }}, is_placed, located_sequence order by sequence
-        ) as at_room_id,
-        first_value(bed_id) over (
-            partition by {{ of_encounter }}, is_placed, located_sequence order by sequence
-        ) as at_bed_id
-    from located
+        max(lpad(cast(place_number as varchar), 12, '0') || new_place) over (order by place_number {{ so_far }})
+            as last_place
+    from in_places
 
 ),
 
-stretched as (
+-- Every encounter begins with a placed event or has none, so that its first place is its own.
+neighbouring as (
 
     select
         *,
-        lag(at_department_id) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_department_id,
-        lag(at_bed_id) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_bed_id,
-        lag(role) over (partition by {{ of_encounter }}, is_placed order by sequence) as before_role,
-        lead(occurred_at) over (partition by {{ of_encounter }}, is_placed order by sequence) as next_at,
-        lead(event_type) over (partition by {{ of_encounter }}, is_placed order by sequence) as next_event_type
-    from carried
+        coalesce(lag(case_number) over (order by place_number) = case_number, false) as has_before,
+        coalesce(
+            lead(case_number) over (order by place_number) = case_number
+                and lead(is_placed) over (order by place_number),
+            false
+        ) as has_next,
+        lag(last_place) over (order by place_number) as before_place,
+        lag(role) over (order by place_number) as before_role,
+        lead(occurred_at) over (order by place_number) as next_at,
+        lead(event_type) over (order by place_number) as next_event_type,
+        case
+            when not is_placed then own_place
+            when cast(substr(last_place, 1, 12) as bigint) >= first_place then substr(last_place, 13)
+        end as at_place
+    from (
+        select
+            *,
+            max(case when is_place_start then place_number end) over (order by place_number {{ so_far }}) as first_place
+        from (
+            select
+                *,
+                coalesce(lag(case_number) over (order by place_number) <> case_number, true) as is_place_start
+            from carried
+        ) as starts
+    ) as begun
+
+),
+
+located as (
+
+    select
+        *,
+        nullif(split_part(at_place, '{{ mark }}', 1), '') as at_department_id,
+        nullif(split_part(at_place, '{{ mark }}', 2), '') as at_room_id,
+        nullif(split_part(at_place, '{{ mark }}', 3), '') as at_bed_id,
+        case when is_placed and has_before and cast(substr(before_place, 1, 12) as bigint) >= first_place
+            then substr(before_place, 13) end as was_place
+    from neighbouring
 
 ),
 
@@ -463,17 +593,15 @@ told as (
         event_id,
         cast(part as integer) as part,
         delivery_id,
-        encounter_patient_id as patient_id,
-        case when is_placed then at_department_id else department_id end as department_id,
-        case when is_placed then at_room_id else room_id end as room_id,
-        case when is_placed then at_bed_id else bed_id end as bed_id,
+        case_patient_id as patient_id,
+        at_department_id as department_id,
+        at_room_id as room_id,
+        at_bed_id as bed_id,
         prior_bed_id,
-        case when is_placed then before_department_id end as before_department_id,
-        case when is_placed then before_bed_id end as before_bed_id,
-        merged_into_encounter_id,
+        nullif(split_part(was_place, '{{ mark }}', 1), '') as before_department_id,
+        nullif(split_part(was_place, '{{ mark }}', 3), '') as before_bed_id,
         -- text
         event_type,
-        event_name,
         role,
         case
             when is_placed and role = 'depart' then 'ended'
@@ -492,20 +620,20 @@ told as (
         case
             when finding is not null then finding
             when not is_placed then null
-            when role = 'return' and coalesce(before_role, '') <> 'leave' then 'returned_without_leave'
-            when role = 'move' and prior_bed_id <> coalesce(before_bed_id, '') then 'not_in_prior_bed'
+            when role = 'return' and not (has_before and before_role = 'leave') then 'returned_without_leave'
+            when role = 'move' and prior_bed_id <> coalesce(split_part(was_place, '{{ mark }}', 3), '') then 'not_in_prior_bed'
         end as finding,
-        case when is_placed and role <> 'depart' then next_event_type end as ended_by_event_type,
-        encounter_gender as gender,
-        encounter_age_years as age_years,
+        case when is_placed and role <> 'depart' and has_next then next_event_type end as ended_by_event_type,
+        gender,
+        age_years,
         -- instants
         occurred_at,
         case when is_placed and role <> 'depart' then occurred_at end as valid_from,
-        case when is_placed and role <> 'depart' then next_at end as valid_to,
+        case when is_placed and role <> 'depart' and has_next then next_at end as valid_to,
         case when role = 'plan' then coalesce(expected_discharge_at, occurred_at) end as expected_discharge_at,
         recorded_from,
         received_at
-    from stretched
+    from located
 
 )
 

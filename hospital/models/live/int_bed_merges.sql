@@ -19,12 +19,16 @@ merges as (
     select
         delivery_id,
         event_id,
+        content_hash,
         hospital_id,
         'patient' as id_type,
         merged_patient_id as from_id,
         surviving_patient_id as to_id,
         occurred_at,
-        known_at
+        known_at,
+        received_at,
+        source_file,
+        source_position
     from events
     -- A visit that moves to another patient leaves two patients two.
     where role = 'merge'
@@ -33,12 +37,16 @@ merges as (
     select
         delivery_id,
         event_id,
+        content_hash,
         hospital_id,
         'encounter' as id_type,
         merged_encounter_id as from_id,
         encounter_id as to_id,
         occurred_at,
-        known_at
+        known_at,
+        received_at,
+        source_file,
+        source_position
     from events
     where merged_encounter_id <> encounter_id
 

@@ -4,46 +4,68 @@
 
 with versions as (
 
+    select distinct hospital_id, encounter_id, version, recorded_from
+    from {{ ref('int_bed_ledger') }}
+
+),
+
+followed as (
+
     select
         *,
-        -- Later versions are never recorded earlier, so the least of them is the next one's.
-        min(recorded_from) over (
-            partition by hospital_id, encounter_id
-            order by version
-            range between 1 following and unbounded following
-        ) as recorded_to
-    from {{ ref('int_bed_ledger') }}
+        lead(hospital_id) over (order by hospital_id, encounter_id, version) as next_hospital_id,
+        lead(encounter_id) over (order by hospital_id, encounter_id, version) as next_encounter_id,
+        lead(recorded_from) over (order by hospital_id, encounter_id, version) as next_recorded_from
+    from versions
+
+),
+
+believed as (
+
+    select
+        hospital_id,
+        encounter_id,
+        version,
+        recorded_from,
+        case when next_hospital_id = hospital_id and next_encounter_id = encounter_id then next_recorded_from end
+            as recorded_to
+    from followed
 
 )
 
 select
     -- ids
-    versions.hospital_id,
-    versions.encounter_id,
-    versions.version,
-    versions.event_id,
-    versions.patient_id,
-    coalesce(survivors.survivor_id, versions.patient_id) as surviving_patient_id,
-    versions.department_id,
-    versions.room_id,
-    versions.bed_id,
-    versions.prior_bed_id,
+    movements.hospital_id,
+    movements.encounter_id,
+    movements.version,
+    movements.event_id,
+    movements.patient_id,
+    coalesce(survivors.survivor_id, movements.patient_id) as surviving_patient_id,
+    movements.department_id,
+    movements.room_id,
+    movements.bed_id,
+    movements.prior_bed_id,
     -- text
-    versions.event_name as movement_type,
-    versions.event_type,
-    versions.ended_by_event_type,
-    versions.bed_state,
-    versions.finding,
+    triggers.event_name as movement_type,
+    movements.event_type,
+    movements.ended_by_event_type,
+    movements.bed_state,
+    movements.finding,
     -- instants
-    versions.valid_from,
-    versions.valid_to,
-    versions.recorded_from,
-    versions.recorded_to,
-    versions.received_at
-from versions
+    movements.valid_from,
+    movements.valid_to,
+    movements.recorded_from,
+    believed.recorded_to,
+    movements.received_at
+from {{ ref('int_bed_ledger') }} as movements
+inner join believed
+    on movements.hospital_id = believed.hospital_id
+    and movements.encounter_id = believed.encounter_id
+    and movements.version = believed.version
+left join {{ ref('int_adt_triggers') }} as triggers on movements.event_type = triggers.event_type
 left join {{ ref('int_bed_survivors') }} as survivors
-    on versions.hospital_id = survivors.hospital_id
-    and versions.patient_id = survivors.from_id
+    on movements.hospital_id = survivors.hospital_id
+    and movements.patient_id = survivors.from_id
     and survivors.id_type = 'patient'
-where versions.bed_state is not null
-    and (versions.recorded_to is null or versions.recorded_to > versions.recorded_from)
+where movements.bed_state is not null
+    and (believed.recorded_to is null or believed.recorded_to > believed.recorded_from)

@@ -121,6 +121,8 @@ fn any_order_ends_in_the_same_ledger_and_figures() {
     let (world, events) = simulated(seed);
     assert!(events.len() >= 30, "{} events", events.len());
     write_orders(&world, &events, seed);
+    // A quarter of a million events in one wave, which a feed never has.
+    world.write("wardlake.yml", "target: dev\ntargets:\n  dev:\n    memory_limit: 8GiB\n");
     world.ok(&["ingest"]);
     world.ok(&["run", "--select", "+path:models/live", "+kpi_occupancy_now"]);
 

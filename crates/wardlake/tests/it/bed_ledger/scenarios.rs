@@ -123,7 +123,11 @@ fn event_of(line: &str, hospital: &str, place: usize) -> Json {
     put("recorded_at", &instant(at));
     for word in words {
         match word.split_once('=') {
-            None => put_place(&mut put, "", word),
+            None => {
+                let (department, bed) = word.split_once('/').unwrap_or((word, "-"));
+                put("department_id", department);
+                put("bed_id", bed);
+            }
             Some(("expected", time)) => put("expected_discharge_at", &instant(time)),
             Some(("id", id)) => put("event_id", &format!("{hospital}-{id}")),
             Some(("recorded", time)) => put("recorded_at", &instant(time)),
@@ -140,22 +144,13 @@ fn event_of(line: &str, hospital: &str, place: usize) -> Json {
                 put("second_patient", &second.to_string());
             }
             Some(("zbe", movement)) => {
-                for (name, value) in
-                    ["zbe_movement_id", "zbe_action", "zbe_original_event"].iter().zip(movement.split(':'))
-                {
-                    put(name, value);
-                }
+                let names = ["zbe_movement_id", "zbe_action", "zbe_original_event"];
+                names.into_iter().zip(movement.split(':')).for_each(|(name, value)| put(name, value));
             }
             Some((name, _)) => panic!("there is no `{name}` of an event: {line}"),
         }
     }
     Json::Object(event)
-}
-
-fn put_place(put: &mut impl FnMut(&str, &str), before: &str, place: &str) {
-    let (department, bed) = place.split_once('/').unwrap_or((place, "-"));
-    put(&format!("{before}department_id"), department);
-    put(&format!("{before}bed_id"), bed);
 }
 
 /// The hospital project with all scenarios loaded and built.
