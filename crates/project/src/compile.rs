@@ -95,7 +95,8 @@ impl Project {
         is_incremental: bool,
     ) -> Result<String, Diagnostic> {
         let resolver = Resolving::new(self, &node.package, Some(node));
-        self.render_text(node, sql, node.location.line, &resolver, adapter, is_incremental).map(|rendered| rendered.text)
+        self.render_text(node, sql, node.location.line, &resolver, adapter, is_incremental)
+            .map(|rendered| rendered.text)
     }
 
     fn render_node(

@@ -29,7 +29,8 @@ pub use explain::{Explanation, Origin, Step, explain};
 pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
 pub use intake::{
-    Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic, topic_position,
+    Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic,
+    topic_position,
 };
 pub use live::{
     Alerts, Follower, Live, LiveOptions, ModelNews, Notice, Refresher, Severity, Upkeep, UpkeepReport, Wave,

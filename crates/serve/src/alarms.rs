@@ -10,8 +10,13 @@ use crate::Server;
 /// Conditions are asked at most so often, however many epochs there are.
 const ASK_EVERY: Duration = Duration::from_secs(1);
 /// A webhook that does not answer is tried again after these pauses, then given up with a warning: `system.alerts` has it.
-const PAUSES: [Duration; 5] =
-    [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(600)];
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_secs(120),
+    Duration::from_secs(600),
+];
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks after each epoch until the server stops. Time passes without epochs too: a condition that holds for a quarter of an hour is
@@ -66,7 +71,10 @@ async fn deliver(server: Arc<Server>, client: reqwest::Client, webhook: String, 
             (Err(_), Some(pause)) => tokio::time::sleep(*pause).await,
             (Err(error), None) => {
                 let reason = error.without_url();
-                return server.workspace.events.warn(format!("alert {}: a webhook did not take it: {reason}", notice.alert));
+                return server
+                    .workspace
+                    .events
+                    .warn(format!("alert {}: a webhook did not take it: {reason}", notice.alert));
             }
         }
     }

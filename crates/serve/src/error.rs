@@ -35,7 +35,9 @@ pub enum ServeError {
         message: String,
     },
     /// A task died.
-    #[error("a task of the server ended unexpectedly: {message}. Please report it; what was acknowledged is in the journal")]
+    #[error(
+        "a task of the server ended unexpectedly: {message}. Please report it; what was acknowledged is in the journal"
+    )]
     Task {
         /// What the runtime said.
         message: String,

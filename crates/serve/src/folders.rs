@@ -16,7 +16,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use wardlake_core::TableName;
 use wardlake_runner::{EventSink, IngestOptions, ReadyCheck, RunEvent, SourceTable, Workspace};
 
-use crate::{Server, ServeError};
+use crate::{ServeError, Server};
 
 /// A file nobody has been heard to finish is taken when it has not changed for so long.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -166,8 +166,11 @@ impl Files {
 
     async fn load(&self, labels: &BTreeSet<&str>) {
         let workspace = &self.server.workspace;
-        let existing: Vec<&SourceTable> =
-            self.tables.iter().filter(|source| labels.contains(source.label.as_str()) && source.root().is_dir()).collect();
+        let existing: Vec<&SourceTable> = self
+            .tables
+            .iter()
+            .filter(|source| labels.contains(source.label.as_str()) && source.root().is_dir())
+            .collect();
         if existing.is_empty() {
             return;
         }

@@ -10,20 +10,14 @@
 
 mod alarms;
 mod error;
+mod folders;
 mod http;
 mod mllp;
 mod sources;
 mod topics;
-mod folders;
 mod waves;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -90,10 +84,8 @@ pub async fn serve(
     let sources = Sources::open(&workspace, &options, &news).await?;
     let newest = workspace.lake.newest_epoch().await.map_err(wardlake_runner::RunnerError::from)?;
     let (epoch, _) = watch::channel(newest.map_or(0, |epoch| epoch.number));
-    let topics: Vec<Topics> = sources
-        .topics()
-        .filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir))
-        .collect();
+    let topics: Vec<Topics> =
+        sources.topics().filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir)).collect();
     let server = Arc::new(Server {
         workspace: Arc::clone(&workspace),
         project_dir: options.project_dir.clone(),

@@ -23,7 +23,7 @@ use wardlake_connect::{
 };
 use wardlake_runner::{Content, Delivery, Feed, IntakeError, Receipt};
 
-use crate::{Server, ServeError, announce, bind};
+use crate::{ServeError, Server, announce, bind};
 
 /// Messages of one connection that may wait for their answers; a sender that does not wait is read no further.
 const UNANSWERED: usize = 64;
@@ -79,7 +79,8 @@ fn acceptor(files: &TlsFiles, folder: &Path, label: &str) -> Result<TlsAcceptor,
         let found = CertificateDer::pem_file_iter(folder.join(file)).map_err(|error| wrong(file, error.to_string()))?;
         found.collect::<Result<_, _>>().map_err(|error| wrong(file, error.to_string()))
     };
-    let key = PrivateKeyDer::from_pem_file(folder.join(&files.key)).map_err(|error| wrong(&files.key, error.to_string()))?;
+    let key =
+        PrivateKeyDer::from_pem_file(folder.join(&files.key)).map_err(|error| wrong(&files.key, error.to_string()))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -87,6 +87,9 @@ impl Topics {
     }
 
     fn tell(&self, server: &Server, error: &RunnerError) {
-        server.workspace.events.warn(format!("{}: records could not be loaded and are tried again: {error}", self.options.label));
+        server
+            .workspace
+            .events
+            .warn(format!("{}: records could not be loaded and are tried again: {error}", self.options.label));
     }
 }

@@ -152,7 +152,9 @@ pub enum StorageError {
         entries: usize,
     },
     /// What the commit's rows follow on is not where the table's ledger stands.
-    #[error("{table} has consumed `{app_id}` from elsewhere since it was last asked; read its ledger again and take what follows")]
+    #[error(
+        "{table} has consumed `{app_id}` from elsewhere since it was last asked; read its ledger again and take what follows"
+    )]
     LedgerMoved {
         /// The table.
         table: TableName,

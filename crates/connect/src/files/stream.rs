@@ -133,16 +133,7 @@ impl<'t> Stream<'t> {
             }
             _ => Layers::Plain(raw),
         };
-        Ok(Self {
-            path,
-            size,
-            layers,
-            compression,
-            utf16: None,
-            encoding: Encoding::Auto,
-            mark: 0,
-            ended: false,
-        })
+        Ok(Self { path, size, layers, compression, utf16: None, encoding: Encoding::Auto, mark: 0, ended: false })
     }
 
     pub(crate) fn path(&self) -> &Path {

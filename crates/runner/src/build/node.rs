@@ -8,8 +8,7 @@ use wardlake_engine::Session;
 use wardlake_project::{Compiled, Node, ResourceType, UniqueId};
 
 use super::{
-    BuildContext,
-    consume,
+    BuildContext, consume,
     fingerprint::fingerprint,
     materialize::{self, ModelJob, Written},
     seed, testing,

@@ -234,7 +234,8 @@ impl Feed {
         folder: Option<&Path>,
         news: Arc<Notify>,
     ) -> Result<Self, RunnerError> {
-        let Some(root) = folder.map(Path::to_path_buf).or_else(|| workspace.lake.local_path().map(|lake| lake.join(FOLDER)))
+        let Some(root) =
+            folder.map(Path::to_path_buf).or_else(|| workspace.lake.local_path().map(|lake| lake.join(FOLDER)))
         else {
             return Err(RunnerError::Config {
                 message: "deliveries are acknowledged when they are on a disk of this machine, and the lake is not; name a folder \
@@ -256,12 +257,8 @@ impl Feed {
             news,
         });
         let (requests, receive) = mpsc::channel(REQUESTS);
-        let opening = writer::Opening {
-            folder: folder.clone(),
-            options: options.clone(),
-            loaded,
-            waiting: Arc::clone(&waiting),
-        };
+        let opening =
+            writer::Opening { folder: folder.clone(), options: options.clone(), loaded, waiting: Arc::clone(&waiting) };
         tokio::task::spawn_blocking(move || opening.start(receive)).await??;
         Ok(Self { options, folder, requests, waiting, loading: tokio::sync::Mutex::default() })
     }

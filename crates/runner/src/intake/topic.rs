@@ -58,11 +58,7 @@ pub async fn load_topic(
     }
 }
 
-async fn try_load(
-    workspace: &Workspace,
-    options: &FeedOptions,
-    batch: KafkaBatch,
-) -> Result<TopicLoad, RunnerError> {
+async fn try_load(workspace: &Workspace, options: &FeedOptions, batch: KafkaBatch) -> Result<TopicLoad, RunnerError> {
     let mut outcome = TopicLoad { positions: batch.positions(), ..TopicLoad::default() };
     let (mut ledger, mut requires, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for mut part in batch.partitions {
@@ -70,7 +66,9 @@ async fn try_load(
         match part.fit(at) {
             Fit::Known => continue,
             Fit::Ahead => {
-                outcome.positions.retain(|position| (&position.topic, position.partition) != (&part.topic, part.partition));
+                outcome
+                    .positions
+                    .retain(|position| (&position.topic, position.partition) != (&part.topic, part.partition));
                 outcome.again.push((part.topic, part.partition));
                 continue;
             }
@@ -103,7 +101,8 @@ fn records(options: &FeedOptions, part: &PartitionBatch) -> Vec<Records> {
         first_position: 0,
         rejected: Vec::new(),
     };
-    let has_lines = matches!(options.table.format.file_format, FileFormat::Auto | FileFormat::Json | FileFormat::Ndjson);
+    let has_lines =
+        matches!(options.table.format.file_format, FileFormat::Auto | FileFormat::Json | FileFormat::Ndjson);
     let (lines, others): (Vec<&KafkaRecord>, Vec<&KafkaRecord>) =
         part.records.iter().partition(|record| has_lines && is_line(record));
     let mut found = vec![take(options, &lines, FileFormat::Ndjson, nothing())];
@@ -134,7 +133,8 @@ fn take(options: &FeedOptions, records: &[&KafkaRecord], format: FileFormat, mut
         message: message.to_owned(),
         bytes: record.value.as_ref().map(|value| value.to_vec()).unwrap_or_default(),
     };
-    let mut bytes = Vec::with_capacity(records.iter().filter_map(|record| record.value.as_ref()).map(|v| v.len() + 1).sum());
+    let mut bytes =
+        Vec::with_capacity(records.iter().filter_map(|record| record.value.as_ref()).map(|v| v.len() + 1).sum());
     for record in records {
         let Some(value) = record.value.as_ref().filter(|value| !value.is_empty()) else {
             taken.rejected.push(rejected(record, "kafka_no_value", "the record has no value"));
@@ -160,7 +160,9 @@ fn take(options: &FeedOptions, records: &[&KafkaRecord], format: FileFormat, mut
             taken.chunks = reading.chunks;
         }
         // The format as a whole does not fit: each record is kept.
-        Err(error) => taken.rejected.extend(records.iter().map(|record| rejected(record, "unreadable", &error.to_string()))),
+        Err(error) => {
+            taken.rejected.extend(records.iter().map(|record| rejected(record, "unreadable", &error.to_string())))
+        }
     }
     taken
 }

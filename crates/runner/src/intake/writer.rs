@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use wardlake_connect::ConnectError;
 
 use super::{
-    Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting, file_of, format_of, frame,
+    Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting, file_of,
+    format_of, frame,
     journal::{Frame, Journal, SegmentFile},
     keys::{Keys, Seen},
     read,
@@ -183,9 +184,7 @@ impl Writer {
         for (answer, result) in answers {
             let was_stored = matches!(&result, Ok(receipt) if receipt.first_row < first_row);
             let result = match result {
-                Ok(_) if !was_stored => {
-                    Err(IntakeError::NotStored { table: table.clone(), reason: reason.clone() })
-                }
+                Ok(_) if !was_stored => Err(IntakeError::NotStored { table: table.clone(), reason: reason.clone() }),
                 other => other,
             };
             let _ = answer.send(result);

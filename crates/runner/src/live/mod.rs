@@ -111,8 +111,9 @@ impl Live {
             }
         };
         let failed = summary.results.iter().filter(|result| result.status.is_failure());
-        let failures: Vec<String> =
-            failed.map(|result| format!("{}: {}", result.label, result.message.as_deref().unwrap_or("failed"))).collect();
+        let failures: Vec<String> = failed
+            .map(|result| format!("{}: {}", result.label, result.message.as_deref().unwrap_or("failed")))
+            .collect();
         if !failures.is_empty() {
             self.take_back(loaded);
         }
@@ -178,19 +179,10 @@ impl Refresher {
         let project = &self.workspace.project;
         let exclude = match with_live {
             true => Vec::new(),
-            false => self
-                .live
-                .iter()
-                .filter_map(|id| project.node(id))
-                .map(|node| node.name.clone())
-                .collect(),
+            false => self.live.iter().filter_map(|id| project.node(id)).map(|node| node.name.clone()).collect(),
         };
-        let options = BuildOptions {
-            command: "refresh".to_owned(),
-            exclude,
-            threads: self.threads,
-            ..BuildOptions::default()
-        };
+        let options =
+            BuildOptions { command: "refresh".to_owned(), exclude, threads: self.threads, ..BuildOptions::default() };
         // The first one is told node by node, the others by what went wrong in them.
         let workspace = if with_live { &self.workspace } else { &self.silent };
         let summary = build::build(Arc::clone(workspace), options).await?;

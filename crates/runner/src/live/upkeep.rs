@@ -31,7 +31,10 @@ pub struct UpkeepReport {
 }
 
 /// Merges small files of `tables` and forgets epochs.
-pub(super) async fn tidy(workspace: &Arc<Workspace>, tables: &BTreeSet<TableName>) -> Result<UpkeepReport, RunnerError> {
+pub(super) async fn tidy(
+    workspace: &Arc<Workspace>,
+    tables: &BTreeSet<TableName>,
+) -> Result<UpkeepReport, RunnerError> {
     let mut report = UpkeepReport::default();
     for table in tables {
         let Some(snapshot) = workspace.lake.snapshot(table, None).await? else { continue };
@@ -50,7 +53,10 @@ pub(super) async fn tidy(workspace: &Arc<Workspace>, tables: &BTreeSet<TableName
 }
 
 /// Deletes files of `tables` that neither the newest version nor a kept epoch names.
-pub(super) async fn vacuum(workspace: &Arc<Workspace>, tables: &BTreeSet<TableName>) -> Result<UpkeepReport, RunnerError> {
+pub(super) async fn vacuum(
+    workspace: &Arc<Workspace>,
+    tables: &BTreeSet<TableName>,
+) -> Result<UpkeepReport, RunnerError> {
     let mut report = UpkeepReport::default();
     let epochs = workspace.lake.epochs().await?;
     for table in tables {

@@ -65,7 +65,8 @@ pub(crate) async fn ingest(
         (payload, reading)
     } else {
         let feed = std::sync::Arc::clone(&feed);
-        let reading = tokio::task::spawn_blocking(move || read(&feed, &payload, format).map(|reading| (payload, reading)));
+        let reading =
+            tokio::task::spawn_blocking(move || read(&feed, &payload, format).map(|reading| (payload, reading)));
         reading.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be read"))??
     };
     let content = Content::Records { format: reading.format, chunks: reading.chunks };
@@ -125,7 +126,8 @@ fn content_format(headers: &HeaderMap) -> Result<Option<FileFormat>, Refusal> {
 }
 
 fn too_large(limit: u64) -> Refusal {
-    let text = format!("the body is larger than {limit} bytes; send it in parts, or raise the table's `http.max_bytes`");
+    let text =
+        format!("the body is larger than {limit} bytes; send it in parts, or raise the table's `http.max_bytes`");
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
 
@@ -159,7 +161,9 @@ fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, 
                 Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body is no complete gzip stream")),
             }
         }
-        Some(_) => Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content encoding is neither gzip nor identity")),
+        Some(_) => {
+            Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the content encoding is neither gzip nor identity"))
+        }
     }
 }
 

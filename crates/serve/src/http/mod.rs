@@ -13,7 +13,7 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{Server, ServeError};
+use crate::{ServeError, Server};
 
 /// Requests whose bodies are in memory at once.
 const REQUESTS_AT_ONCE: usize = 64;
@@ -45,8 +45,5 @@ pub(crate) async fn serve(
         // A sender that is gone means the same.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
-    axum::serve(listener, router)
-        .with_graceful_shutdown(until)
-        .await
-        .map_err(|source| ServeError::Listen { source })
+    axum::serve(listener, router).with_graceful_shutdown(until).await.map_err(|source| ServeError::Listen { source })
 }

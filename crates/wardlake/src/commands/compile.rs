@@ -38,8 +38,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outco
         let Some(node) = project.node(id) else { continue };
         let sql = wardlake_runner::compile(&workspace, &session, id).await?;
         let path = project.target_dir().join("compiled").join(&node.package).join(&node.original_file_path);
-        let path =
-            if node.resource_type == ResourceType::Test { path.join(&node.path) } else { path };
+        let path = if node.resource_type == ResourceType::Test { path.join(&node.path) } else { path };
         artifacts::write_text(&path, &sql)?;
         if selected.len() == 1 {
             println!("{sql}");

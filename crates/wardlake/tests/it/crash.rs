@@ -71,7 +71,8 @@ fn send_all(to: SocketAddr, numbers: impl Iterator<Item = u64>, acknowledged: &A
 fn assert_each_once(world: &World, messages: u64) {
     assert_eq!(world.count("bronze.events"), messages, "every message is in bronze once");
     assert_eq!(world.value("select count(distinct id) as n from bronze.events"), messages.to_string());
-    let positions = world.sql("select min(_position) as low, max(_position) as high, count(distinct _position) as n from bronze.events");
+    let positions = world
+        .sql("select min(_position) as low, max(_position) as high, count(distinct _position) as n from bronze.events");
     assert_eq!(positions[0]["n"], messages.to_string(), "{positions:?}");
 }
 
@@ -126,7 +127,9 @@ fn a_full_and_a_read_only_disk_refuse_and_lose_nothing() {
     let intake = disk.path().join("intake").to_string_lossy().into_owned();
     let world = ward();
     let served = Served::start(&world, &["--intake", &intake], &["http"]);
-    let headers = |key: &str| vec![("Authorization".to_owned(), "Bearer secret".to_owned()), ("Idempotency-Key".to_owned(), key.to_owned())];
+    let headers = |key: &str| {
+        vec![("Authorization".to_owned(), "Bearer secret".to_owned()), ("Idempotency-Key".to_owned(), key.to_owned())]
+    };
     let send = |number: u64| {
         let headers = headers(&format!("message {number}"));
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

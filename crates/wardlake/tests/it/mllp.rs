@@ -183,7 +183,8 @@ fn tls_takes_those_who_show_a_certificate() {
     let issuer = rcgen::Issuer::new(authority, authority_key);
     let issued = |name: &str| {
         let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
         (certificate, key)
     };
     let (server_certificate, server_key) = issued("localhost");
@@ -270,6 +271,9 @@ fn kills_lose_no_message_that_was_acknowledged() {
     served.wait_until_shown("hl7.messages", messages);
     served.stop();
     assert_eq!(world.count("bronze.messages"), messages, "every message is in bronze once");
-    assert_eq!(world.value("select count(distinct message_control_id) as n from bronze.messages"), messages.to_string());
+    assert_eq!(
+        world.value("select count(distinct message_control_id) as n from bronze.messages"),
+        messages.to_string()
+    );
     assert_eq!(world.count("main.events"), messages);
 }

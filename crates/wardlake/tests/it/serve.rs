@@ -48,7 +48,10 @@ pub(crate) fn ward() -> World {
         "models/beds.sql",
         "{{ config(materialized='view') }}\nselect ward, sum(beds) as beds from {{ ref('events') }} group by ward",
     );
-    world.write("models/names.sql", "{{ config(materialized='table') }}\nselect ward, name from {{ source('feed', 'lists') }}");
+    world.write(
+        "models/names.sql",
+        "{{ config(materialized='table') }}\nselect ward, name from {{ source('feed', 'lists') }}",
+    );
     world
 }
 
@@ -84,12 +87,14 @@ fn what_is_delivered_reaches_the_models_in_seconds() {
     drop(rows);
 
     // One that comes back misses nothing and gets nothing twice.
-    let array = serde_json::to_vec(&json!([{"id": "4", "ward": "a", "beds": 1}, {"id": "3", "ward": "c", "beds": 5}])).unwrap();
+    let array =
+        serde_json::to_vec(&json!([{"id": "4", "ward": "a", "beds": 1}, {"id": "3", "ward": "c", "beds": 5}])).unwrap();
     assert_eq!(served.post("/ingest/feed/events", &[TOKEN, ("Content-Type", "application/json")], &array).status, 200);
     served.wait_until_shown("feed.events", 5);
     let mut again = Stream::open(served.http, "events", Some(&changed.id));
     let missed = again.next();
-    let kinds: Vec<&str> = missed.rows.as_array().unwrap().iter().map(|row| row["_change_type"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        missed.rows.as_array().unwrap().iter().map(|row| row["_change_type"].as_str().unwrap()).collect();
     assert_eq!(kinds.len(), 3, "{missed:?}");
     assert!(["insert", "update_preimage", "update_postimage"].iter().all(|kind| kinds.contains(kind)), "{missed:?}");
     served.stop();
@@ -207,5 +212,8 @@ fn files_are_picked_up_once_when_they_are_complete() {
     assert_eq!(event["load"]["inserted"], 2, "{event}");
     served.stop();
     assert_eq!(world.count("bronze.lists"), 43);
-    assert_eq!(world.value("select count(*) as n from (select _file from bronze.lists group by 1 having count(*) > 2)"), "0");
+    assert_eq!(
+        world.value("select count(*) as n from (select _file from bronze.lists group by 1 having count(*) > 2)"),
+        "0"
+    );
 }

@@ -91,7 +91,11 @@ fn changes(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let session = session(state)?;
     let (relation,): (Value,) = from_args(args)?;
     let Some(of) = RelationValue::of(&relation) else {
-        return Err(fault("WL-J004", "`changes` takes a relation: changes(ref('…')) or changes(source('…', '…'))".to_owned(), None));
+        return Err(fault(
+            "WL-J004",
+            "`changes` takes a relation: changes(ref('…')) or changes(source('…', '…'))".to_owned(),
+            None,
+        ));
     };
     let this = session.node.as_ref().and_then(|node| node.this.clone());
     let is_incremental = session.config("materialized").is_some_and(|how| how == "incremental");
