@@ -163,19 +163,6 @@ from {{ relation }}
 where second_encounter_id is not null
 {%- endmacro %}
 
-{#- The latest value that was not NULL, up to the current row of a window. -#}
-{% macro last_known(column, over) -%}
-    {{ return(adapter.dispatch('last_known', 'hospital')(column, over)) }}
-{%- endmacro %}
-
-{% macro default__last_known(column, over) -%}
-    last_value({{ column }}) ignore nulls over ({{ over }})
-{%- endmacro %}
-
-{% macro duckdb__last_known(column, over) -%}
-    last_value({{ column }} ignore nulls) over ({{ over }})
-{%- endmacro %}
-
 {#-
     Who is where at an instant, by what is believed now. `at` is an SQL expression of a UTC instant:
 

@@ -64,8 +64,31 @@ fn simulated(seed: u64) -> (World, Vec<Json>) {
     let history = days.next().unwrap();
     let last_day: String = days.collect();
     world.write("landing/live/adt_0.ndjson", format!("{history}{last_day}"));
-    let events = last_day.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    (world, events)
+    let events: Vec<Json> = last_day.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    (world, with_mistakes(&events))
+}
+
+/// Every fifth admission, transfer or discharge was sent twice under two ids, and one of the two was taken back.
+fn with_mistakes(events: &[Json]) -> Vec<Json> {
+    let mut all = Vec::new();
+    for (place, event) in events.iter().enumerate() {
+        all.push(event.clone());
+        let cancel = match event["event_type"].as_str() {
+            Some("A01") => "A11",
+            Some("A02") => "A12",
+            Some("A03") => "A13",
+            _ => continue,
+        };
+        if place % 5 == 0 {
+            let id = event["event_id"].as_str().unwrap();
+            let (mut mistake, mut taken_back) = (event.clone(), event.clone());
+            mistake["event_id"] = format!("{id}-mistake").into();
+            taken_back["event_id"] = format!("{id}-cancel").into();
+            taken_back["event_type"] = cancel.into();
+            all.extend([mistake, taken_back]);
+        }
+    }
+    all
 }
 
 /// The events in another order, some of them twice, cut into files. The 0th order is the events as they are.
