@@ -110,6 +110,7 @@ pub async fn serve(
         tokio::join!(files.run(told.clone()), waves.run(told)).0
     });
     let mut conversations = JoinSet::new();
+    conversations.spawn(http::status::keep(Arc::clone(&server), stopped.clone()));
     conversations.spawn(alarms::run(Arc::clone(&server), stopped.clone()));
     for followed in topics {
         conversations.spawn(followed.run(Arc::clone(&server), moved.clone(), stopped.clone()));

@@ -233,6 +233,15 @@ pub enum StorageError {
         #[source]
         source: Box<datafusion::error::DataFusionError>,
     },
+    /// The rows for a write need more memory than there is.
+    #[error(
+        "the memory limit is too small to compute the rows of {table}; raise `memory_limit` of the target in wardlake.yml, or build \
+         fewer models at once (`--threads 1`)"
+    )]
+    Memory {
+        /// The table.
+        table: TableName,
+    },
     /// A background task died.
     #[error("a task of the write to {table} stopped before its end; run it again")]
     Task {
@@ -256,7 +265,12 @@ impl StorageError {
 
     pub(crate) fn query(table: &TableName) -> impl FnOnce(datafusion::error::DataFusionError) -> Self {
         let table = table.clone();
-        move |source| Self::of_disk(&source).unwrap_or_else(|| Self::Query { table, source: Box::new(source) })
+        move |source| {
+            if matches!(source.find_root(), datafusion::error::DataFusionError::ResourcesExhausted(_)) {
+                return Self::Memory { table };
+            }
+            Self::of_disk(&source).unwrap_or_else(|| Self::Query { table, source: Box::new(source) })
+        }
     }
 
     pub(crate) fn task(table: &TableName) -> impl FnOnce(tokio::task::JoinError) -> Self {
@@ -332,6 +346,7 @@ impl HasErrorKind for StorageError {
             | Self::EpochNotFound { .. } => ErrorKind::NotFound,
             Self::PartlyApplied { .. } | Self::LedgerMoved { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Damaged { .. } | Self::Task { .. } => ErrorKind::Internal,
+            Self::Memory { .. } => ErrorKind::Unavailable,
             Self::Store { source, .. } => store_kind(source),
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,

@@ -264,7 +264,9 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
     if found.is_empty() {
         bronze::create(workspace, &plan.label, &plan.name, &plan.columns).await?;
     }
-    if found.is_empty() && !plan.table.patterns.is_empty() && !log.knows(&plan.label) {
+    // What is fed otherwise need not have files.
+    let is_fed = plan.table.http.is_some() || plan.table.mllp.is_some() || plan.table.kafka.is_some();
+    if found.is_empty() && !is_fed && !log.knows(&plan.label) {
         outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
     }
     let has_news = found.iter().any(|file| log.is_new(&plan.label, file));

@@ -22,8 +22,11 @@ const GROUP_BYTES: usize = 8 << 20;
 /// A delivery and where its answer goes.
 pub(crate) struct Request {
     pub(crate) delivery: Delivery,
-    pub(crate) answer: oneshot::Sender<Result<Receipt, IntakeError>>,
+    pub(crate) answer: Answer,
 }
+
+/// Where a sender waits for its receipt.
+type Answer = oneshot::Sender<Result<Receipt, IntakeError>>;
 
 /// A journal about to be opened.
 pub(crate) struct Opening {
@@ -175,7 +178,7 @@ impl Writer {
         &mut self,
         error: &io::Error,
         frames: &[Frame],
-        answers: Vec<(oneshot::Sender<Result<Receipt, IntakeError>>, Result<Receipt, IntakeError>)>,
+        answers: Vec<(Answer, Result<Receipt, IntakeError>)>,
     ) {
         frames.iter().for_each(|frame| self.keys.forget(&frame.key));
         let first_row = self.journal.next_row();

@@ -2,7 +2,7 @@
 
 mod answer;
 mod ingest;
-mod status;
+pub(crate) mod status;
 mod stream;
 
 use std::sync::Arc;

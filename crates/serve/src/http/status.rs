@@ -1,14 +1,15 @@
 //! `GET /v1/status` and `GET /healthz`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
+use tokio::sync::watch;
 use wardlake_connect::kafka::KafkaStatus;
 use wardlake_runner::FeedStatus;
 
 use super::App;
-use crate::waves::WaveStatus;
+use crate::{Server, waves::WaveStatus};
 
 /// How the server stands.
 #[derive(Debug, Serialize)]
@@ -25,13 +26,34 @@ pub(crate) struct Status {
 }
 
 pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
-    let server = &app.server;
+    Json(read(&app.server))
+}
+
+/// Where the last state of a server is kept for `wardlake debug`. Losing it costs nothing.
+const PATH: &str = "_state/serve.json";
+/// How often it is written.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the state where others find it, until the server stops.
+pub(crate) async fn keep(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
+    while !*stopped.borrow() {
+        let state = serde_json::json!({"at": chrono::Utc::now(), "status": read(&server)});
+        // A disk that refuses is told of by the loads.
+        let _ = server.workspace.lake.put(&PATH.into(), state.to_string()).await;
+        tokio::select! {
+            () = tokio::time::sleep(KEEP_EVERY) => {}
+            _ = stopped.changed() => {}
+        }
+    }
+}
+
+fn read(server: &Server) -> Status {
     let feeds = server.sources.feeds().map(|feed| feed.status()).collect();
     let topics = server.brokers.iter().map(|(label, monitor)| {
         let status = monitor.status();
         (label.clone(), TopicStatus { lag: status.lag(), status })
     });
-    Json(Status { epoch: *server.epoch.borrow(), feeds, topics: topics.collect(), waves: server.progress.read() })
+    Status { epoch: *server.epoch.borrow(), feeds, topics: topics.collect(), waves: server.progress.read() }
 }
 
 /// How a table that follows topics stands.

@@ -42,7 +42,7 @@ pub(crate) async fn stream(
     let Some(follower) = Follower::new(workspace, &model, last.or(since)) else {
         let names: Vec<&str> = workspace.project.nodes().values().map(|node| node.name.as_str()).collect();
         let refusal = Refusal::new(StatusCode::NOT_FOUND, format!("there is no model `{model}`"));
-        return Err(match did_you_mean(&model, names.into_iter()) {
+        return Err(match did_you_mean(&model, names) {
             Some(nearest) => refusal.with("did_you_mean", nearest),
             None => refusal,
         });

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::Value as Json;
 use wardlake_engine::{ReadState, functions};
+use wardlake_runner::Workspace;
 
 use super::Outcome;
 use crate::{args::GlobalArgs, failure::Failure, open};
@@ -42,6 +44,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
         }
         None => println!("epoch     none published yet"),
     }
+    print_feeds(&workspace).await?;
     let session = workspace.engine.session(ReadState::Working).await?;
     session.collect("select 1 as one").await?;
     let limit = workspace.engine.options().memory_limit_bytes >> 20;
@@ -51,4 +54,36 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
         functions::catalogue().len()
     );
     Ok(Outcome::Done)
+}
+
+/// Every source table that is fed while a server runs: how, and how it stood when a server last said so.
+async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
+    let kept = workspace.lake.get(&"_state/serve.json".into()).await?;
+    let kept: Json = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    for source in wardlake_runner::source_tables(workspace, workspace.project.dir())? {
+        let table = &source.table;
+        let ways = [("http", table.http.is_some()), ("mllp", table.mllp.is_some()), ("kafka", table.kafka.is_some())];
+        let ways: Vec<&str> = ways.iter().filter(|(_, is_fed)| *is_fed).map(|(way, _)| *way).collect();
+        if ways.is_empty() {
+            continue;
+        }
+        let feeds = kept["status"]["feeds"].as_array().into_iter().flatten();
+        let feed = feeds.into_iter().find(|feed| feed["table"] == source.label.as_str()).unwrap_or(&Json::Null);
+        let topics = &kept["status"]["topics"][&source.label];
+        let mut parts = vec![ways.join(", ")];
+        if let (Some(accepted), Some(shown)) = (feed["rows_accepted"].as_u64(), feed["rows_shown"].as_u64()) {
+            parts.push(format!("{accepted} rows accepted, {} behind", accepted.saturating_sub(shown)));
+        }
+        if let Some(lag) = topics["lag"].as_u64() {
+            parts.push(format!("{lag} records behind"));
+        }
+        let errors = [&feed["last_error"], &topics["last_error"]["message"]];
+        parts.extend(errors.iter().filter_map(|error| error.as_str()).map(|error| format!("last error: {error}")));
+        match kept["at"].as_str() {
+            Some(at) if parts.len() > 1 => parts.push(format!("as of {at}")),
+            _ => {}
+        }
+        println!("feed      {} ({})", source.label, parts.join("; "));
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{Loaded, load, load_file, table};
 
@@ -109,7 +109,7 @@ fn a_file_is_known_by_its_name_or_its_header() {
         fs::write(&path, text).unwrap();
         let loaded = load_file(&path, &table(&json!({})), None).unwrap();
         let format = serde_json::to_value(loaded.report.file_format).unwrap();
-        assert_eq!(format == Value::from("hl7"), is_hl7, "{name}: {format}");
+        assert_eq!(format == "hl7", is_hl7, "{name}: {format}");
     }
 }
 

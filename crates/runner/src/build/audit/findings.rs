@@ -49,7 +49,7 @@ pub(super) async fn record(
 fn streams(ledger: &Arc<Ledger>, listed: &[RecordBatch], threads: usize) -> Vec<SendableRecordBatchStream> {
     let stream = |batches: &[RecordBatch]| {
         let ledger = Arc::clone(ledger);
-        let found = batches.to_vec().into_iter();
+        let found = Vec::from(batches).into_iter();
         let found =
             found.map(move |batch| findings(&batch, ledger.audit(), ledger.kept()).map_err(DataFusionError::from));
         Box::pin(RecordBatchStreamAdapter::new(schema(), futures::stream::iter(found))) as SendableRecordBatchStream
