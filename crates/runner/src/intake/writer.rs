@@ -174,12 +174,7 @@ impl Writer {
     }
 
     /// Nothing of the group was stored: neither the new deliveries nor those that repeat one of them.
-    fn refuse(
-        &mut self,
-        error: &io::Error,
-        frames: &[Frame],
-        answers: Vec<(Answer, Result<Receipt, IntakeError>)>,
-    ) {
+    fn refuse(&mut self, error: &io::Error, frames: &[Frame], answers: Vec<(Answer, Result<Receipt, IntakeError>)>) {
         frames.iter().for_each(|frame| self.keys.forget(&frame.key));
         let first_row = self.journal.next_row();
         let (table, reason) = (self.options.label.clone(), error.to_string());

@@ -14,7 +14,7 @@ use crate::{
 
 /// Listen for deliveries, load them as they come, keep the models fresh and show what changes
 ///
-/// Sources say in their source file how they are fed: an `http` block takes POST /ingest/<source>/<table>, an `mllp` block
+/// Sources say in their source file how they are fed: an `http` block takes `POST /ingest/<source>/<table>`, an `mllp` block
 /// HL7 v2 messages; files are picked up as they appear. What was acknowledged survives a crash. Ctrl-C or SIGTERM drains and stops.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
