@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset};
 use wardlake_core::RowHasher;
 
 use super::{
-    header::Header,
+    header::{Header, header},
     message::Delimiters,
     problem::{ErrorCode, Location, Problem},
 };
@@ -104,6 +104,16 @@ struct Answer<'h> {
 
 impl Answer<'_> {
     fn bytes(&self, code: &str) -> Vec<u8> {
+        let bytes = self.written(code);
+        if header(&bytes).message_type == "ACK" {
+            return bytes;
+        }
+        // Texts in a character set that their message did not declare can be taken for delimiters: they are left out.
+        let header = self.header.plain();
+        Answer { header: &header, ..*self }.written(code)
+    }
+
+    fn written(&self, code: &str) -> Vec<u8> {
         let error = match self.outcome {
             Outcome::Accepted => None,
             Outcome::Rejected(problem) => Some((problem.code(), problem.reason.code(), Some(&problem.location))),
@@ -134,27 +144,27 @@ impl Answer<'_> {
 
     fn msh(&self) -> String {
         let Header { delimiters, encoding_characters, .. } = self.header;
-        let mut text = format!("MSH{}{encoding_characters}", delimiters.field);
+        let mut text = format!("MSH{}{}", delimiters.field, echoed(encoding_characters));
         // The texts of the message stand in its delimiters and escapes already.
         let header = self.header;
         let (accept, application) = if header.is_enhanced() { ("NE", "NE") } else { ("", "") };
         let fields = [
-            header.receiving_application.clone(),
-            header.receiving_facility.clone(),
-            header.sending_application.clone(),
-            header.sending_facility.clone(),
+            echoed(&header.receiving_application),
+            echoed(&header.receiving_facility),
+            echoed(&header.sending_application),
+            echoed(&header.sending_facility),
             self.own(&self.at.format("%Y%m%d%H%M%S%z").to_string()),
             String::new(),
             self.message_type(),
             self.own(&self.control_id()),
-            if header.processing_id.is_empty() { "P".to_owned() } else { header.processing_id.clone() },
-            if self.has_version() { header.version.clone() } else { self.own(OTHERWISE.0) },
+            if header.processing_id.is_empty() { "P".to_owned() } else { echoed(&header.processing_id) },
+            if self.has_version() { echoed(&header.version) } else { self.own(OTHERWISE.0) },
             String::new(),
             String::new(),
             accept.to_owned(),
             application.to_owned(),
             String::new(),
-            header.character_sets.clone(),
+            echoed(&header.character_sets),
         ];
         for field in fields {
             text.push(delimiters.field);
@@ -170,7 +180,7 @@ impl Answer<'_> {
             return "ACK".to_owned();
         };
         let structure = if self.version() >= WITH_STRUCTURE { format!("{component}ACK") } else { String::new() };
-        format!("ACK{component}{event}{structure}")
+        format!("ACK{component}{}{structure}", echoed(event))
     }
 
     /// At most 20 characters, the length of the older versions. Answers within one microsecond differ by the message's id.
@@ -183,7 +193,7 @@ impl Answer<'_> {
     }
 
     fn msa(&self, code: &str, error: Option<ErrorCode>) -> Vec<String> {
-        let mut fields = vec!["MSA".to_owned(), code.to_owned(), self.header.control_id.clone()];
+        let mut fields = vec!["MSA".to_owned(), code.to_owned(), echoed(&self.header.control_id)];
         if let Some(error) = error.filter(|_| self.version() < ERR_IN_FIELDS) {
             fields.extend([self.own(error.text()), String::new(), String::new(), self.coded(error)]);
         }
@@ -258,6 +268,11 @@ impl Answer<'_> {
         text.truncate(kept);
         text.push('\r');
     }
+}
+
+/// A text of the message as its answer gives it back: what would end a line or the frame around it is left out.
+fn echoed(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]

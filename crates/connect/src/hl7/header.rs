@@ -87,6 +87,28 @@ impl Header {
     }
 }
 
+impl Header {
+    /// The header with nothing but ASCII in its texts and the usual delimiters, which every reader understands.
+    pub(crate) fn plain(&self) -> Self {
+        let usual = header(b"");
+        let ascii = |text: &str| -> String {
+            text.chars().filter(|c| c.is_ascii_graphic() && !"|^~\\&".contains(*c)).collect()
+        };
+        Self {
+            sending_application: ascii(&self.sending_application),
+            sending_facility: ascii(&self.sending_facility),
+            receiving_application: ascii(&self.receiving_application),
+            receiving_facility: ascii(&self.receiving_facility),
+            trigger_event: ascii(&self.trigger_event),
+            control_id: ascii(&self.control_id),
+            processing_id: ascii(&self.processing_id),
+            accept_acknowledgement: self.accept_acknowledgement.clone(),
+            application_acknowledgement: self.application_acknowledgement.clone(),
+            ..usual
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

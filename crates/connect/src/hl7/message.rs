@@ -160,7 +160,8 @@ impl<'m> Segment<'m> {
         let (name, rest) = line.split_at(3);
         let lazy = |text: &'m str| LazyField { text, parts: OnceCell::new() };
         // The first field of a header is the delimiter that stands before its second.
-        let mut fields: Vec<LazyField<'m>> = if name == "MSH" { vec![lazy(&rest[..1])] } else { Vec::new() };
+        let delimiter = rest.chars().next().map_or("", |delimiter| &rest[..delimiter.len_utf8()]);
+        let mut fields: Vec<LazyField<'m>> = if name == "MSH" { vec![lazy(delimiter)] } else { Vec::new() };
         fields.extend(rest.split(delimiters.field).skip(1).map(lazy));
         Some(Self { name, text: line, fields })
     }

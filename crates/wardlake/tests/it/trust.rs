@@ -45,7 +45,7 @@ impl Hospital {
         let unbalanced = self.world.sql("select model from system.accounting where not is_balanced");
         assert!(unbalanced.is_empty(), "{unbalanced:?}");
         let audited = self.world.value("select count(distinct model) as n from system.accounting");
-        assert_eq!(audited, "28", "staging, encounters, and the facts of one row per source row");
+        assert_eq!(audited, "29", "staging, HL7 events, encounters, and the facts of one row per source row");
     }
 
     /// File and line of every row that is withheld, quarantined or rejected.

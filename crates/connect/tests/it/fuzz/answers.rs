@@ -57,7 +57,7 @@ fn check(message: &[u8], mapping: &Mapping) {
     }
     for answer in answers.messages() {
         let back = header(answer);
-        assert_eq!(back.message_type, "ACK");
+        assert_eq!(back.message_type, "ACK", "{} of {}", answer.escape_ascii(), message.escape_ascii());
         // An answer is a message like any other, and says what was decided. What is no text, it gives back as it came.
         let is_text = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !is_text(&received.sending_application) || !is_text(&received.control_id) || message.contains(&0) {

@@ -147,7 +147,7 @@ fn any_order_ends_in_the_same_ledger_and_figures() {
     // A quarter of a million events in one wave, which a feed never has.
     world.write("wardlake.yml", "target: dev\ntargets:\n  dev:\n    memory_limit: 8GiB\n");
     world.ok(&["ingest"]);
-    world.ok(&["run", "--select", "+path:models/live", "+kpi_occupancy_now"]);
+    world.ok(&["run", "--select", "+path:models/live", "+int_bed_stays"]);
 
     let mut compared = 0;
     for (relation, columns) in COMPARED {
@@ -169,11 +169,16 @@ fn any_order_ends_in_the_same_ledger_and_figures() {
     );
     let unexplained: Vec<_> = differences.iter().filter(|row| row["explanation"] == "unexplained").collect();
     assert!(unexplained.is_empty(), "WARDLAKE_LEDGER_SEED={seed}: {differences:?}");
-    let occupied = "select count(*) as departments, \
-                      count(*) filter (where batch.patients_in_bed <> live.patients_in_bed) as different \
-                    from gold.kpi_occupancy_now as batch \
-                    inner join gold.kpi_live_occupancy as live \
-                      on batch.hospital_id = live.hospital_id and batch.department_id = live.department_id";
+    // A stay that is inferred from the encounter alone has no movement yet, in the extracts or in the feed.
+    let occupied = "with batch as ( \
+                      select department_id, count(*) as patients_in_bed from silver.int_bed_stays \
+                      where is_counted and is_open and not is_cot and not is_inferred group by department_id \
+                    ) \
+                    select count(*) as departments, \
+                      count(*) filter (where coalesce(batch.patients_in_bed, 0) <> live.patients_in_bed) as different \
+                    from gold.kpi_live_occupancy as live \
+                    left join batch on batch.department_id = live.department_id \
+                    where live.hospital_id not like 'N%'";
     let occupied = &world.sql(occupied)[0];
     assert_ne!(occupied["departments"], "0");
     // A department counts otherwise only where the feed was not told of something yet, which the reconciliation lists.
