@@ -100,7 +100,12 @@ impl Waves {
             retry = self.step().await;
         }
         // What failed now is tried again by the next start.
-        let _ = timeout(DRAIN, self.step()).await;
+        let drain = async {
+            while let Some(due) = self.step().await {
+                sleep_until(due).await;
+            }
+        };
+        let _ = timeout(DRAIN, drain).await;
         let _ = tokio::join!(refreshing, tidying);
     }
 
@@ -109,7 +114,14 @@ impl Waves {
         let mut moved: BTreeMap<TableName, u64> = BTreeMap::new();
         let mut failures = Vec::new();
         let workspace = &self.server.workspace;
-        let loads = self.server.sources.feeds().map(|feed| async { (feed.table_name(), feed.load(workspace).await) });
+        // A wave that failed goes first: more rows would not make it easier.
+        let has_room = !self.live.has_news();
+        let loads = self
+            .server
+            .sources
+            .feeds()
+            .filter(|_| has_room)
+            .map(|feed| async { (feed.table_name(), feed.load(workspace).await) });
         for (table, loaded) in join_all(loads).await {
             match loaded {
                 Ok(Some(version)) => {
@@ -142,7 +154,6 @@ impl Waves {
                 Err(error) => failures.push(error.to_string()),
             }
         }
-        let is_well = failures.is_empty();
         if let Some(first) = failures.first() {
             self.server.workspace.events.warn(format!("a wave failed and is tried again: {}", failures.join("; ")));
             self.server.progress.write(|status| status.last_error = Some(first.clone()));
@@ -150,11 +161,12 @@ impl Waves {
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             return Some(due);
         }
-        if is_well && self.pause != FIRST_PAUSE {
+        if self.pause != FIRST_PAUSE {
             self.pause = FIRST_PAUSE;
             self.server.progress.write(|status| status.last_error = None);
         }
-        None
+        // What a load left in line, or a failed wave held up, goes on at once.
+        self.server.sources.feeds().any(|feed| feed.status().waiting_bytes > 0).then(Instant::now)
     }
 }
 

@@ -34,13 +34,33 @@ pub(crate) async fn loaded_rows(workspace: &Workspace, options: &FeedOptions) ->
     })
 }
 
-/// Commits everything that waits; what arrives meanwhile waits for the next call.
+/// Rows of one load, unless a single delivery has more: what models have to take through in one wave stays within memory, however
+/// much arrived at once.
+const ROWS_AT_ONCE: u64 = 20_000;
+
+/// Takes deliveries from the front of the line, up to [`ROWS_AT_ONCE`].
+fn take(waiting: &Waiting) -> Vec<Accepted> {
+    let mut line = waiting.lock();
+    let mut rows = 0;
+    let fits = line.iter().take_while(|delivery| {
+        rows += u64::from(delivery.rows);
+        rows <= ROWS_AT_ONCE
+    });
+    let count = fits.count().max(1).min(line.len());
+    let taken = line.drain(..count).collect();
+    if !line.is_empty() {
+        waiting.news.notify_one();
+    }
+    taken
+}
+
+/// Commits what waits, up to [`ROWS_AT_ONCE`]; the rest waits for the next call.
 pub(crate) async fn load(
     workspace: &Workspace,
     options: &FeedOptions,
     waiting: &Waiting,
 ) -> Result<Option<u64>, RunnerError> {
-    let taken: Vec<Accepted> = std::mem::take(&mut *waiting.lock());
+    let taken = take(waiting);
     let Some(last) = taken.last() else { return Ok(None) };
     let last_row = last.first_row + u64::from(last.rows) - 1;
     let ledger = LedgerEntry::new(ledger_id(&options.label), i64::try_from(last_row).unwrap_or(i64::MAX));
