@@ -35,6 +35,18 @@ impl Workspace {
         let engine = Arc::new(Engine::new(Arc::clone(&lake), options)?);
         Ok(Self { project, lake, engine, events, run_id })
     }
+
+    /// The same for another run of this process: it has an id of its own, under which its records are kept, and tells `events`
+    /// what happens.
+    pub fn another_run(&self, events: EventSink) -> Self {
+        Self {
+            project: Arc::clone(&self.project),
+            lake: Arc::clone(&self.lake),
+            engine: Arc::clone(&self.engine),
+            events,
+            run_id: uuid::Uuid::new_v4().to_string(),
+        }
+    }
 }
 
 /// What a finished run hands back.

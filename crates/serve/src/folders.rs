@@ -14,7 +14,7 @@ use notify::{
 };
 use tokio::sync::{Notify, mpsc, watch};
 use wardlake_core::TableName;
-use wardlake_runner::{EventSink, IngestOptions, ReadyCheck, RunEvent, SourceTable, Workspace};
+use wardlake_runner::{EventSink, IngestOptions, ReadyCheck, RunEvent, SourceTable};
 
 use crate::{ServeError, Server};
 
@@ -184,13 +184,7 @@ impl Files {
             ready: Some(ReadyCheck(Arc::new(move |file| heard.is_ready(&file.path, file.modified.into())))),
         };
         let (events, mut told) = EventSink::channel();
-        let quiet = Arc::new(Workspace {
-            project: Arc::clone(&workspace.project),
-            lake: Arc::clone(&workspace.lake),
-            engine: Arc::clone(&workspace.engine),
-            events,
-            run_id: workspace.run_id.clone(),
-        });
+        let quiet = Arc::new(workspace.another_run(events));
         let loaded = wardlake_runner::ingest(quiet, options).await;
         while let Ok(event) = told.try_recv() {
             if matches!(event, RunEvent::FileLoaded { .. }) {

@@ -386,16 +386,17 @@ fn read(
     Ok(reading)
 }
 
-/// The frame of a delivery that is to be stored.
-fn frame(delivery: &Delivery, first_row: u64, received_us: i64) -> Frame {
-    let (kind, rows) = match &delivery.content {
+/// The frame of a delivery that is to be stored, and what it holds.
+fn frame(delivery: Delivery, first_row: u64, received_us: i64) -> (Frame, Content) {
+    let Delivery { key, payload, content } = delivery;
+    let (kind, rows) = match &content {
         Content::Records { format, chunks } => {
             let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
             (format_name(*format), rows as u32)
         }
         Content::Rejected { reason } => (format!("rejected:{reason}"), 1),
     };
-    Frame { first_row, rows, received_us, kind, key: delivery.key.clone(), payload: delivery.payload.clone() }
+    (Frame { first_row, rows, received_us, kind, key, payload }, content)
 }
 
 fn format_name(format: FileFormat) -> String {

@@ -144,12 +144,12 @@ impl Writer {
                 Seen::Reused => Err(IntakeError::KeyReused),
                 Seen::Repeated(receipt) => Ok(receipt),
                 Seen::New => {
-                    let frame = frame(&delivery, next_row, received_us);
+                    let (frame, content) = frame(delivery, next_row, received_us);
                     let receipt = Receipt { first_row: next_row, rows: frame.rows, is_repeated: false };
                     self.keys.note(&frame.key, &frame.payload, receipt, received_us);
                     next_row = frame.end_row();
                     frames.push(frame);
-                    contents.push(delivery.content);
+                    contents.push(content);
                     Ok(receipt)
                 }
             };

@@ -57,8 +57,6 @@ pub struct Wave {
 /// The models of a project that live with its sources.
 pub struct Live {
     workspace: Arc<Workspace>,
-    /// The same, with nobody listening: a wave is told as a whole.
-    silent: Arc<Workspace>,
     options: LiveOptions,
     /// Per table of a source: the incremental models that rows of it reach, through views and each other.
     below: BTreeMap<TableName, BTreeSet<UniqueId>>,
@@ -70,15 +68,8 @@ pub struct Live {
 impl Live {
     /// Prepares the waves of a project.
     pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
-        let silent = Arc::new(Workspace {
-            project: Arc::clone(&workspace.project),
-            lake: Arc::clone(&workspace.lake),
-            engine: Arc::clone(&workspace.engine),
-            events: EventSink::channel().0,
-            run_id: workspace.run_id.clone(),
-        });
         let below = below(&workspace.project);
-        Self { workspace, silent, options, below, moved: BTreeMap::new(), waves: 0 }
+        Self { workspace, options, below, moved: BTreeMap::new(), waves: 0 }
     }
 
     /// Notes that a source table has a new version.
@@ -103,7 +94,9 @@ impl Live {
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
         let partial = Partial { order, loaded: loaded.clone() };
-        let summary = match build::build_partial(Arc::clone(&self.silent), options, partial).await {
+        // Nobody listens: a wave is told as a whole.
+        let silent = self.workspace.another_run(EventSink::channel().0);
+        let summary = match build::build_partial(Arc::new(silent), options, partial).await {
             Ok(summary) => summary,
             Err(error) => {
                 self.take_back(loaded);
@@ -142,7 +135,6 @@ impl Live {
     pub fn refresher(&self) -> Refresher {
         Refresher {
             workspace: Arc::clone(&self.workspace),
-            silent: Arc::clone(&self.silent),
             threads: self.options.threads,
             every: self.options.refresh,
             live: self.below.values().flatten().cloned().collect(),
@@ -162,7 +154,6 @@ impl Live {
 /// Rebuilds what does not live with the waves.
 pub struct Refresher {
     workspace: Arc<Workspace>,
-    silent: Arc<Workspace>,
     threads: usize,
     every: Duration,
     live: BTreeSet<UniqueId>,
@@ -184,8 +175,8 @@ impl Refresher {
         let options =
             BuildOptions { command: "refresh".to_owned(), exclude, threads: self.threads, ..BuildOptions::default() };
         // The first one is told node by node, the others by what went wrong in them.
-        let workspace = if with_live { &self.workspace } else { &self.silent };
-        let summary = build::build(Arc::clone(workspace), options).await?;
+        let events = if with_live { self.workspace.events.clone() } else { EventSink::channel().0 };
+        let summary = build::build(Arc::new(self.workspace.another_run(events)), options).await?;
         if !with_live {
             for failed in summary.results.iter().filter(|result| result.status.is_failure()) {
                 let reason = failed.message.as_deref().unwrap_or("failed");

@@ -212,6 +212,8 @@ fn files_are_picked_up_once_when_they_are_complete() {
     assert_eq!(event["load"]["inserted"], 2, "{event}");
     served.stop();
     assert_eq!(world.count("bronze.lists"), 43);
+    let loads = world.value("select count(distinct run_id) as n from system.runs where command = 'ingest'");
+    assert!(loads.parse::<u64>().unwrap() > 1, "each load is a run of its own, with its own records: {loads}");
     assert_eq!(
         world.value("select count(*) as n from (select _file from bronze.lists group by 1 having count(*) > 2)"),
         "0"
