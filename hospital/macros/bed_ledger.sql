@@ -220,3 +220,24 @@ where second_encounter_id is not null
         and stays.valid_from <= {{ at }}
         and (stays.valid_to is null or stays.valid_to > {{ at }})
 {%- endmacro %}
+
+{#- The ids and texts of an ADT event, whichever feed it came by. -#}
+{% macro bed_event_columns() -%}
+{{ as_text('event_id') }} as event_id,
+upper({{ as_text('event_type') }}) as event_type,
+{{ as_text('hospital_id') }} as hospital_id,
+{{ as_text('patient_id') }} as patient_id,
+{{ as_text('encounter_id') }} as encounter_id,
+{{ as_text('department_id') }} as department_id,
+{{ as_text('room_id') }} as room_id,
+{{ as_text('bed_id') }} as bed_id,
+{{ as_text('prior_department_id') }} as prior_department_id,
+{{ as_text('prior_bed_id') }} as prior_bed_id,
+{{ as_text('merged_into_patient_id') }} as merged_into_patient_id,
+{{ as_text('merged_patient_id') }} as merged_patient_id,
+{{ as_text('merged_encounter_id') }} as merged_encounter_id,
+{{ as_text('second_patient') }} as second_patient,
+{{ as_text('zbe_movement_id') }} as zbe_movement_id,
+upper({{ as_text('zbe_action') }}) as zbe_action,
+upper({{ as_text('zbe_original_event') }}) as zbe_original_event
+{%- endmacro %}

@@ -50,6 +50,12 @@ impl Lineage<'_> {
     }
 }
 
+/// The columns of a bronze table that are the source's own, in table order.
+pub(crate) fn own_columns(schema: &Schema) -> Vec<String> {
+    let names = schema.fields().iter().map(|field| field.name().clone());
+    names.filter(|name| !lineage::ALL.contains(&name.as_str())).collect()
+}
+
 /// A table to which nothing has come yet has its declared columns and no row, so that models can be built on it. A source that
 /// declares no columns gets its table with its first rows.
 pub(crate) async fn create(

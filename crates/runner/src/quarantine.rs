@@ -24,6 +24,7 @@ use wardlake_storage::{Commit, CommitOutcome, SchemaChange};
 use crate::{
     RunnerError, Workspace,
     adapter::table_name,
+    bronze,
     build::audit::quarantine::{set_state, table_of},
     publish::{self, Changes},
     sql::identifier,
@@ -156,8 +157,7 @@ async fn source_columns(session: &Session, bronze: &TableName) -> Result<Vec<Str
     let schema = session.schema(bronze).await?.ok_or_else(|| RunnerError::Config {
         message: format!("{bronze} is not in the lake; run `wardlake ingest`"),
     })?;
-    let names = schema.fields().iter().map(|field| field.name().clone());
-    Ok(names.filter(|name| !lineage::ALL.contains(&name.as_str())).collect())
+    Ok(bronze::own_columns(&schema))
 }
 
 /// The raw rows that nobody dismissed, each column as received and (`fixed_<n>`) as corrected.

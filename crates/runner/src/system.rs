@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-        UInt64Array,
+        ArrayRef, BinaryArray, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+        TimestampMicrosecondArray, UInt64Array,
     },
     compute::cast,
     datatypes::DataType,
@@ -58,9 +58,47 @@ impl Columns {
         self
     }
 
+    fn bytes<'a>(mut self, name: &'static str, values: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        self.0.push((name, Arc::new(BinaryArray::from_iter_values(values))));
+        self
+    }
+
     pub(crate) fn batch(self) -> Result<RecordBatch, RunnerError> {
         Ok(RecordBatch::try_from_iter_with_nullable(self.0.into_iter().map(|(name, array)| (name, array, true)))?)
     }
+}
+
+/// A record that no row could be made of: a row of `rejected_rows`.
+pub(crate) struct RejectedRow<'a> {
+    /// The file, journal segment or `topic/partition`.
+    pub(crate) file: &'a str,
+    pub(crate) position: u64,
+    pub(crate) byte_offset: u64,
+    /// A stable code, and a sentence for people.
+    pub(crate) reason: &'a str,
+    pub(crate) message: &'a str,
+    /// Its first bytes, and how many there were.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) length: u64,
+    /// Of the file; empty where it came in none.
+    pub(crate) sha256: &'a str,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+/// Rows of `rejected_rows` of one source table.
+pub(crate) fn rejected_rows(source: &str, rows: &[RejectedRow<'_>]) -> Result<RecordBatch, RunnerError> {
+    Columns::default()
+        .text(lineage::SOURCE, rows.iter().map(|_| Some(source)))
+        .text(lineage::FILE, rows.iter().map(|row| Some(row.file)))
+        .count(lineage::POSITION, rows.iter().map(|row| Some(row.position)))?
+        .count("byte_offset", rows.iter().map(|row| Some(row.byte_offset)))?
+        .text("reason", rows.iter().map(|row| Some(row.reason)))
+        .text("message", rows.iter().map(|row| Some(row.message)))
+        .bytes("bytes", rows.iter().map(|row| row.bytes))
+        .count("length", rows.iter().map(|row| Some(row.length)))?
+        .text("sha256", rows.iter().map(|row| Some(row.sha256)))
+        .instant(lineage::RECEIVED_AT, rows.iter().map(|row| row.received_at))
+        .batch()
 }
 
 /// Appends one batch to a system table, once per ledger entry.

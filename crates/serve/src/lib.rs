@@ -27,7 +27,7 @@ use tokio::{
 use wardlake_connect::kafka::KafkaMonitor;
 use wardlake_runner::{Live, LiveOptions, RunEvent, Workspace, source_tables};
 
-pub use self::error::ServeError;
+pub use self::{error::ServeError, http::status::KEPT_STATUS};
 use self::{folders::Files, sources::Sources, topics::Topics, waves::Waves};
 
 /// Where to listen and how to keep house.

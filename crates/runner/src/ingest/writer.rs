@@ -6,7 +6,7 @@ use std::{
 };
 
 use arrow::{
-    array::{BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::RecordBatch,
     datatypes::{DataType, SchemaRef},
 };
 use chrono::Utc;
@@ -26,7 +26,10 @@ use super::{
     loader::{Piece, is_compared},
     log::{FILES_METADATA, SeenFiles, ledger_entry},
 };
-use crate::{RunEvent, RunnerError, Workspace, system, system::LoggedFile};
+use crate::{
+    RunEvent, RunnerError, Workspace, bronze, system,
+    system::{LoggedFile, RejectedRow},
+};
 
 /// What a load of one table brought.
 #[derive(Default)]
@@ -116,12 +119,7 @@ impl Past {
         seen: &SeenFiles,
         files: &[FoundFile],
     ) -> Result<Self, RunnerError> {
-        let columns: Vec<String> = snapshot
-            .map(|snapshot| snapshot.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>())
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|column| !lineage::ALL.contains(&column.as_str()))
-            .collect();
+        let columns = snapshot.map(|snapshot| bronze::own_columns(&snapshot.schema())).unwrap_or_default();
         let mut order: Vec<(String, &str)> =
             seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
         order.extend(files.iter().map(|file| (order_key(plan, file), file.relative.as_str())));
@@ -331,25 +329,22 @@ async fn keep_rejected(
     sequence: u64,
     records: &[Rejected],
 ) -> Result<(), RunnerError> {
-    let count = records.len();
-    let now = TimestampMicrosecondArray::from_value(Utc::now().timestamp_micros(), count).with_timezone("UTC");
-    let texts = |of: fn(&Rejected) -> &'static str| StringArray::from_iter_values(records.iter().map(of));
-    let numbers = |of: fn(&Rejected) -> u64| {
-        Int64Array::from_iter_values(records.iter().map(|record| i64::try_from(of(record)).unwrap_or(i64::MAX)))
-    };
-    let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
-        (lineage::SOURCE, Arc::new(StringArray::new_repeated(&plan.label, count))),
-        (lineage::FILE, Arc::new(StringArray::new_repeated(file, count))),
-        (lineage::POSITION, Arc::new(numbers(|record| record.line))),
-        ("byte_offset", Arc::new(numbers(|record| record.byte_offset))),
-        ("reason", Arc::new(texts(|record| record.reason.code()))),
-        ("message", Arc::new(texts(|record| record.reason.message()))),
-        ("bytes", Arc::new(BinaryArray::from_iter_values(records.iter().map(|record| &record.bytes)))),
-        ("length", Arc::new(numbers(|record| record.length))),
-        ("sha256", Arc::new(StringArray::new_repeated(sha256, count))),
-        (lineage::RECEIVED_AT, Arc::new(now)),
-    ];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))?;
+    let received_at = Utc::now();
+    let rows: Vec<RejectedRow<'_>> = records
+        .iter()
+        .map(|record| RejectedRow {
+            file,
+            position: record.line,
+            byte_offset: record.byte_offset,
+            reason: record.reason.code(),
+            message: record.reason.message(),
+            bytes: &record.bytes,
+            length: record.length,
+            sha256,
+            received_at,
+        })
+        .collect();
+    let batch = system::rejected_rows(&plan.label, &rows)?;
     let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
     let ledger = LedgerEntry::new(format!("rejected:{}:{file}:{sha256}", plan.label), sequence);
     system::append(&workspace.lake, "rejected_rows", batch, ledger).await

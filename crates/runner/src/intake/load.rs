@@ -6,19 +6,20 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
+    array::{ArrayRef, RecordBatch, StringArray, new_null_array},
     compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
+use chrono::DateTime;
 use datafusion::physical_plan::memory::MemoryStream;
-use wardlake_core::{LedgerEntry, TableName, lineage};
+use wardlake_core::{LedgerEntry, TableName};
 use wardlake_storage::{Commit, SchemaChange};
 
 use super::{Accepted, FeedOptions, Records, RejectedRecord, Waiting};
 use crate::{
     RunnerError, Workspace,
-    bronze::{Lineage, hex_hashes},
-    system,
+    bronze::{self, Lineage, hex_hashes},
+    system::{self, RejectedRow},
 };
 
 /// The name under which bronze keeps how far it has loaded a feed's journal.
@@ -93,7 +94,7 @@ pub(crate) async fn commit(
 ) -> Result<u64, RunnerError> {
     let batch_id = uuid::Uuid::now_v7().to_string();
     let known = match workspace.lake.snapshot(&options.name, None).await? {
-        Some(snapshot) => own_columns(&snapshot.schema()),
+        Some(snapshot) => bronze::own_columns(&snapshot.schema()),
         None => options.columns.clone(),
     };
     let (schema, batches) = bronze_batches(options, records, known, &batch_id)?;
@@ -104,12 +105,6 @@ pub(crate) async fn commit(
     let rows = concat_batches(&schema, &batches)?;
     let stream = MemoryStream::try_new(vec![rows], schema, None)?;
     Ok(workspace.lake.append(&options.name, vec![Box::pin(stream)], commit).await?.version())
-}
-
-/// The columns of a bronze table that are the source's own.
-fn own_columns(schema: &SchemaRef) -> Vec<String> {
-    let names = schema.fields().iter().map(|field| field.name().clone());
-    names.filter(|name| !lineage::ALL.contains(&name.as_str())).collect()
 }
 
 /// Every chunk with every column: those bronze has, then the new ones in the order in which they came.
@@ -176,6 +171,7 @@ fn lineage_of<'a>(
 }
 
 /// Writes down records that no row could be made of, with reason and bytes, before the commit that counts them as loaded.
+/// `ledger` names the last position that is written down with it.
 pub(crate) async fn keep_rejected(
     workspace: &Workspace,
     options: &FeedOptions,
@@ -196,26 +192,20 @@ pub(crate) async fn keep_rejected(
         .flat_map(|records| records.rejected.iter().map(move |record| (*records, record)))
         .filter(|(_, record)| record.position > kept)
         .collect();
-    let count = rejected.len();
-    let texts = |of: &dyn Fn(&(&Records, &RejectedRecord)) -> String| -> ArrayRef {
-        Arc::new(rejected.iter().map(|record| Some(of(record))).collect::<StringArray>())
-    };
-    let numbers = |of: &dyn Fn(&(&Records, &RejectedRecord)) -> i64| -> ArrayRef {
-        Arc::new(rejected.iter().map(|record| Some(of(record))).collect::<Int64Array>())
-    };
-    let received: TimestampMicrosecondArray = rejected.iter().map(|(records, _)| Some(records.received_us)).collect();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        (lineage::SOURCE, Arc::new(StringArray::new_repeated(options.label.as_str(), count))),
-        (lineage::FILE, texts(&|(records, _)| records.file.to_string())),
-        (lineage::POSITION, numbers(&|(_, record)| record.position)),
-        ("byte_offset", numbers(&|_| 0)),
-        ("reason", texts(&|(_, record)| record.reason.clone())),
-        ("message", texts(&|(_, record)| record.message.clone())),
-        ("bytes", Arc::new(BinaryArray::from_iter_values(rejected.iter().map(|(_, record)| &record.bytes)))),
-        ("length", numbers(&|(_, record)| record.bytes.len() as i64)),
-        ("sha256", texts(&|_| String::new())),
-        (lineage::RECEIVED_AT, Arc::new(received.with_timezone("UTC"))),
-    ];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true)))?;
+    let rows: Vec<RejectedRow<'_>> = rejected
+        .iter()
+        .map(|(records, record)| RejectedRow {
+            file: &records.file,
+            position: record.position.unsigned_abs(),
+            byte_offset: 0,
+            reason: &record.reason,
+            message: &record.message,
+            bytes: &record.bytes,
+            length: record.bytes.len() as u64,
+            sha256: "",
+            received_at: DateTime::from_timestamp_micros(records.received_us).unwrap_or_default(),
+        })
+        .collect();
+    let batch = system::rejected_rows(&options.label, &rows)?;
     system::append(&workspace.lake, "rejected_rows", batch, ledger).await
 }

@@ -77,7 +77,8 @@ async fn try_load(workspace: &Workspace, options: &FeedOptions, batch: KafkaBatc
         let entry = LedgerEntry::new(ledger_id(&options.label, &part.topic, part.partition), part.next);
         requires.push((entry.app_id.clone(), at));
         let records = records(options, &part);
-        load::keep_rejected(workspace, options, &records.iter().collect::<Vec<_>>(), &entry).await?;
+        let last = LedgerEntry::new(entry.app_id.clone(), part.next - 1);
+        load::keep_rejected(workspace, options, &records.iter().collect::<Vec<_>>(), &last).await?;
         outcome.rows += records.iter().flat_map(|records| &records.chunks).map(|chunk| chunk.rows as u64).sum::<u64>();
         all.extend(records);
         ledger.push(entry);
@@ -165,4 +166,66 @@ fn take(options: &FeedOptions, records: &[&KafkaRecord], format: FileFormat, mut
         }
     }
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+    use wardlake_connect::FileTable;
+    use wardlake_core::TableName;
+    use wardlake_engine::{EngineOptions, ReadState};
+    use wardlake_project::{LoadOptions, Project};
+
+    use super::*;
+    use crate::EventSink;
+
+    fn batch(first: i64, values: &[&str]) -> KafkaBatch {
+        let topic: Arc<str> = "adt".into();
+        let record = |(place, value): (usize, &&str)| KafkaRecord {
+            topic: Arc::clone(&topic),
+            partition: 0,
+            offset: first + place as i64,
+            timestamp_ms: 0,
+            key: None,
+            value: Some(value.as_bytes().to_vec().into()),
+        };
+        let records: Vec<KafkaRecord> = values.iter().enumerate().map(record).collect();
+        let (from, next) = ((first > 0).then_some(first), first + records.len() as i64);
+        let part = PartitionBatch { topic: Arc::clone(&topic), partition: 0, from, next, records, gaps: Vec::new() };
+        KafkaBatch { partitions: vec![part] }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_record_is_a_row_or_rejected_once() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("dbt_project.yml"), "name: ward\nversion: '1.0'\n").unwrap();
+        let project = Arc::new(Project::load(LoadOptions::new(folder.path())).unwrap());
+        let lake = folder.path().join("lake").to_string_lossy().into_owned();
+        let events = EventSink::channel().0;
+        let workspace =
+            Workspace::open(project, &lake, EngineOptions::default(), events, "r".to_owned()).await.unwrap();
+        let settings = json!({"http": true, "format": {"type": "ndjson"}});
+        let options = FeedOptions {
+            label: "feed.adt".to_owned(),
+            name: TableName::new("bronze", "adt").unwrap(),
+            table: FileTable::from_json(&Value::Null, &settings).unwrap(),
+            columns: vec!["id".to_owned()],
+            max_waiting_bytes: 1,
+            key_window: Duration::ZERO,
+        };
+        // Records that are none stand at both sides of a border between two batches.
+        for batch in [batch(0, &["{\"id\": 1}", "poison"]), batch(2, &["poison", "{\"id\": 2}"])] {
+            for _again in 0..2 {
+                load_topic(&workspace, &options, &batch).await.unwrap();
+            }
+        }
+        let session = workspace.engine.session(ReadState::Working).await.unwrap();
+        let count = async |table: &str| -> usize {
+            session.collect(&format!("select * from {table}")).await.unwrap().iter().map(|rows| rows.num_rows()).sum()
+        };
+        assert_eq!((count("bronze.adt").await, count("system.rejected_rows").await), (2, 2));
+        assert_eq!(topic_position(&workspace, &options, "adt", 0).await.unwrap(), Some(4));
+    }
 }

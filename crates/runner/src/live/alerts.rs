@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use arrow::{
-    array::{Array, RecordBatch, StringArray},
+    array::{Array, RecordBatch},
     datatypes::TimeUnit,
     util::display::array_value_to_string,
 };
@@ -13,7 +13,11 @@ use serde::{Deserialize, Serialize};
 use wardlake_core::{Diagnostic, Diagnostics, LedgerEntry};
 use wardlake_engine::{ReadState, Session};
 
-use crate::{RunnerError, Workspace, build, sql::identifier, system};
+use crate::{
+    RunnerError, Workspace, build,
+    sql::identifier,
+    system::{self, Columns},
+};
 
 /// The file in the project folder.
 const FILE: &str = "alerts.yml";
@@ -194,23 +198,19 @@ impl Alerts {
     async fn record(&self, notices: &[Notice]) -> Result<(), RunnerError> {
         let bytes = serde_json::to_vec(&self.alarms).unwrap_or_default();
         self.workspace.lake.put(&STATE.into(), bytes).await?;
-        let text = |of: &dyn Fn(&Notice) -> Option<String>| -> arrow::array::ArrayRef {
-            Arc::new(notices.iter().map(of).collect::<StringArray>())
-        };
-        let instant = |of: fn(&Notice) -> DateTime<Utc>| -> arrow::array::ArrayRef {
-            let micros = notices.iter().map(|notice| Some(of(notice).timestamp_micros()));
-            Arc::new(micros.collect::<arrow::array::TimestampMicrosecondArray>().with_timezone("UTC"))
-        };
-        let batch = RecordBatch::try_from_iter_with_nullable([
-            ("alert", text(&|notice| Some(notice.alert.clone())), true),
-            ("severity", text(&|notice| name_of(notice.severity)), true),
-            ("state", text(&|notice| Some(if notice.is_raised { "raised" } else { "cleared" }.to_owned())), true),
-            ("key", text(&|notice| serde_json::to_string(&notice.key).ok()), true),
-            ("value", text(&|notice| notice.value.clone()), true),
-            ("message", text(&|notice| Some(notice.message.clone())), true),
-            ("since_at", instant(|notice| notice.since), true),
-            ("told_at", instant(|notice| notice.at), true),
-        ])?;
+        let severities: Vec<Option<String>> = notices.iter().map(|notice| name_of(notice.severity)).collect();
+        let keys: Vec<Option<String>> = notices.iter().map(|notice| serde_json::to_string(&notice.key).ok()).collect();
+        let state = |notice: &Notice| if notice.is_raised { "raised" } else { "cleared" };
+        let batch = Columns::default()
+            .text("alert", notices.iter().map(|notice| Some(notice.alert.as_str())))
+            .text("severity", severities.iter().map(Option::as_deref))
+            .text("state", notices.iter().map(|notice| Some(state(notice))))
+            .text("key", keys.iter().map(Option::as_deref))
+            .text("value", notices.iter().map(|notice| notice.value.as_deref()))
+            .text("message", notices.iter().map(|notice| Some(notice.message.as_str())))
+            .instant("since_at", notices.iter().map(|notice| notice.since))
+            .instant("told_at", notices.iter().map(|notice| notice.at))
+            .batch()?;
         let ledger = LedgerEntry::new(format!("alerts:{}", uuid::Uuid::now_v7()), 1);
         system::append(&self.workspace.lake, "alerts", batch, ledger).await
     }
@@ -334,6 +334,8 @@ fn duration(alert: &str, text: &str) -> Result<Duration, RunnerError> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::StringArray;
+
     use super::*;
 
     fn alert(held: &str) -> (Alert, Duration) {

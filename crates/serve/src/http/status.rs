@@ -29,8 +29,8 @@ pub(crate) async fn status(State(app): State<App>) -> Json<Status> {
     Json(read(&app.server))
 }
 
-/// Where the last state of a server is kept for `wardlake debug`. Losing it costs nothing.
-const PATH: &str = "_state/serve.json";
+/// Where in the lake the last state of a server is kept for `wardlake debug`. Losing it costs nothing.
+pub const KEPT_STATUS: &str = "_state/serve.json";
 /// How often it is written.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -39,7 +39,7 @@ pub(crate) async fn keep(server: Arc<Server>, mut stopped: watch::Receiver<bool>
     while !*stopped.borrow() {
         let state = serde_json::json!({"at": chrono::Utc::now(), "status": read(&server)});
         // A disk that refuses is told of by the loads.
-        let _ = server.workspace.lake.put(&PATH.into(), state.to_string()).await;
+        let _ = server.workspace.lake.put(&KEPT_STATUS.into(), state.to_string()).await;
         tokio::select! {
             () = tokio::time::sleep(KEEP_EVERY) => {}
             _ = stopped.changed() => {}

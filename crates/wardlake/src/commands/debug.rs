@@ -58,7 +58,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
 
 /// Every source table that is fed while a server runs: how, and how it stood when a server last said so.
 async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
-    let kept = workspace.lake.get(&"_state/serve.json".into()).await?;
+    let kept = workspace.lake.get(&wardlake_serve::KEPT_STATUS.into()).await?;
     let kept: Json = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     for source in wardlake_runner::source_tables(workspace, workspace.project.dir())? {
         let table = &source.table;

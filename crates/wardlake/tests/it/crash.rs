@@ -5,10 +5,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -21,19 +18,19 @@ use crate::{
     world::World,
 };
 
-pub(crate) fn setting(name: &str, default: u64) -> u64 {
+fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// Numbers, always the same ones.
-pub(crate) struct Dice(u64);
+struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+    fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -42,7 +39,7 @@ impl Dice {
 }
 
 /// A port that is free now. The server is restarted on it.
-pub(crate) fn free_port() -> SocketAddr {
+fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -51,7 +48,7 @@ fn body(number: u64) -> String {
 }
 
 /// Sends numbered messages one after the other, each until it is acknowledged.
-fn send_all(to: SocketAddr, numbers: impl Iterator<Item = u64>, acknowledged: &AtomicU64) {
+fn send_all(to: SocketAddr, numbers: &mut dyn Iterator<Item = u64>, acknowledged: &AtomicU64) {
     for number in numbers {
         let key = format!("message {number}");
         let headers = [("Authorization", "Bearer secret"), ("Idempotency-Key", key.as_str())];
@@ -76,10 +73,52 @@ fn assert_each_once(world: &World, messages: u64) {
     assert_eq!(positions[0]["n"], messages.to_string(), "{positions:?}");
 }
 
+/// How many messages a crash test sends.
+pub(crate) fn messages() -> u64 {
+    setting("WARDLAKE_CRASH_MESSAGES", 600)
+}
+
+/// Four senders hand all messages in, by `send`, while the server that listens at `flag` is killed over and over and started again.
+/// Ends when `table` shows every message and the last server has stopped by itself.
+pub(crate) fn kill_while_sending(
+    world: &World,
+    flag: &str,
+    table: &str,
+    send: impl Fn(SocketAddr, &mut dyn Iterator<Item = u64>, &AtomicU64) + Sync,
+) {
+    let (messages, kills) = (messages(), setting("WARDLAKE_CRASH_KILLS", 6));
+    let address = free_port();
+    let text = address.to_string();
+    let start = || {
+        let listeners: &[&str] = if flag == "--http" { &["http"] } else { &["http", "mllp"] };
+        Served::start(world, &[flag, &text], listeners)
+    };
+    let acknowledged = AtomicU64::new(0);
+    let mut dice = Dice::new(0x5eed);
+    let served = thread::scope(|scope| {
+        for sender in 0..4 {
+            let (send, acknowledged) = (&send, &acknowledged);
+            scope.spawn(move || send(address, &mut (0..messages).filter(|n| n % 4 == sender), acknowledged));
+        }
+        for kill in 0..kills {
+            let served = start();
+            // Each server lives until it has taken its share, and then a moment of chance longer: within a sync, a load or a wave.
+            let share = messages * (kill + 1) / (kills + 1);
+            while acknowledged.load(Ordering::Relaxed) < share {
+                thread::sleep(POLL);
+            }
+            thread::sleep(Duration::from_millis(dice.below(300)));
+            served.kill();
+        }
+        start()
+    });
+    served.wait_until_shown(table, messages);
+    served.stop();
+}
+
 #[test]
 fn kills_lose_nothing_that_was_acknowledged() {
-    let messages = setting("WARDLAKE_CRASH_MESSAGES", 600);
-    let kills = setting("WARDLAKE_CRASH_KILLS", 6);
+    let messages = messages();
     let calm = ward();
     let served = Served::start(&calm, &[], &["http"]);
     let all: String = (0..messages).map(body).collect();
@@ -92,30 +131,7 @@ fn kills_lose_nothing_that_was_acknowledged() {
     let wanted = calm.sql("select ward, beds from main.beds order by ward");
 
     let world = ward();
-    let address = free_port();
-    let address_text = address.to_string();
-    let acknowledged = Arc::new(AtomicU64::new(0));
-    let senders: Vec<_> = (0..4)
-        .map(|sender| {
-            let acknowledged = Arc::clone(&acknowledged);
-            thread::spawn(move || send_all(address, (0..messages).filter(move |n| n % 4 == sender), &acknowledged))
-        })
-        .collect();
-    let mut dice = Dice::new(0x5eed);
-    for kill in 0..kills {
-        let served = Served::start(&world, &["--http", &address_text], &["http"]);
-        // Each server lives until it has taken its share, and then a moment of chance longer: within a sync, a load or a wave.
-        let share = messages * (kill + 1) / (kills + 1);
-        while acknowledged.load(Ordering::Relaxed) < share {
-            thread::sleep(POLL);
-        }
-        thread::sleep(Duration::from_millis(dice.below(300)));
-        served.kill();
-    }
-    let served = Served::start(&world, &["--http", &address_text], &["http"]);
-    senders.into_iter().for_each(|sender| sender.join().unwrap());
-    served.wait_until_shown("feed.events", messages);
-    served.stop();
+    kill_while_sending(&world, "--http", "feed.events", send_all);
     assert_each_once(&world, messages);
     assert_eq!(world.sql("select ward, beds from main.beds order by ward"), wanted);
     assert_eq!(world.count("main.events"), messages);

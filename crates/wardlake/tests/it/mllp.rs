@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    crash::{Dice, free_port, setting},
+    crash::{kill_while_sending, messages},
     served::{POLL, Served},
     world::{World, acceptance_data},
 };
@@ -218,7 +218,7 @@ fn tls_takes_those_who_show_a_certificate() {
 }
 
 /// Sends numbered messages until each is acknowledged, on a new connection whenever one breaks.
-fn send_all(to: SocketAddr, numbers: impl Iterator<Item = u64>, acknowledged: &AtomicU64) {
+fn send_all(to: SocketAddr, numbers: &mut dyn Iterator<Item = u64>, acknowledged: &AtomicU64) {
     let mut sender = None;
     for number in numbers {
         loop {
@@ -244,32 +244,9 @@ fn send_all(to: SocketAddr, numbers: impl Iterator<Item = u64>, acknowledged: &A
 
 #[test]
 fn kills_lose_no_message_that_was_acknowledged() {
-    let messages = setting("WARDLAKE_CRASH_MESSAGES", 600);
-    let kills = setting("WARDLAKE_CRASH_KILLS", 6);
+    let messages = messages();
     let world = clinic("true");
-    let address = free_port();
-    let address_text = address.to_string();
-    let acknowledged = Arc::new(AtomicU64::new(0));
-    let senders: Vec<_> = (0..4)
-        .map(|sender| {
-            let acknowledged = Arc::clone(&acknowledged);
-            thread::spawn(move || send_all(address, (0..messages).filter(move |n| n % 4 == sender), &acknowledged))
-        })
-        .collect();
-    let mut dice = Dice::new(0xbed5);
-    for kill in 0..kills {
-        let served = Served::start(&world, &["--mllp", &address_text], &["http", "mllp"]);
-        let share = messages * (kill + 1) / (kills + 1);
-        while acknowledged.load(Ordering::Relaxed) < share {
-            thread::sleep(POLL);
-        }
-        thread::sleep(Duration::from_millis(dice.below(300)));
-        served.kill();
-    }
-    let served = Served::start(&world, &["--mllp", &address_text], &["http", "mllp"]);
-    senders.into_iter().for_each(|sender| sender.join().unwrap());
-    served.wait_until_shown("hl7.messages", messages);
-    served.stop();
+    kill_while_sending(&world, "--mllp", "hl7.messages", send_all);
     assert_eq!(world.count("bronze.messages"), messages, "every message is in bronze once");
     assert_eq!(
         world.value("select count(distinct message_control_id) as n from bronze.messages"),
