@@ -109,7 +109,7 @@ impl Lake {
 
     async fn epoch_numbers(&self) -> Result<Vec<u64>, StorageError> {
         let folder = Path::from(FOLDER);
-        let list = self.store.list_with_delimiter(Some(&folder)).await.map_err(StorageError::store("list", FOLDER))?;
+        let list = self.store.list_with_delimiter(Some(&folder)).await.map_err(self.failed("list", FOLDER))?;
         let number = |path: &Path| path.filename()?.strip_suffix(".json")?.parse().ok();
         let mut numbers: Vec<u64> = list.objects.iter().filter_map(|object| number(&object.location)).collect();
         numbers.sort_unstable();
@@ -132,7 +132,7 @@ impl Lake {
             }
             if let Some(older) = before.take().filter(|older| hour(older) == hour(&epoch)) {
                 let path = path(older.number);
-                self.store.delete(&path).await.map_err(StorageError::store("delete", &path))?;
+                self.store.delete(&path).await.map_err(self.failed("delete", &path))?;
                 forgotten += 1;
             }
             before = Some(epoch);

@@ -58,10 +58,19 @@ impl Lake {
         Arc::clone(&self.store)
     }
 
+    /// Says that `action` failed at `path`, relative to the lake: people need the whole address.
+    pub(crate) fn failed(
+        &self,
+        action: &'static str,
+        path: impl std::fmt::Display,
+    ) -> impl FnOnce(object_store::Error) -> StorageError {
+        move |source| StorageError::store(action, format_args!("{}{path}", self.url()))(source)
+    }
+
     /// Writes a small file, replacing it if it is there.
     pub async fn put(&self, path: &Path, bytes: impl Into<bytes::Bytes> + Send) -> Result<(), StorageError> {
         let result = self.store.put(path, bytes.into().into()).await;
-        result.map(drop).map_err(StorageError::store("write", path))
+        result.map(drop).map_err(self.failed("write", path))
     }
 
     /// Writes a small file unless it is there; says whether it was written. Of several writers, exactly one wins.
@@ -74,16 +83,16 @@ impl Lake {
         match self.store.put_opts(path, bytes.into().into(), options).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
-            Err(error) => Err(StorageError::store("write", path)(error)),
+            Err(error) => Err(self.failed("write", path)(error)),
         }
     }
 
     /// The contents of a small file, or `None` if it is not there.
     pub async fn get(&self, path: &Path) -> Result<Option<bytes::Bytes>, StorageError> {
         match self.store.get(path).await {
-            Ok(found) => Ok(Some(found.bytes().await.map_err(StorageError::store("read", path))?)),
+            Ok(found) => Ok(Some(found.bytes().await.map_err(self.failed("read", path))?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(StorageError::store("read", path)(error)),
+            Err(error) => Err(self.failed("read", path)(error)),
         }
     }
 
@@ -108,8 +117,7 @@ impl Lake {
     async fn folders(&self, parent: Option<&str>) -> Result<Vec<String>, StorageError> {
         let prefix = parent.map(Path::from);
         let list = self.store.list_with_delimiter(prefix.as_ref()).await;
-        let list =
-            list.map_err(StorageError::store("list", format_args!("{}{}", self.url(), prefix.unwrap_or_default())))?;
+        let list = list.map_err(self.failed("list", prefix.unwrap_or_default()))?;
         Ok(list.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 

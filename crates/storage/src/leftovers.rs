@@ -20,16 +20,12 @@ impl Lake {
     pub async fn sweep(&self, retention: Duration, dry_run: bool) -> Result<VacuumReport, StorageError> {
         let cutoff = Utc::now() - chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX / 2);
         let half_landed = landing::temporary_folder();
-        let list: Vec<ObjectMeta> = self
-            .store
-            .list(Some(&half_landed))
-            .try_collect()
-            .await
-            .map_err(StorageError::store("list", &half_landed))?;
+        let list: Vec<ObjectMeta> =
+            self.store.list(Some(&half_landed)).try_collect().await.map_err(self.failed("list", &half_landed))?;
         let mut report = VacuumReport::default();
         for object in list.into_iter().filter(|object| object.last_modified < cutoff) {
             if !dry_run {
-                self.store.delete(&object.location).await.map_err(StorageError::store("delete", &object.location))?;
+                self.store.delete(&object.location).await.map_err(self.failed("delete", &object.location))?;
             }
             report.bytes += object.size;
             report.files.push(object.location.to_string());

@@ -73,7 +73,7 @@ impl Lake {
             // Stores with a prefix answer `head` with the whole path, which they do not read by.
             Ok(meta) => self.read_view(name.clone(), &ObjectMeta { location: path(name), ..meta }).await,
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(StorageError::store("read", path(name))(error)),
+            Err(error) => Err(self.failed("read", path(name))(error)),
         }
     }
 
@@ -81,7 +81,7 @@ impl Lake {
     pub async fn views(&self) -> Result<Vec<(TableName, View)>, StorageError> {
         let folder = Path::from(FOLDER);
         let found: Vec<ObjectMeta> =
-            self.store.list(Some(&folder)).try_collect().await.map_err(StorageError::store("list", FOLDER))?;
+            self.store.list(Some(&folder)).try_collect().await.map_err(self.failed("list", FOLDER))?;
         let views = futures::stream::iter(found)
             .map(|meta| async move {
                 let Some(name) = name(&meta.location) else { return Ok(None) };
@@ -99,7 +99,7 @@ impl Lake {
         let existed = self.view(name).await?.is_some();
         match self.store.delete(&path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(existed),
-            Err(error) => Err(StorageError::store("delete", path)(error)),
+            Err(error) => Err(self.failed("delete", path)(error)),
         }
     }
 

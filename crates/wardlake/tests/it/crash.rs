@@ -18,7 +18,7 @@ use crate::{
     world::World,
 };
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
@@ -171,4 +171,32 @@ fn a_full_and_a_read_only_disk_refuse_and_lose_nothing() {
     served.wait_until_shown("feed.events", number + 1);
     served.stop();
     assert_each_once(&world, number + 1);
+}
+
+#[test]
+fn a_clock_that_jumps_loses_and_repeats_nothing() {
+    const JUMPS: [&str; 6] = ["+0", "+3d", "-2d", "+400d", "-30d", "+0"];
+    let Some(clock) = crate::faults::Clock::of_its_own() else { return };
+    let world = clock.drives(ward());
+    let messages = messages();
+    let share = |part: usize| messages * part as u64 / JUMPS.len() as u64;
+    let acknowledged = AtomicU64::new(0);
+    let mut served = Served::start(&world, &[], &["http"]);
+    for (part, jump) in JUMPS.into_iter().enumerate() {
+        clock.set(jump);
+        // What was sent by the other clock is sent again.
+        let numbers = share(part.saturating_sub(1))..share(part + 1);
+        send_all(served.http, &mut numbers.into_iter(), &acknowledged);
+        if part % 2 == 1 {
+            served.kill();
+            served = Served::start(&world, &[], &["http"]);
+        }
+    }
+    served.wait_until_shown("feed.events", messages);
+    served.stop();
+    assert_each_once(&world, messages);
+    assert_eq!(world.count("main.events"), messages);
+    assert_eq!(world.value("select sum(beds) as n from main.beds"), messages.to_string());
+    let days = world.value("select count(distinct cast(_received_at as date)) as n from bronze.events");
+    assert!(days.parse::<u64>().unwrap() >= 4, "the clock never jumped: {days} days");
 }

@@ -55,6 +55,44 @@ impl Drop for Disk {
     }
 }
 
+/// A clock of the machine that goes as it is told, for the commands of one world.
+pub(crate) struct Clock(TempDir);
+
+impl Clock {
+    /// Where Debian's package `libfaketime` puts it.
+    const LIBRARY: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+
+    /// Says why not where the library is not installed.
+    pub(crate) fn of_its_own() -> Option<Self> {
+        if !Path::new(Self::LIBRARY).exists() {
+            println!("skipped: a test of a clock that jumps needs libfaketime");
+            return None;
+        }
+        let clock = Self(tempfile::tempdir().unwrap());
+        clock.set("+0");
+        Some(clock)
+    }
+
+    /// From now on that far off: `+3d`, `-2h`. Waits are measured by another clock, which goes on as ever.
+    pub(crate) fn set(&self, offset: &str) {
+        let next = self.0.path().join("next");
+        std::fs::write(&next, format!("{offset}\n")).unwrap();
+        std::fs::rename(next, self.file()).unwrap();
+    }
+
+    pub(crate) fn drives(&self, world: World) -> World {
+        world
+            .env("LD_PRELOAD", Self::LIBRARY)
+            .env("FAKETIME_TIMESTAMP_FILE", &self.file().to_string_lossy())
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .env("FAKETIME_NO_CACHE", "1")
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.0.path().join("offset")
+    }
+}
+
 /// The command fails as a user can understand: what the system said, which file, what to do; nothing about faults of our own.
 fn fails_on_the_disk(world: &World, arguments: &[&str], disk: &Path, parts: &[&str]) {
     let output = world.run(arguments);

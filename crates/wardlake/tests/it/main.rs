@@ -16,6 +16,7 @@ mod examples;
 mod faults;
 mod history;
 mod identity;
+mod kafka;
 mod killed;
 mod mllp;
 mod object_store;

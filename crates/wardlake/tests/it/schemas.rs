@@ -61,6 +61,19 @@ fn every_shipped_declaration_fits_the_schema() {
 }
 
 #[test]
+fn the_shipped_alerts_fit_the_schema() {
+    let validator = schema("alerts.schema.json");
+    let text = std::fs::read_to_string(repository().join("hospital/alerts.yml")).unwrap();
+    let alerts = Value::Object(wardlake_project::parse_vars(&text).unwrap());
+    let problems: Vec<String> = validator.iter_errors(&alerts).map(|error| error.to_string()).collect();
+    assert!(problems.is_empty(), "{problems:?}");
+    assert!(alerts["alerts"].as_array().unwrap().len() >= 3);
+    let mut both = alerts;
+    both["alerts"][0]["sql"] = "select 1".into();
+    assert!(!validator.is_valid(&both), "an alert reads a model or a query, not both");
+}
+
+#[test]
 fn the_schema_and_the_reader_know_the_same_settings() {
     let text = std::fs::read_to_string(repository().join("schemas/source-table.schema.json")).unwrap();
     let schema: Value = serde_json::from_str(&text).unwrap();
