@@ -2,7 +2,7 @@
 //! is planned.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::{Arc, RwLock, Weak},
 };
@@ -82,6 +82,8 @@ pub(crate) struct LakeCatalog {
     context: RwLock<Weak<ContextHolder>>,
     overlays: RwLock<HashMap<TableName, Arc<dyn TableProvider>>>,
     names: RwLock<BTreeSet<TableName>>,
+    /// Views that were resolved, and their SQL.
+    views: RwLock<HashSet<(TableName, String)>>,
 }
 
 /// Owns the session's context, so that the catalog inside it can point back without a cycle of strong references.
@@ -101,6 +103,7 @@ impl LakeCatalog {
             context: RwLock::new(Weak::new()),
             overlays: RwLock::default(),
             names: RwLock::default(),
+            views: RwLock::default(),
         })
     }
 
@@ -149,8 +152,13 @@ impl LakeCatalog {
         Ok(self.lake.snapshot(name, version).await?)
     }
 
+    /// The views that were resolved so far, and their SQL.
+    pub(crate) fn views_read(&self) -> HashSet<(TableName, String)> {
+        read(&self.views).clone()
+    }
+
     /// The version of a table in this state: none if it is not there.
-    async fn provider(&self, name: &TableName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
+    pub(crate) async fn provider(&self, name: &TableName) -> Result<Option<Arc<dyn TableProvider>>, EngineError> {
         if let Some(provider) = read(&self.overlays).get(name) {
             return Ok(Some(Arc::clone(provider)));
         }
@@ -158,6 +166,7 @@ impl LakeCatalog {
         if let Some(sql) = self.view_sql(name).await? {
             let statement = one_statement(&sql)?;
             let plan = holder.0.state().statement_to_plan(statement).await?;
+            write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
         match self.snapshot(name).await? {

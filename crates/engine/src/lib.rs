@@ -6,9 +6,11 @@ pub mod dialect;
 mod error;
 pub mod functions;
 mod options;
+mod plans;
 mod session;
 
 pub use catalog::ReadState;
 pub use error::EngineError;
 pub use options::EngineOptions;
-pub use session::{Engine, Query, Session};
+pub use plans::PlanCache;
+pub use session::{Engine, Planning, Query, Session};

@@ -24,7 +24,17 @@ use crate::{
     EngineError, EngineOptions,
     catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
     dialect, functions,
+    plans::PlanCache,
 };
+
+/// How a session plans its queries.
+#[derive(Clone, Debug, Default)]
+pub struct Planning {
+    /// Partitions of a query; by default the engine's threads. Queries over little data are planned and run fastest with one.
+    pub partitions: Option<usize>,
+    /// Plans that are used again.
+    pub plans: Option<Arc<PlanCache>>,
+}
 
 /// One machine's share of memory, threads and spill space over one lake.
 pub struct Engine {
@@ -65,8 +75,13 @@ impl Engine {
 
     /// A session that sees exactly one state of the lake.
     pub async fn session(&self, state: ReadState) -> Result<Session, EngineError> {
+        self.session_with(state, Planning::default())
+    }
+
+    /// A session that plans in its own way.
+    pub fn session_with(&self, state: ReadState, planning: Planning) -> Result<Session, EngineError> {
         let mut config = SessionConfig::new()
-            .with_target_partitions(self.options.threads)
+            .with_target_partitions(planning.partitions.unwrap_or(self.options.threads))
             .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
@@ -87,7 +102,7 @@ impl Engine {
         context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
         let holder = Arc::new(ContextHolder(context));
         catalog.connect(&holder);
-        Ok(Session { holder, catalog })
+        Ok(Session { holder, catalog, plans: planning.plans })
     }
 }
 
@@ -96,11 +111,17 @@ impl Engine {
 pub struct Session {
     holder: Arc<ContextHolder>,
     catalog: Arc<LakeCatalog>,
+    plans: Option<Arc<PlanCache>>,
 }
 
 impl Session {
     /// Plans a query. Anything but a query (DDL, DML, COPY, SET) is refused.
     pub async fn query(&self, sql: &str) -> Result<Query, EngineError> {
+        if let Some(plans) = &self.plans
+            && let Some(plan) = plans.find(sql, &self.catalog).await?
+        {
+            return Ok(Query { session: self.clone(), plan, is_optimised: true });
+        }
         let statement = one_statement(sql)?;
         // Listing a lake costs more than most queries: only those that ask for the list wait for it.
         if asks_for_names(&statement) {
@@ -117,7 +138,10 @@ impl Session {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|error| EngineError::NotAQuery { message: error.strip_backtrace() })?;
-        Ok(Query { session: self.clone(), plan })
+        let Some(plans) = &self.plans else { return Ok(Query { session: self.clone(), plan, is_optimised: false }) };
+        let optimised = state.optimize(&plan)?;
+        plans.keep(sql, &plan, &optimised, self.catalog.views_read())?;
+        Ok(Query { session: self.clone(), plan: optimised, is_optimised: true })
     }
 
     /// All rows of a query; for results that are small by nature.
@@ -193,6 +217,7 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
 pub struct Query {
     session: Session,
     plan: LogicalPlan,
+    is_optimised: bool,
 }
 
 impl Query {
@@ -208,7 +233,10 @@ impl Query {
 
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
         let state = self.session.holder.0.state();
-        Ok(state.create_physical_plan(&self.plan).await?)
+        Ok(match self.is_optimised {
+            true => state.query_planner().create_physical_plan(&self.plan, &state).await?,
+            false => state.create_physical_plan(&self.plan).await?,
+        })
     }
 
     /// One stream, in the query's order. Dropping it cancels the query.

@@ -67,6 +67,13 @@ pub struct NodeResult {
     pub fingerprint: Option<String>,
 }
 
+impl NodeResult {
+    /// How long it took.
+    pub fn seconds(&self) -> f64 {
+        (self.finished_at - self.started_at).as_seconds_f64()
+    }
+}
+
 /// What happened to one file of a source table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FileLoad {
@@ -207,13 +214,13 @@ pub enum RunEvent {
     WaveFinished {
         /// 1, 2, … since the server started.
         number: u64,
-        /// Models that ran.
-        models: usize,
+        /// The models that ran, and for how many seconds each.
+        models: std::collections::BTreeMap<String, f64>,
         /// Rows they wrote.
         rows: u64,
         /// The epoch that shows them.
         epoch: Option<u64>,
-        /// Seconds from the first load to the epoch.
+        /// Seconds from the first model to the epoch.
         duration_s: f64,
         /// What failed; the rows wait for the next wave.
         failures: Vec<String>,

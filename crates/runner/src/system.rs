@@ -312,8 +312,6 @@ fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, Runne
         .map(|result| serde_json::to_value(result.status).ok().and_then(|s| s.as_str().map(str::to_owned)))
         .map(Option::unwrap_or_default)
         .collect();
-    let seconds =
-        |result: &NodeResult| (result.finished_at - result.started_at).num_microseconds().map(|us| us as f64 / 1e6);
     Columns::default()
         .text("run_id", results.iter().map(|_| Some(run_id)))
         .text("unique_id", results.iter().map(|result| Some(result.unique_id.as_str())))
@@ -327,7 +325,7 @@ fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, Runne
         .count("bytes", results.iter().map(|result| result.bytes))?
         .instant("started_at", results.iter().map(|result| result.started_at))
         .instant("finished_at", results.iter().map(|result| result.finished_at))
-        .number("duration_s", results.iter().map(|result| seconds(result)))
+        .number("duration_s", results.iter().map(|result| Some(result.seconds())))
         .batch()
 }
 

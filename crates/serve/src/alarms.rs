@@ -8,7 +8,7 @@ use wardlake_runner::{Alerts, Notice, RunEvent};
 use crate::Server;
 
 /// Conditions are asked at most so often, however many epochs there are.
-const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_EVERY: Duration = Duration::from_secs(3);
 /// A webhook that does not answer is tried again after these pauses, then given up with a warning: `system.alerts` has it.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
@@ -56,7 +56,7 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
         }
         tokio::select! {
             changed = epochs.changed() => if changed.is_err() { break },
-            () = tokio::time::sleep(ASK_EVERY * 15) => {}
+            () = tokio::time::sleep(ASK_EVERY * 5) => {}
             _ = stopped.changed() => {}
         }
     }

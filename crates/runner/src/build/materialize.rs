@@ -16,7 +16,7 @@ use super::{
     audit::{self, AuditedRows},
     consume::Consumed,
 };
-use crate::RunnerError;
+use crate::{NodeResult, RunnerError};
 
 /// What a node left in the lake.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,17 @@ impl From<CommitOutcome> for Written {
 pub(crate) async fn is_incremental(context: &BuildContext, node: &Node, name: &TableName) -> Result<bool, RunnerError> {
     let full_refresh = node.config.full_refresh.unwrap_or(context.options.full_refresh);
     Ok(node.config.materialized == "incremental" && !full_refresh && context.workspace.lake.exists(name).await?)
+}
+
+/// Whether a run brought anything to those who read the model: one that only appends may have had nothing to append.
+pub(crate) fn moves(node: &Node, result: &NodeResult) -> bool {
+    let appends = match node.config.incremental_strategy.as_deref() {
+        Some("append") => true,
+        None | Some("merge" | "delete+insert") => node.config.unique_key.is_empty(),
+        Some(_) => false,
+    };
+    let is_append = node.config.materialized == "incremental" && appends;
+    !result.is_reused && !(is_append && result.rows == Some(0))
 }
 
 /// One model or snapshot about to be written.

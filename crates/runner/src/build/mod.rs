@@ -19,7 +19,7 @@ use std::{
 use chrono::Utc;
 use tokio::task::JoinSet;
 use wardlake_core::TableName;
-use wardlake_engine::{ReadState, Session};
+use wardlake_engine::{Planning, ReadState, Session};
 use wardlake_project::{Node, ResourceType, UniqueId};
 
 pub(crate) use self::node::compile_with as compile_node;
@@ -59,6 +59,8 @@ pub(crate) struct BuildContext {
     pub(crate) previous: BTreeMap<TableName, u64>,
     /// What the audited models of this run came to, in the order in which they ended.
     pub(crate) audits: Mutex<Vec<AuditRecord>>,
+    /// See [`Partial::entered`].
+    entered: Option<BTreeSet<UniqueId>>,
 }
 
 /// Runs the selected nodes and publishes an epoch if none failed.
@@ -91,6 +93,11 @@ pub(crate) struct Partial {
     pub(crate) order: Vec<UniqueId>,
     /// Tables that were loaded for it and are read at their newest version.
     pub(crate) loaded: BTreeMap<TableName, u64>,
+    /// Nodes that read a loaded table. Of the others those run that read a table to which this build brought something. `None`: all
+    /// nodes run.
+    pub(crate) entered: Option<BTreeSet<UniqueId>>,
+    /// How its queries are planned.
+    pub(crate) planning: Planning,
 }
 
 /// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what was built.
@@ -102,8 +109,9 @@ pub(crate) async fn build_partial(
     let started = Instant::now();
     let schedule = Schedule::new(&workspace.project, partial.order, false);
     let working = partial.loaded.keys().cloned().collect();
-    let context = BuildContext::with(workspace, options, &schedule.order, working, NodeStates::unknown()).await?;
-    let context = Arc::new(context);
+    let states = NodeStates::unknown();
+    let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.planning).await?;
+    let context = Arc::new(BuildContext { entered: partial.entered, ..context });
     let results = run_schedule(&context, &schedule).await?;
     let mut totals = Totals::default();
     results.iter().for_each(|result| totals.count(result.status));
@@ -117,7 +125,7 @@ impl BuildContext {
     async fn open(workspace: Arc<Workspace>, options: BuildOptions, order: &[UniqueId]) -> Result<Self, RunnerError> {
         crate::identity::prepare(&workspace).await?;
         let states = NodeStates::load(&workspace.lake).await?;
-        Self::with(workspace, options, order, BTreeSet::new(), states).await
+        Self::with(workspace, options, order, BTreeSet::new(), states, Planning::default()).await
     }
 
     /// A context that reads the tables of `order`, and `working` beside them, at their newest versions.
@@ -127,14 +135,15 @@ impl BuildContext {
         order: &[UniqueId],
         mut working: BTreeSet<TableName>,
         states: NodeStates,
+        planning: Planning,
     ) -> Result<Self, RunnerError> {
         let nodes = order.iter().filter_map(|id| workspace.project.node(id));
         working.extend(nodes.filter_map(|node| table_name(&node.relation)));
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
-        let session = workspace.engine.session(state).await?;
-        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
+        let session = workspace.engine.session_with(state, planning)?;
+        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default(), entered: None })
     }
 
     pub(crate) fn node(&self, id: &UniqueId) -> Option<&Node> {
@@ -161,6 +170,7 @@ async fn run_schedule(context: &Arc<BuildContext>, schedule: &Schedule) -> Resul
         .filter_map(|id| index.get(id).copied())
         .collect();
     let mut blocked_by: HashMap<UniqueId, UniqueId> = HashMap::new();
+    let mut moved: BTreeSet<UniqueId> = BTreeSet::new();
     let mut results = Vec::with_capacity(total);
     let mut running = JoinSet::new();
     let mut is_stopping = false;
@@ -174,10 +184,13 @@ async fn run_schedule(context: &Arc<BuildContext>, schedule: &Schedule) -> Resul
             } else {
                 blocked_by.get(&id).map(|upstream| format!("{} failed", short_name(upstream)))
             };
+            let is_idle = context.entered.as_ref().is_some_and(|entered| !entered.contains(&id))
+                && schedule.waits_for(&id).all(|upstream| !moved.contains(upstream));
             let context = Arc::clone(context);
             running.spawn(async move {
                 let result = match reason {
                     Some(reason) => skipped(&context, &id, reason),
+                    None if is_idle => NodeResult { is_reused: true, ..unrun(&context, &id, Status::Success) },
                     None => {
                         context.workspace.events.tell(RunEvent::NodeStarted {
                             index: next,
@@ -195,6 +208,9 @@ async fn run_schedule(context: &Arc<BuildContext>, schedule: &Schedule) -> Resul
         let (place, id, result) = finished?;
         let is_blocking = result.status.is_failure() || result.status == Status::Skipped;
         is_stopping |= context.options.fail_fast && result.status.is_failure();
+        if context.node(&id).is_none_or(|node| materialize::moves(node, &result)) {
+            moved.insert(id.clone());
+        }
         context.workspace.events.tell(RunEvent::NodeFinished { index: place, total, result: result.clone() });
         results.push(result);
         for dependant in dependants.get(&id).into_iter().flatten() {
@@ -218,6 +234,11 @@ fn short_name(id: &UniqueId) -> String {
 }
 
 fn skipped(context: &BuildContext, id: &UniqueId, reason: String) -> NodeResult {
+    NodeResult { message: Some(reason), ..unrun(context, id, Status::Skipped) }
+}
+
+/// The result of a node that did not run.
+fn unrun(context: &BuildContext, id: &UniqueId, status: Status) -> NodeResult {
     let node = context.node(id);
     let now = Utc::now();
     NodeResult {
@@ -225,8 +246,8 @@ fn skipped(context: &BuildContext, id: &UniqueId, reason: String) -> NodeResult 
         resource_type: node.map(|node| node.resource_type.to_string()).unwrap_or_default(),
         label: node.map(node::label).unwrap_or_default(),
         relation: None,
-        status: Status::Skipped,
-        message: Some(reason),
+        status,
+        message: None,
         rows: None,
         failures: None,
         version: None,

@@ -2,15 +2,15 @@
 //! the loaded files behind it in between.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     io,
     sync::Arc,
 };
 
 use chrono::Utc;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 use wardlake_connect::{ConnectError, FoundFile};
-use wardlake_storage::{Lake, LandingWriter};
+use wardlake_storage::{Lake, LandingWriter, StorageError};
 
 use super::{
     TablePlan,
@@ -60,12 +60,20 @@ impl LoadJob {
             loaded_rows,
             send: &mut hand_on,
         };
+        let mut landings = Landings::new(&handle);
         let mut loaded = Vec::new();
         let mut dirty = HashSet::new();
         let began_us = Utc::now().timestamp_micros();
         for (received_us, (place, step)) in (began_us..).zip(steps) {
             loader.so_far.advance(place);
-            let mut read = Reading { loader: &mut loader, lake: &lake, handle: &handle, place, received_us };
+            let mut read = Reading {
+                loader: &mut loader,
+                lake: &lake,
+                landings: &mut landings,
+                handle: &handle,
+                place,
+                received_us,
+            };
             match (step, history.as_mut()) {
                 (Step::New(file), history) => {
                     let is_late = last_loaded.is_some_and(|last| place < last);
@@ -78,6 +86,7 @@ impl LoadJob {
                 (Step::Again(_), _) => {}
             }
         }
+        landings.finish()?;
         Ok(loaded)
     }
 }
@@ -101,6 +110,7 @@ fn steps(places: &BTreeMap<String, usize>, files: Vec<FoundFile>, has_history: b
 struct Reading<'a, 'l> {
     loader: &'a mut Loader<'l>,
     lake: &'a Lake,
+    landings: &'a mut Landings,
     handle: &'a Handle,
     place: usize,
     /// Files of one commit keep their order.
@@ -119,7 +129,7 @@ impl Reading<'_, '_> {
         let mut late = past.map(|(history, dirty)| LateFile::new(history, dirty, self.place, self.received_us, false));
         match self.loader.load(file, &mut landing, late.as_mut(), self.received_us) {
             Ok(logged) => {
-                self.handle.block_on(landing.writer.finish(&logged.load.sha256))?;
+                self.landings.add(landing.writer, logged.load.sha256.clone())?;
                 Ok(logged)
             }
             Err(error) => {
@@ -149,6 +159,40 @@ impl Reading<'_, '_> {
         let mut late = LateFile::new(history, dirty, self.place, self.received_us, true);
         self.loader.load_again(&FoundFile { relative, ..found }, &mut late, self.received_us)?;
         late.settle();
+        Ok(())
+    }
+}
+
+/// Landings that wait for the disk while the next files are read.
+struct Landings {
+    handle: Handle,
+    waiting: VecDeque<JoinHandle<Result<(), StorageError>>>,
+}
+
+impl Landings {
+    /// So many at once: small files wait longer for the disk than they take to be read.
+    const MOST: usize = 8;
+
+    fn new(handle: &Handle) -> Self {
+        Self { handle: handle.clone(), waiting: VecDeque::new() }
+    }
+
+    fn add(&mut self, landing: LandingWriter, sha256: String) -> Result<(), RunnerError> {
+        self.waiting.push_back(self.handle.spawn(async move { landing.finish(&sha256).await.map(drop) }));
+        self.wait_for(Self::MOST)
+    }
+
+    /// When it returns everything is durable.
+    fn finish(mut self) -> Result<(), RunnerError> {
+        self.wait_for(0)
+    }
+
+    fn wait_for(&mut self, left: usize) -> Result<(), RunnerError> {
+        while self.waiting.len() > left
+            && let Some(first) = self.waiting.pop_front()
+        {
+            self.handle.block_on(first)??;
+        }
         Ok(())
     }
 }

@@ -301,8 +301,11 @@ impl Stage {
     }
 }
 
+/// Columns of bronze by which files are looked for.
+const BOUNDED: [&str; 3] = [lineage::FILE, lineage::POSITION, lineage::RECEIVED_AT];
+
 /// How rows of bronze are written. Hashes are random and all of one length, and positions count up: neither gains by a
-/// dictionary, and nobody looks for a range of hashes. Bronze is read whole, so that bounds of its pages would only cost time.
+/// dictionary. Bronze is read whole or by file, place and time: bounds of anything else, and of pages, would only cost time.
 fn bronze_options(schema: &SchemaRef) -> WriteOptions {
     let encoding = |data_type: &DataType| match data_type {
         DataType::Utf8 => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
@@ -311,10 +314,11 @@ fn bronze_options(schema: &SchemaRef) -> WriteOptions {
     };
     let encodings =
         schema.fields().iter().filter_map(|field| Some((field.name().clone(), encoding(field.data_type())?)));
+    let names = schema.fields().iter().map(|field| field.name().clone());
     WriteOptions {
         has_page_statistics: false,
         without_dictionary: vec![lineage::ROW_HASH.to_owned(), lineage::POSITION.to_owned()],
-        without_bounds: vec![lineage::ROW_HASH.to_owned()],
+        without_bounds: names.filter(|name| !BOUNDED.contains(&name.as_str())).collect(),
         encodings: encodings.collect(),
         ..WriteOptions::default()
     }

@@ -14,6 +14,7 @@ use std::{
 };
 
 use wardlake_core::TableName;
+use wardlake_engine::Planning;
 use wardlake_project::{Node, Project, ResourceType, UniqueId};
 
 use crate::{
@@ -44,8 +45,8 @@ pub struct Wave {
     pub number: u64,
     /// The epoch that shows it; none if a model failed or nothing changed.
     pub epoch: Option<u64>,
-    /// Models that ran.
-    pub models: usize,
+    /// The models that ran, and for how many seconds each.
+    pub models: BTreeMap<String, f64>,
     /// Rows they wrote.
     pub rows: u64,
     /// Which models failed, and why.
@@ -60,16 +61,24 @@ pub struct Live {
     options: LiveOptions,
     /// Per table of a source: the incremental models that rows of it reach, through views and each other.
     below: BTreeMap<TableName, BTreeSet<UniqueId>>,
+    /// Those of them that read the table themselves or through views.
+    entered: BTreeMap<TableName, BTreeSet<UniqueId>>,
     /// Tables that moved and are not taken through yet.
     moved: BTreeMap<TableName, u64>,
+    /// A model may not have seen what came to one above it: the first wave, and the next one after a failure, run them all.
+    is_unsettled: bool,
+    /// The same queries come with every wave, each over a little news.
+    planning: Planning,
     waves: u64,
 }
 
 impl Live {
     /// Prepares the waves of a project.
     pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
-        let below = below(&workspace.project);
-        Self { workspace, options, below, moved: BTreeMap::new(), waves: 0 }
+        let below = reached(&workspace.project, true);
+        let entered = reached(&workspace.project, false);
+        let planning = Planning { partitions: Some(1), plans: Some(Arc::default()) };
+        Self { workspace, options, below, entered, moved: BTreeMap::new(), is_unsettled: true, planning, waves: 0 }
     }
 
     /// Notes that a source table has a new version.
@@ -87,13 +96,15 @@ impl Live {
         let started = Instant::now();
         self.waves += 1;
         let loaded = std::mem::take(&mut self.moved);
-        let reached: BTreeSet<UniqueId> =
-            loaded.keys().filter_map(|table| self.below.get(table)).flatten().cloned().collect();
-        let order = self.workspace.project.graph().sort(reached);
-        let models = order.len();
+        let of_loaded = |models: &BTreeMap<TableName, BTreeSet<UniqueId>>| -> BTreeSet<UniqueId> {
+            loaded.keys().filter_map(|table| models.get(table)).flatten().cloned().collect()
+        };
+        let order = self.workspace.project.graph().sort(of_loaded(&self.below));
+        let entered = (!self.is_unsettled).then(|| of_loaded(&self.entered));
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
-        let partial = Partial { order, loaded: loaded.clone() };
+        let partial = Partial { order, loaded: loaded.clone(), entered, planning: self.planning.clone() };
+        self.is_unsettled = true;
         // Nobody listens: a wave is told as a whole.
         let silent = self.workspace.another_run(EventSink::channel().0);
         let summary = match build::build_partial(Arc::new(silent), options, partial).await {
@@ -107,15 +118,18 @@ impl Live {
         let failures: Vec<String> = failed
             .map(|result| format!("{}: {}", result.label, result.message.as_deref().unwrap_or("failed")))
             .collect();
-        if !failures.is_empty() {
-            self.take_back(loaded);
+        match failures.is_empty() {
+            true => self.is_unsettled = false,
+            false => self.take_back(loaded),
         }
+        let ran = summary.results.iter().filter(|result| !result.is_reused);
+        let models = ran.map(|result| (result.relation.clone().unwrap_or_default(), result.seconds())).collect();
         let rows = summary.results.iter().filter_map(|result| result.rows).sum();
         let wave =
             Wave { number: self.waves, epoch: summary.epoch, models, rows, failures, duration: started.elapsed() };
         self.workspace.events.tell(RunEvent::WaveFinished {
             number: wave.number,
-            models,
+            models: wave.models.clone(),
             rows,
             epoch: wave.epoch,
             duration_s: wave.duration.as_secs_f64(),
@@ -214,8 +228,9 @@ fn is_transparent(node: &Node) -> bool {
     matches!(node.config.materialized.as_str(), "view" | "ephemeral")
 }
 
-fn below(project: &Project) -> BTreeMap<TableName, BTreeSet<UniqueId>> {
-    let mut below = BTreeMap::new();
+/// Per table of a source: the incremental models that read it, through views, and with `further` those below them.
+fn reached(project: &Project, further: bool) -> BTreeMap<TableName, BTreeSet<UniqueId>> {
+    let mut reached = BTreeMap::new();
     for source in project.sources().values() {
         let Some(table) = table_name(&source.relation) else { continue };
         let mut found = BTreeSet::new();
@@ -227,12 +242,13 @@ fn below(project: &Project) -> BTreeMap<TableName, BTreeSet<UniqueId>> {
                 if is_incremental(node) {
                     found.insert(child.clone());
                 }
-                if (is_incremental(node) || is_transparent(node)) && seen.insert(child) {
+                let goes_on = is_transparent(node) || (further && is_incremental(node));
+                if goes_on && seen.insert(child) {
                     queue.push_back(child);
                 }
             }
         }
-        below.insert(table, found);
+        reached.insert(table, found);
     }
-    below
+    reached
 }
