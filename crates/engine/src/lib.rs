@@ -8,9 +8,10 @@ pub mod functions;
 mod options;
 mod plans;
 mod session;
+mod shared;
 
 pub use catalog::ReadState;
 pub use error::EngineError;
 pub use options::EngineOptions;
 pub use plans::PlanCache;
-pub use session::{Engine, Planning, Query, Session};
+pub use session::{Engine, Query, Session};

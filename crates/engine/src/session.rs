@@ -27,15 +27,6 @@ use crate::{
     plans::PlanCache,
 };
 
-/// How a session plans its queries.
-#[derive(Clone, Debug, Default)]
-pub struct Planning {
-    /// Partitions of a query; by default the engine's threads. Queries over little data are planned and run fastest with one.
-    pub partitions: Option<usize>,
-    /// Plans that are used again.
-    pub plans: Option<Arc<PlanCache>>,
-}
-
 /// One machine's share of memory, threads and spill space over one lake.
 pub struct Engine {
     lake: Arc<Lake>,
@@ -75,13 +66,14 @@ impl Engine {
 
     /// A session that sees exactly one state of the lake.
     pub async fn session(&self, state: ReadState) -> Result<Session, EngineError> {
-        self.session_with(state, Planning::default())
+        self.session_with(state, None)
     }
 
-    /// A session that plans in its own way.
-    pub fn session_with(&self, state: ReadState, planning: Planning) -> Result<Session, EngineError> {
+    /// With `plans`, a session for queries over little data that come again and again: they are planned once, in one partition,
+    /// and what they read several times is worked out once.
+    pub fn session_with(&self, state: ReadState, plans: Option<Arc<PlanCache>>) -> Result<Session, EngineError> {
         let mut config = SessionConfig::new()
-            .with_target_partitions(planning.partitions.unwrap_or(self.options.threads))
+            .with_target_partitions(if plans.is_some() { 1 } else { self.options.threads })
             .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
@@ -102,7 +94,7 @@ impl Engine {
         context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
         let holder = Arc::new(ContextHolder(context));
         catalog.connect(&holder);
-        Ok(Session { holder, catalog, plans: planning.plans })
+        Ok(Session { holder, catalog, plans })
     }
 }
 
@@ -117,12 +109,22 @@ pub struct Session {
 impl Session {
     /// Plans a query. Anything but a query (DDL, DML, COPY, SET) is refused.
     pub async fn query(&self, sql: &str) -> Result<Query, EngineError> {
+        let mut statement = one_statement(sql)?;
+        if self.plans.is_none() {
+            return self.plan(sql, statement).await;
+        }
+        self.share(&mut statement).await?;
+        let shared = statement.to_string();
+        self.plan(&shared, statement).await
+    }
+
+    /// Plans a statement whose text is `sql`, or finds the plan it had before.
+    pub(crate) async fn plan(&self, sql: &str, statement: Statement) -> Result<Query, EngineError> {
         if let Some(plans) = &self.plans
             && let Some(plan) = plans.find(sql, &self.catalog).await?
         {
             return Ok(Query { session: self.clone(), plan, is_optimised: true });
         }
-        let statement = one_statement(sql)?;
         // Listing a lake costs more than most queries: only those that ask for the list wait for it.
         if asks_for_names(&statement) {
             self.catalog.refresh_names().await?;

@@ -19,7 +19,7 @@ use std::{
 use chrono::Utc;
 use tokio::task::JoinSet;
 use wardlake_core::TableName;
-use wardlake_engine::{Planning, ReadState, Session};
+use wardlake_engine::{PlanCache, ReadState, Session};
 use wardlake_project::{Node, ResourceType, UniqueId};
 
 pub(crate) use self::node::compile_with as compile_node;
@@ -96,8 +96,8 @@ pub(crate) struct Partial {
     /// Nodes that read a loaded table. Of the others those run that read a table to which this build brought something. `None`: all
     /// nodes run.
     pub(crate) entered: Option<BTreeSet<UniqueId>>,
-    /// How its queries are planned.
-    pub(crate) planning: Planning,
+    /// Plans of its queries, which come again with the next build.
+    pub(crate) plans: Option<Arc<PlanCache>>,
 }
 
 /// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what was built.
@@ -110,7 +110,7 @@ pub(crate) async fn build_partial(
     let schedule = Schedule::new(&workspace.project, partial.order, false);
     let working = partial.loaded.keys().cloned().collect();
     let states = NodeStates::unknown();
-    let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.planning).await?;
+    let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.plans).await?;
     let context = Arc::new(BuildContext { entered: partial.entered, ..context });
     let results = run_schedule(&context, &schedule).await?;
     let mut totals = Totals::default();
@@ -125,7 +125,7 @@ impl BuildContext {
     async fn open(workspace: Arc<Workspace>, options: BuildOptions, order: &[UniqueId]) -> Result<Self, RunnerError> {
         crate::identity::prepare(&workspace).await?;
         let states = NodeStates::load(&workspace.lake).await?;
-        Self::with(workspace, options, order, BTreeSet::new(), states, Planning::default()).await
+        Self::with(workspace, options, order, BTreeSet::new(), states, None).await
     }
 
     /// A context that reads the tables of `order`, and `working` beside them, at their newest versions.
@@ -135,14 +135,14 @@ impl BuildContext {
         order: &[UniqueId],
         mut working: BTreeSet<TableName>,
         states: NodeStates,
-        planning: Planning,
+        plans: Option<Arc<PlanCache>>,
     ) -> Result<Self, RunnerError> {
         let nodes = order.iter().filter_map(|id| workspace.project.node(id));
         working.extend(nodes.filter_map(|node| table_name(&node.relation)));
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
-        let session = workspace.engine.session_with(state, planning)?;
+        let session = workspace.engine.session_with(state, plans)?;
         Ok(Self { workspace, options, session, states, previous, audits: Mutex::default(), entered: None })
     }
 

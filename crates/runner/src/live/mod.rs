@@ -14,7 +14,7 @@ use std::{
 };
 
 use wardlake_core::TableName;
-use wardlake_engine::Planning;
+use wardlake_engine::PlanCache;
 use wardlake_project::{Node, Project, ResourceType, UniqueId};
 
 use crate::{
@@ -67,8 +67,8 @@ pub struct Live {
     moved: BTreeMap<TableName, u64>,
     /// A model may not have seen what came to one above it: the first wave, and the next one after a failure, run them all.
     is_unsettled: bool,
-    /// The same queries come with every wave, each over a little news.
-    planning: Planning,
+    /// The same queries come with every wave.
+    plans: Arc<PlanCache>,
     waves: u64,
 }
 
@@ -77,8 +77,16 @@ impl Live {
     pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
         let below = reached(&workspace.project, true);
         let entered = reached(&workspace.project, false);
-        let planning = Planning { partitions: Some(1), plans: Some(Arc::default()) };
-        Self { workspace, options, below, entered, moved: BTreeMap::new(), is_unsettled: true, planning, waves: 0 }
+        Self {
+            workspace,
+            options,
+            below,
+            entered,
+            moved: BTreeMap::new(),
+            is_unsettled: true,
+            plans: Arc::default(),
+            waves: 0,
+        }
     }
 
     /// Notes that a source table has a new version.
@@ -103,7 +111,7 @@ impl Live {
         let entered = (!self.is_unsettled).then(|| of_loaded(&self.entered));
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
-        let partial = Partial { order, loaded: loaded.clone(), entered, planning: self.planning.clone() };
+        let partial = Partial { order, loaded: loaded.clone(), entered, plans: Some(Arc::clone(&self.plans)) };
         self.is_unsettled = true;
         // Nobody listens: a wave is told as a whole.
         let silent = self.workspace.another_run(EventSink::channel().0);
