@@ -20,8 +20,7 @@ pub(crate) struct Lineage<'a> {
     pub(crate) file: &'a str,
     /// The load.
     pub(crate) batch_id: &'a str,
-    /// Microseconds since 1970.
-    pub(crate) received_us: i64,
+    pub(crate) received: TimestampMicrosecondArray,
     pub(crate) positions: Int64Array,
     pub(crate) hashes: StringArray,
     pub(crate) changes: StringArray,
@@ -32,7 +31,7 @@ impl Lineage<'_> {
     pub(crate) fn push(self, fields: &mut Vec<Field>, arrays: &mut Vec<ArrayRef>) {
         let rows = self.positions.len();
         let repeated = |text: &str| Arc::new(StringArray::new_repeated(text, rows)) as ArrayRef;
-        let received = TimestampMicrosecondArray::from_value(self.received_us, rows).with_timezone("UTC");
+        let received = self.received.with_timezone("UTC");
         let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         let columns: [(&str, DataType, ArrayRef); 7] = [
             (lineage::SOURCE, DataType::Utf8, repeated(self.source)),
@@ -73,7 +72,7 @@ pub(crate) async fn create(
         source: label,
         file: "",
         batch_id: "",
-        received_us: 0,
+        received: Vec::<i64>::new().into(),
         positions: Vec::<i64>::new().into(),
         hashes: StringArray::new_null(0),
         changes: StringArray::new_null(0),

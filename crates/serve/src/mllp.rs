@@ -18,8 +18,8 @@ use tokio_rustls::{
     },
 };
 use wardlake_connect::{
-    hl7::{self, Decoder, ErrorCode, Frame, Header, Outcome, Problem, Rows},
-    source::{FileFormat, MllpSettings, TlsFiles},
+    hl7::{self, Decoder, ErrorCode, Frame, Header, Outcome, Problem},
+    source::{MllpSettings, TlsFiles},
 };
 use wardlake_runner::{Content, Delivery, Feed, IntakeError, Receipt};
 
@@ -214,10 +214,10 @@ async fn store(feed: &Feed, frame: Frame) -> Waiting {
     let header = hl7::header(&payload);
     let read = match problem {
         Some(problem) => Err(problem),
-        None => rows(feed, &payload),
+        None => hl7::read_row(&payload, &feed.table().format.mapping),
     };
     let (content, problem) = match read {
-        Ok(content) => (content, None),
+        Ok(row) => (Content::Message(row), None),
         Err(problem) => (Content::Rejected { reason: problem.reason.code().to_owned() }, Some(problem)),
     };
     let mut delivery = Delivery { key: key(&header, &payload), payload, content };
@@ -231,18 +231,6 @@ async fn store(feed: &Feed, frame: Frame) -> Waiting {
             Ok(stored) => return Waiting { header, problem, stored: Ok(stored) },
         }
     }
-}
-
-fn rows(feed: &Feed, payload: &[u8]) -> Result<Content, Problem> {
-    let mapping = &feed.table().format.mapping;
-    let row = hl7::read_row(payload, mapping)?;
-    let mut rows = Rows::new(mapping, None);
-    rows.push(1, &row);
-    Ok(match rows.finish() {
-        Ok(chunk) => Content::Records { format: FileFormat::Hl7, chunks: chunk.into_iter().collect() },
-        // Columns of one row cannot fail to be made of its values. If they do, the message is kept as it is.
-        Err(_) => Content::Rejected { reason: "internal".to_owned() },
-    })
 }
 
 /// Sender, control id and content: the same message sent again is known, another one under a number used before is not.

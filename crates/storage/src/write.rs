@@ -29,6 +29,9 @@ pub struct WriteOptions {
     pub has_page_statistics: bool,
     /// Columns whose values hardly ever repeat: no dictionary is tried for them.
     pub without_dictionary: Vec<String>,
+    /// A column that has outgrown a dictionary of so many bytes goes on without one. Looking up values that hardly ever repeat costs
+    /// more the larger it grows.
+    pub dictionary_bytes: usize,
     /// Columns nobody looks for a range of values in: their smallest and largest values are not looked for.
     pub without_bounds: Vec<String>,
     /// How columns are encoded where they have no dictionary, or have outgrown it; the others as plain values.
@@ -46,6 +49,7 @@ impl Default for WriteOptions {
             compression: Compression::ZSTD(ZstdLevel::default()),
             has_page_statistics: true,
             without_dictionary: Vec::new(),
+            dictionary_bytes: 1 << 20,
             without_bounds: Vec::new(),
             encodings: Vec::new(),
             shared_tail_rows: 64 << 10,
@@ -59,6 +63,7 @@ impl WriteOptions {
         let mut properties = WriterProperties::builder()
             .set_compression(self.compression)
             .set_max_row_group_row_count(Some(self.row_group_rows))
+            .set_dictionary_page_size_limit(self.dictionary_bytes)
             .set_statistics_enabled(statistics)
             .set_created_by(concat!("wardlake ", env!("CARGO_PKG_VERSION")).to_owned());
         for column in &self.without_dictionary {

@@ -14,6 +14,13 @@
     unique_key=['hospital_id', 'encounter_id']
 ) }}
 
+{%- set columns_of_events = [
+    'delivery_id', 'event_id', 'content_hash', 'part', 'hospital_id', 'encounter_id', 'merged_into_encounter_id', 'patient_id',
+    'department_id', 'room_id', 'bed_id', 'prior_bed_id', 'zbe_movement_id', 'event_type', 'event_name', 'role', 'kind',
+    'zbe_action', 'gender', 'age_years', 'place_order', 'occurred_at', 'known_at', 'expected_discharge_at', 'received_at',
+    'source_file', 'source_position'
+] %}
+
 with arrived as (
 
     {{ bed_encounter_events(changes(ref('int_bed_events'))) | indent(4) }}
@@ -61,7 +68,10 @@ open_encounters as (
 
 kept as (
 
-    select open_encounters.hospital_id, open_encounters.encounter_id
+    select
+        open_encounters.hospital_id,
+        open_encounters.encounter_id,
+        touched.encounter_id is not null as is_touched
     from open_encounters
     cross join {{ ref('int_live_clock') }} as clock
     left join touched
@@ -135,11 +145,28 @@ recalled as (
 
 ),
 
-open_events as (
+held as (
 
-    select held.*
-    from {{ this }} as held
-    inner join kept on held.hospital_id = kept.hospital_id and held.encounter_id = kept.encounter_id
+    select events.*, kept.is_touched
+    from {{ this }} as events
+    inner join kept on events.hospital_id = kept.hospital_id and events.encounter_id = kept.encounter_id
+
+),
+
+-- Of encounters without news nothing can have come twice.
+untouched as (
+
+    select {{ columns_of_events | join(', ') }}
+    from held
+    where not is_touched
+
+),
+
+looked_at as (
+
+    select {{ columns_of_events | join(', ') }}
+    from held
+    where is_touched
     union all
     select recalled.*
     from recalled
@@ -149,19 +176,29 @@ open_events as (
     union all
     select * from arrived
 
-)
+),
 {%- else %}
 
-open_events as (
+looked_at as (
 
     select * from arrived
 
-)
+),
 {%- endif %}
 
-select *
-from open_events
-qualify row_number() over (
-    partition by hospital_id, encounter_id, event_id, part, content_hash
-    order by received_at, source_file, source_position
-) = 1
+single as (
+
+    select *
+    from looked_at
+    qualify row_number() over (
+        partition by hospital_id, encounter_id, event_id, part, content_hash
+        order by received_at, source_file, source_position
+    ) = 1
+
+)
+
+select * from single
+{%- if is_incremental() %}
+union all
+select * from untouched
+{%- endif %}

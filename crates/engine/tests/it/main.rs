@@ -7,4 +7,5 @@ mod dialect;
 mod documented;
 mod invariants;
 mod layouts;
+mod plans;
 mod slt;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray, new_null_array},
+    array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, Schema},
 };
 use wardlake_connect::{
@@ -308,7 +308,8 @@ impl Loader<'_> {
         changes: StringArray,
     ) -> Lineage<'a> {
         let (source, file, batch_id) = (&self.plan.label, work.relative, &self.batch_id);
-        Lineage { source, file, batch_id, received_us: work.received_us, positions, hashes, changes }
+        let received = TimestampMicrosecondArray::from_value(work.received_us, positions.len());
+        Lineage { source, file, batch_id, received, positions, hashes, changes }
     }
 
     /// Rows that say a key is gone: its key columns, everything else NULL.

@@ -301,6 +301,8 @@ impl Stage {
     }
 }
 
+/// Enough for codes and names of places; ids and times outgrow it at once.
+const DICTIONARY_BYTES: usize = 64 << 10;
 /// Columns of bronze by which files are looked for.
 const BOUNDED: [&str; 3] = [lineage::FILE, lineage::POSITION, lineage::RECEIVED_AT];
 
@@ -317,6 +319,7 @@ fn bronze_options(schema: &SchemaRef) -> WriteOptions {
     let names = schema.fields().iter().map(|field| field.name().clone());
     WriteOptions {
         has_page_statistics: false,
+        dictionary_bytes: DICTIONARY_BYTES,
         without_dictionary: vec![lineage::ROW_HASH.to_owned(), lineage::POSITION.to_owned()],
         without_bounds: names.filter(|name| !BOUNDED.contains(&name.as_str())).collect(),
         encodings: encodings.collect(),

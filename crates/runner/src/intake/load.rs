@@ -1,6 +1,7 @@
 //! From what was delivered to bronze: one commit for all that waits.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
 };
@@ -12,6 +13,7 @@ use arrow::{
 };
 use chrono::DateTime;
 use datafusion::physical_plan::memory::MemoryStream;
+use wardlake_connect::{Chunk, hl7};
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_storage::{Commit, SchemaChange};
 
@@ -107,6 +109,49 @@ pub(crate) async fn commit(
     Ok(workspace.lake.append(&options.name, vec![Box::pin(stream)], commit).await?.version())
 }
 
+/// Rows of one file: a chunk and its lineage.
+struct Part<'a> {
+    file: &'a str,
+    received_us: Vec<i64>,
+    positions: Vec<i64>,
+    chunk: Cow<'a, Chunk>,
+}
+
+/// The rows of deliveries. Messages that came one by one become rows together.
+fn parts<'a>(options: &FeedOptions, records: &[&'a Records]) -> Result<Vec<Part<'a>>, RunnerError> {
+    let mut parts = Vec::new();
+    let is_run = |one: &&Records, next: &&Records| {
+        one.message.is_some() && next.message.is_some() && Arc::ptr_eq(&one.file, &next.file)
+    };
+    for run in records.chunk_by(is_run) {
+        let messages: Vec<_> = run.iter().filter_map(|records| Some((*records, records.message.as_ref()?))).collect();
+        if let [(first, _), ..] = messages[..] {
+            let mut rows = hl7::Rows::new(&options.table.format.mapping, None);
+            messages.iter().for_each(|(records, row)| rows.push(records.first_position, row));
+            let failed = |error| RunnerError::Source { table: options.label.clone(), error };
+            parts.extend(rows.finish().map_err(failed)?.map(|chunk| Part {
+                file: &first.file,
+                received_us: messages.iter().map(|(records, _)| records.received_us).collect(),
+                positions: messages.iter().map(|(records, _)| records.first_position).collect(),
+                chunk: Cow::Owned(chunk),
+            }));
+        }
+        for records in run {
+            let mut before = 0;
+            for chunk in &records.chunks {
+                let positions = match &records.positions {
+                    Some(positions) => positions[before..before + chunk.rows].to_vec(),
+                    None => (0..chunk.rows).map(|row| records.first_position + (before + row) as i64).collect(),
+                };
+                let received_us = vec![records.received_us; chunk.rows];
+                parts.push(Part { file: &records.file, received_us, positions, chunk: Cow::Borrowed(chunk) });
+                before += chunk.rows;
+            }
+        }
+    }
+    Ok(parts)
+}
+
 /// Every chunk with every column: those bronze has, then the new ones in the order in which they came.
 fn bronze_batches(
     options: &FeedOptions,
@@ -114,60 +159,39 @@ fn bronze_batches(
     mut columns: Vec<String>,
     batch_id: &str,
 ) -> Result<(SchemaRef, Vec<RecordBatch>), RunnerError> {
+    let parts = parts(options, records)?;
     let mut known: BTreeSet<String> = columns.iter().cloned().collect();
-    for chunk in records.iter().flat_map(|records| &records.chunks) {
-        for column in &chunk.columns {
-            if known.insert(column.clone()) {
-                columns.push(column.clone());
-            }
+    for column in parts.iter().flat_map(|part| &part.chunk.columns) {
+        if known.insert(column.clone()) {
+            columns.push(column.clone());
         }
     }
-    // Without rows the commit still says how far was read.
-    let mut fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-    lineage_of(options, "", 0, batch_id, &[], Vec::new()).push(&mut fields, &mut Vec::new());
-    let schema: SchemaRef = Arc::new(Schema::new(fields));
-    let mut batches = Vec::new();
-    for records in records {
-        let mut before = 0;
-        for chunk in &records.chunks {
-            let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-            for name in &columns {
-                arrays.push(match chunk.columns.iter().position(|column| column == name) {
-                    Some(at) => Arc::clone(&chunk.arrays[at]),
-                    None => new_null_array(&DataType::Utf8, chunk.rows),
-                });
-            }
-            let positions: Vec<i64> = match &records.positions {
-                Some(positions) => positions[before..before + chunk.rows].to_vec(),
-                None => (0..chunk.rows).map(|row| records.first_position + (before + row) as i64).collect(),
-            };
-            let (file, received_us) = (&records.file, records.received_us);
-            let lineage = lineage_of(options, file, received_us, batch_id, &chunk.row_hashes, positions);
-            lineage.push(&mut Vec::new(), &mut arrays);
-            batches.push(RecordBatch::try_new(Arc::clone(&schema), arrays)?);
-            before += chunk.rows;
-        }
-    }
-    Ok((schema, batches))
-}
-
-fn lineage_of<'a>(
-    options: &'a FeedOptions,
-    file: &'a str,
-    received_us: i64,
-    batch_id: &'a str,
-    hashes: &[u128],
-    positions: Vec<i64>,
-) -> Lineage<'a> {
-    Lineage {
+    let lineage = |file: &str, received_us: Vec<i64>, positions: Vec<i64>, hashes: &[u128]| Lineage {
         source: &options.label,
         file,
         batch_id,
-        received_us,
+        received: received_us.into(),
         positions: positions.into(),
         hashes: hex_hashes(hashes),
         changes: StringArray::new_repeated("insert", hashes.len()),
-    }
+    };
+    // Without rows the commit still says how far was read.
+    let mut fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+    lineage("", Vec::new(), Vec::new(), &[]).push(&mut fields, &mut Vec::new());
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let batch = |Part { file, received_us, positions, chunk }: Part<'_>| {
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+        for name in &columns {
+            arrays.push(match chunk.columns.iter().position(|column| column == name) {
+                Some(at) => Arc::clone(&chunk.arrays[at]),
+                None => new_null_array(&DataType::Utf8, chunk.rows),
+            });
+        }
+        lineage(file, received_us, positions, &chunk.row_hashes).push(&mut Vec::new(), &mut arrays);
+        Ok(RecordBatch::try_new(Arc::clone(&schema), arrays)?)
+    };
+    let batches = parts.into_iter().map(batch).collect::<Result<_, RunnerError>>()?;
+    Ok((schema, batches))
 }
 
 /// Writes down records that no row could be made of, with reason and bytes, before the commit that counts them as loaded.

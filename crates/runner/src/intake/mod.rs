@@ -20,7 +20,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
-use wardlake_connect::{Chunk, Event, FileTable, Rejected, source::FileFormat};
+use wardlake_connect::{Chunk, Event, FileTable, Rejected, hl7, source::FileFormat};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 
 pub(crate) use self::journal::frame_of;
@@ -65,6 +65,8 @@ pub enum Content {
         /// The rows.
         chunks: Vec<Chunk>,
     },
+    /// An HL7 message, read. Rows are made of many messages at once, when they are loaded.
+    Message(hl7::Row),
     /// One record that cannot be read: it is kept with its reason.
     Rejected {
         /// A stable code, such as `hl7_required_field_missing`.
@@ -192,6 +194,8 @@ pub(crate) struct Records {
     pub(crate) file: Arc<str>,
     pub(crate) received_us: i64,
     pub(crate) chunks: Vec<Chunk>,
+    /// In place of chunks: one message.
+    pub(crate) message: Option<hl7::Row>,
     /// The place of each row of the chunks; without it they are numbered on from `first_position`.
     pub(crate) positions: Option<Vec<i64>>,
     pub(crate) first_position: i64,
@@ -394,6 +398,7 @@ fn frame(delivery: Delivery, first_row: u64, received_us: i64) -> (Frame, Conten
             let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
             (format_name(*format), rows as u32)
         }
+        Content::Message(_) => (format_name(FileFormat::Hl7), 1),
         Content::Rejected { reason } => (format!("rejected:{reason}"), 1),
     };
     (Frame { first_row, rows, received_us, kind, key, payload }, content)

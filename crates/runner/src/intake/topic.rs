@@ -98,6 +98,7 @@ fn records(options: &FeedOptions, part: &PartitionBatch) -> Vec<Records> {
         file: Arc::clone(&file),
         received_us: Utc::now().timestamp_micros(),
         chunks: Vec::new(),
+        message: None,
         positions: Some(Vec::new()),
         first_position: 0,
         rejected: Vec::new(),

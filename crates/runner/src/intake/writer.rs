@@ -101,6 +101,7 @@ fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
         file: Arc::clone(file),
         received_us: frame.received_us,
         chunks: Vec::new(),
+        message: None,
         positions: None,
         first_position,
         rejected: Vec::new(),
@@ -108,6 +109,7 @@ fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
     let bytes = frame.payload.len() as u64;
     match content {
         Content::Records { chunks, .. } => records.chunks = chunks,
+        Content::Message(row) => records.message = Some(row),
         Content::Rejected { reason } => records.rejected.push(RejectedRecord {
             position: first_position,
             message: reason.replace('_', " "),
