@@ -11,7 +11,7 @@ use wardlake_core::TableName;
 use wardlake_engine::{Engine, EngineOptions, PlanCache, ReadState, Session};
 use wardlake_storage::Lake;
 
-/// Common tables that are read once and several times, nested, shadowed, recursive, in subqueries.
+/// Common tables that are read once and several times, nested, recursive, in subqueries.
 const QUERIES: [&str; 7] = [
     "with a as (select ward, beds from s.t), b as (select * from a union all select * from a)
      select ward, sum(beds) as beds from b group by ward order by ward",
@@ -19,8 +19,8 @@ const QUERIES: [&str; 7] = [
      d as (select a.ward, count(*) as n from a group by a.ward)
      select d.ward, d.n, other.n as m from d inner join d as other on d.ward = other.ward
      where d.ward in (select ward from a) order by 1, 2, 3",
-    "with a as (select 1 as n), b as (with a as (select 2 as n) select * from a union all select * from a)
-     select * from a union all select * from b union all select * from a order by n",
+    "with a as (select ward, beds from s.t)
+     select ward from a where exists (select 1 from a as other where other.ward = a.ward and other.beds > a.beds) order by 1",
     "with recursive r as (select 1 as n union all select n + 1 from r where n < 5) select sum(n) as n from r",
     "with a as (with recursive r as (select min(beds) as n from s.t union all select n + 1 from r where n < 20) select n from r)
      select a.n from a inner join a as b on a.n = b.n order by 1",

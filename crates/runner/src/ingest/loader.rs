@@ -8,7 +8,7 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
+    array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, Schema},
 };
 use wardlake_connect::{

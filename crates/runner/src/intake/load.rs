@@ -166,18 +166,9 @@ fn bronze_batches(
             columns.push(column.clone());
         }
     }
-    let lineage = |file: &str, received_us: Vec<i64>, positions: Vec<i64>, hashes: &[u128]| Lineage {
-        source: &options.label,
-        file,
-        batch_id,
-        received: received_us.into(),
-        positions: positions.into(),
-        hashes: hex_hashes(hashes),
-        changes: StringArray::new_repeated("insert", hashes.len()),
-    };
     // Without rows the commit still says how far was read.
     let mut fields: Vec<Field> = columns.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
-    lineage("", Vec::new(), Vec::new(), &[]).push(&mut fields, &mut Vec::new());
+    lineage_of(options, "", Vec::new(), batch_id, &[], Vec::new()).push(&mut fields, &mut Vec::new());
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let batch = |Part { file, received_us, positions, chunk }: Part<'_>| {
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
@@ -187,11 +178,31 @@ fn bronze_batches(
                 None => new_null_array(&DataType::Utf8, chunk.rows),
             });
         }
-        lineage(file, received_us, positions, &chunk.row_hashes).push(&mut Vec::new(), &mut arrays);
+        let lineage = lineage_of(options, file, received_us, batch_id, &chunk.row_hashes, positions);
+        lineage.push(&mut Vec::new(), &mut arrays);
         Ok(RecordBatch::try_new(Arc::clone(&schema), arrays)?)
     };
     let batches = parts.into_iter().map(batch).collect::<Result<_, RunnerError>>()?;
     Ok((schema, batches))
+}
+
+fn lineage_of<'a>(
+    options: &'a FeedOptions,
+    file: &'a str,
+    received_us: Vec<i64>,
+    batch_id: &'a str,
+    hashes: &[u128],
+    positions: Vec<i64>,
+) -> Lineage<'a> {
+    Lineage {
+        source: &options.label,
+        file,
+        batch_id,
+        received: received_us.into(),
+        positions: positions.into(),
+        hashes: hex_hashes(hashes),
+        changes: StringArray::new_repeated("insert", hashes.len()),
+    }
 }
 
 /// Writes down records that no row could be made of, with reason and bytes, before the commit that counts them as loaded.

@@ -44,7 +44,7 @@ stream_stays as (
 
 senders as (
 
-    select hospital_id, min(started_at) as stream_began_at
+    select hospital_id, min(started_at) as stream_began_at, max(recorded_from) as stream_told_until
     from stream_stays
     group by hospital_id
 
@@ -163,6 +163,13 @@ select
         when differences.kind = 'missing_in_extract' and encounters.encounter_id is null then 'encounter_not_in_extract'
         when differences.kind = 'missing_in_extract' and not encounters.is_counted then 'encounter_not_counted'
         when differences.kind = 'missing_in_extract' and not encounters.is_bed_stay then 'not_a_bed_stay_in_extract'
+        -- Wards record late. What the stream does not know after these hours is lost.
+        when (differences.kind = 'missing_in_stream' or (differences.kind = 'other_end' and differences.stream_ended_at is null))
+            and coalesce(
+                case when differences.kind = 'other_end' then differences.extract_ended_at end,
+                differences.extract_started_at
+            ) > {{ dbt.dateadd('hour', -1 * var('live_late_hours'), 'senders.stream_told_until') }}
+            then 'not_yet_in_stream'
         else 'unexplained'
     end as explanation,
     differences.extract_bed_id,
