@@ -30,9 +30,11 @@ impl fmt::Display for TaskError {
     }
 }
 
-/// The repository's root: the folder above this crate's.
+/// The repository's root: the folder above this crate's. `cargo run` says where that is; checkouts that share a target folder share
+/// this program as well, and it was built in one of them.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let here = Path::new(&here);
     here.parent().unwrap_or(here).to_path_buf()
 }
 
