@@ -88,8 +88,11 @@ impl Session {
         let planned = self.plan(&text, statement).await?;
         let schema = planned.schema();
         let rows = planned.collect().await?;
-        // A plan says what it knows of its columns, its rows may say more exactly.
-        let schema = rows.first().map_or(schema, |first| first.schema());
+        // The plan's columns are the same each time, with and without rows; rows may still be of a kind the plan does not say.
+        let schema = match rows.first() {
+            Some(first) if !schema.contains(&first.schema()) => first.schema(),
+            _ => schema,
+        };
         self.overlay(name.clone(), Arc::new(MemTable::try_new(schema, vec![rows])?));
         Ok(name)
     }

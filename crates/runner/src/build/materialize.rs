@@ -52,7 +52,7 @@ pub(crate) fn moves(node: &Node, result: &NodeResult) -> bool {
         Some(_) => false,
     };
     let is_append = node.config.materialized == "incremental" && appends;
-    !result.is_reused && !(is_append && result.rows == Some(0))
+    !(result.is_reused || is_append && result.rows == Some(0))
 }
 
 /// One model or snapshot about to be written.
