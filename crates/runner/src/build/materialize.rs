@@ -44,15 +44,25 @@ pub(crate) async fn is_incremental(context: &BuildContext, node: &Node, name: &T
     Ok(node.config.materialized == "incremental" && !full_refresh && context.workspace.lake.exists(name).await?)
 }
 
+/// The strategy of an incremental model.
+fn strategy(node: &Node) -> &str {
+    let default = if node.config.unique_key.is_empty() { "append" } else { "merge" };
+    node.config.incremental_strategy.as_deref().unwrap_or(default)
+}
+
+/// Whether an increment only adds rows. As in dbt, so does one that goes by a key and has none.
+fn appends(node: &Node) -> bool {
+    match strategy(node) {
+        "append" => true,
+        "merge" | "delete+insert" => node.config.unique_key.is_empty(),
+        _ => false,
+    }
+}
+
 /// Whether a run brought anything to those who read the model: one that only appends may have had nothing to append.
 pub(crate) fn moves(node: &Node, result: &NodeResult) -> bool {
-    let appends = match node.config.incremental_strategy.as_deref() {
-        Some("append") => true,
-        None | Some("merge" | "delete+insert") => node.config.unique_key.is_empty(),
-        Some(_) => false,
-    };
-    let is_append = node.config.materialized == "incremental" && appends;
-    !(result.is_reused || is_append && result.rows == Some(0))
+    let had_nothing = node.config.materialized == "incremental" && appends(node) && result.rows == Some(0);
+    !(result.is_reused || had_nothing)
 }
 
 /// One model or snapshot about to be written.
@@ -176,13 +186,9 @@ async fn write_increment(
     let commit = Commit { schema_change, ledger: consumed.ledger.clone(), ..commit_of(context, node) };
     let lake = &context.workspace.lake;
     let session = context.session.context().state();
-    let default = if config.unique_key.is_empty() { "append" } else { "merge" };
-    let outcome = match config.incremental_strategy.as_deref().unwrap_or(default) {
-        "append" => lake.append(name, streams, commit).await?,
-        // As in dbt: a merge without a key adds rows.
-        "merge" if config.unique_key.is_empty() => lake.append(name, streams, commit).await?,
+    let outcome = match strategy(node) {
+        _ if appends(node) => lake.append(name, streams, commit).await?,
         "merge" => lake.merge(&session, name, streams, merge_spec(node), commit).await?,
-        "delete+insert" if config.unique_key.is_empty() => lake.append(name, streams, commit).await?,
         "delete+insert" => {
             let spec = DeleteInsertSpec {
                 keys: config.unique_key.clone(),

@@ -59,8 +59,6 @@ pub(crate) struct BuildContext {
     pub(crate) previous: BTreeMap<TableName, u64>,
     /// What the audited models of this run came to, in the order in which they ended.
     pub(crate) audits: Mutex<Vec<AuditRecord>>,
-    /// See [`Partial::entered`].
-    entered: Option<BTreeSet<UniqueId>>,
 }
 
 /// Runs the selected nodes and publishes an epoch if none failed.
@@ -83,7 +81,7 @@ pub async fn build(workspace: Arc<Workspace>, options: BuildOptions) -> Result<R
     let gate_by_tests = types.len() > 1;
     let schedule = Schedule::new(&workspace.project, order, gate_by_tests);
     let context = Arc::new(BuildContext::open(Arc::clone(&workspace), options, &schedule.order).await?);
-    let results = run_schedule(&context, &schedule).await?;
+    let results = run_schedule(&context, &schedule, None).await?;
     finish(&context, results, started).await
 }
 
@@ -111,8 +109,8 @@ pub(crate) async fn build_partial(
     let working = partial.loaded.keys().cloned().collect();
     let states = NodeStates::unknown();
     let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.plans).await?;
-    let context = Arc::new(BuildContext { entered: partial.entered, ..context });
-    let results = run_schedule(&context, &schedule).await?;
+    let context = Arc::new(context);
+    let results = run_schedule(&context, &schedule, partial.entered.as_ref()).await?;
     let mut totals = Totals::default();
     results.iter().for_each(|result| totals.count(result.status));
     let (epoch, _) = publish::after_build(&context, &results, &partial.loaded).await?;
@@ -143,7 +141,7 @@ impl BuildContext {
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
         let session = workspace.engine.session_with(state, plans)?;
-        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default(), entered: None })
+        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
     }
 
     pub(crate) fn node(&self, id: &UniqueId) -> Option<&Node> {
@@ -151,8 +149,12 @@ impl BuildContext {
     }
 }
 
-/// Starts every node as soon as all it waits for has ended, `threads` at once.
-async fn run_schedule(context: &Arc<BuildContext>, schedule: &Schedule) -> Result<Vec<NodeResult>, RunnerError> {
+/// Starts every node as soon as all it waits for has ended, `threads` at once. `entered` as in [`Partial`].
+async fn run_schedule(
+    context: &Arc<BuildContext>,
+    schedule: &Schedule,
+    entered: Option<&BTreeSet<UniqueId>>,
+) -> Result<Vec<NodeResult>, RunnerError> {
     let total = schedule.order.len();
     let index: HashMap<&UniqueId, usize> = schedule.order.iter().enumerate().map(|(i, id)| (id, i + 1)).collect();
     let mut waiting: HashMap<&UniqueId, usize> = HashMap::new();
@@ -184,7 +186,7 @@ async fn run_schedule(context: &Arc<BuildContext>, schedule: &Schedule) -> Resul
             } else {
                 blocked_by.get(&id).map(|upstream| format!("{} failed", short_name(upstream)))
             };
-            let is_idle = context.entered.as_ref().is_some_and(|entered| !entered.contains(&id))
+            let is_idle = entered.is_some_and(|entered| !entered.contains(&id))
                 && schedule.waits_for(&id).all(|upstream| !moved.contains(upstream));
             let context = Arc::clone(context);
             running.spawn(async move {

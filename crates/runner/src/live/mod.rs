@@ -65,8 +65,8 @@ pub struct Live {
     entered: BTreeMap<TableName, BTreeSet<UniqueId>>,
     /// Tables that moved and are not taken through yet.
     moved: BTreeMap<TableName, u64>,
-    /// A model may not have seen what came to one above it: the first wave, and the next one after a failure, run them all.
-    is_unsettled: bool,
+    /// Tables whose last wave went through. Below the others a model may not have seen what came to one above it, and all run.
+    settled: BTreeSet<TableName>,
     /// The same queries come with every wave.
     plans: Arc<PlanCache>,
     waves: u64,
@@ -83,7 +83,7 @@ impl Live {
             below,
             entered,
             moved: BTreeMap::new(),
-            is_unsettled: true,
+            settled: BTreeSet::new(),
             plans: Arc::default(),
             waves: 0,
         }
@@ -108,11 +108,12 @@ impl Live {
             loaded.keys().filter_map(|table| models.get(table)).flatten().cloned().collect()
         };
         let order = self.workspace.project.graph().sort(of_loaded(&self.below));
-        let entered = (!self.is_unsettled).then(|| of_loaded(&self.entered));
+        let is_settled = loaded.keys().all(|table| self.settled.contains(table));
+        let entered = is_settled.then(|| of_loaded(&self.entered));
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
         let partial = Partial { order, loaded: loaded.clone(), entered, plans: Some(Arc::clone(&self.plans)) };
-        self.is_unsettled = true;
+        self.settled.retain(|table| !loaded.contains_key(table));
         // Nobody listens: a wave is told as a whole.
         let silent = self.workspace.another_run(EventSink::channel().0);
         let summary = match build::build_partial(Arc::new(silent), options, partial).await {
@@ -127,7 +128,7 @@ impl Live {
             .map(|result| format!("{}: {}", result.label, result.message.as_deref().unwrap_or("failed")))
             .collect();
         match failures.is_empty() {
-            true => self.is_unsettled = false,
+            true => self.settled.extend(loaded.into_keys()),
             false => self.take_back(loaded),
         }
         let ran = summary.results.iter().filter(|result| !result.is_reused);
