@@ -9,6 +9,52 @@
 {%- endmacro %}
 
 {#-
+    Of versions of encounters (`relation` has the columns of int_bed_ledger) the newest of each, if the encounter is open or was
+    lately: one without a bed is not any more after `live_keep_days` without news.
+-#}
+{% macro bed_current_rows(relation) -%}
+with newest as (
+
+    select hospital_id, encounter_id, max(version) as version
+    from {{ relation }}
+    group by hospital_id, encounter_id
+
+),
+
+believed as (
+
+    select versions.*
+    from {{ relation }} as versions
+    inner join newest
+        on versions.hospital_id = newest.hospital_id
+        and versions.encounter_id = newest.encounter_id
+        and versions.version = newest.version
+
+),
+
+kept as (
+
+    select believed.hospital_id, believed.encounter_id
+    from believed
+    cross join {{ ref('int_live_clock') }} as clock
+    group by believed.hospital_id, believed.encounter_id, clock.newest_event_at
+    having bool_or(believed.bed_state in ('occupied', 'held') and believed.valid_to is null)
+        or coalesce(
+            max(greatest(believed.occurred_at, believed.recorded_from, coalesce(believed.valid_to, believed.occurred_at)))
+                >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }},
+            true
+        )
+
+)
+
+select believed.*
+from believed
+inner join kept
+    on believed.hospital_id = kept.hospital_id
+    and believed.encounter_id = kept.encounter_id
+{%- endmacro %}
+
+{#-
     Events of `relation` (columns of int_bed_events) as events of encounters: those that say something about a bed. A swap is a move of
     two encounters, a merge of encounters concerns both of them. An event that updates or cancels a numbered movement (ZBE)
     stands for the event it changes.
@@ -150,6 +196,25 @@ from arrived
 where steps = all_steps
     or (all_steps >= 64 and steps > 32)
 group by hospital_id, id_type, from_id
+{%- endmacro %}
+
+{#- The encounters of the query `ids` (hospital_id, encounter_id), and those that were ever merged with one of them. -#}
+{% macro with_fellows(ids) -%}
+select hospital_id, encounter_id
+from (
+    {{ ids | indent(4) }}
+) as named
+union
+select named.hospital_id, fellows.encounter_id
+from (
+    {{ ids | indent(4) }}
+) as named
+inner join {{ ref('int_bed_groups') }} as own
+    on named.hospital_id = own.hospital_id
+    and named.encounter_id = own.encounter_id
+inner join {{ ref('int_bed_groups') }} as fellows
+    on own.hospital_id = fellows.hospital_id
+    and own.group_id = fellows.group_id
 {%- endmacro %}
 
 {#- The encounters that each event of `relation` (columns of int_bed_events) names. -#}

@@ -8,6 +8,15 @@
 {%- endmacro %}
 
 {#-
+    Of a relation at least the rows whose `columns` are a row of the query `keys`: the model joins them with the keys. Wardlake looks
+    the rows up, and reads no others however many there are; a first run or a full refresh gets all rows. Engines that cannot look
+    rows up take all of them each time.
+-#}
+{% macro matching(relation, columns, keys) -%}
+    {{ return(relation) }}
+{%- endmacro %}
+
+{#-
     Condition that the target does not hold a row of this key yet, for incremental models that append. Wardlake never shows a
     change twice and need not look.
 -#}

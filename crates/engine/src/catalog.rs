@@ -15,9 +15,9 @@ use datafusion::{
     execution::context::SessionContext,
 };
 use wardlake_core::TableName;
-use wardlake_storage::{Epoch, Lake, TableSnapshot};
+use wardlake_storage::{Epoch, HeldRows, Lake, TableSnapshot};
 
-use crate::{EngineError, session::one_statement};
+use crate::{EngineError, memory::MemoryTable, recurring::Recurring, session::one_statement};
 
 /// The catalog's name in SQL.
 pub(crate) const CATALOG: &str = "lake";
@@ -84,6 +84,8 @@ pub(crate) struct LakeCatalog {
     names: RwLock<BTreeSet<TableName>>,
     /// Views that were resolved, and their SQL.
     views: RwLock<HashSet<(TableName, String)>>,
+    /// Small tables are in memory.
+    recurring: Option<Arc<Recurring>>,
 }
 
 /// Owns the session's context, so that the catalog inside it can point back without a cycle of strong references.
@@ -96,7 +98,7 @@ impl fmt::Debug for LakeCatalog {
 }
 
 impl LakeCatalog {
-    pub(crate) fn new(lake: Arc<Lake>, state: ReadState) -> Arc<Self> {
+    pub(crate) fn new(lake: Arc<Lake>, state: ReadState, recurring: Option<Arc<Recurring>>) -> Arc<Self> {
         Arc::new(Self {
             lake,
             state,
@@ -104,6 +106,7 @@ impl LakeCatalog {
             overlays: RwLock::default(),
             names: RwLock::default(),
             views: RwLock::default(),
+            recurring,
         })
     }
 
@@ -169,10 +172,13 @@ impl LakeCatalog {
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
-        match self.snapshot(name).await? {
-            Some(snapshot) => Ok(Some(snapshot.provider(&holder.0.state()).await?)),
-            None => Ok(None),
+        let Some(snapshot) = self.snapshot(name).await? else { return Ok(None) };
+        if let Some(recurring) = &self.recurring
+            && let Some(rows) = recurring.held.table(&snapshot).await?
+        {
+            return Ok(Some(Arc::new(MemoryTable::new(name.clone(), HeldRows::schema(&snapshot), rows))));
         }
+        Ok(Some(snapshot.provider(&holder.0.state()).await?))
     }
 }
 

@@ -5,13 +5,14 @@ mod catalog;
 pub mod dialect;
 mod error;
 pub mod functions;
+mod memory;
 mod options;
-mod plans;
+mod recurring;
 mod session;
 mod shared;
 
 pub use catalog::ReadState;
 pub use error::EngineError;
 pub use options::EngineOptions;
-pub use plans::PlanCache;
+pub use recurring::Recurring;
 pub use session::{Engine, Query, Session};

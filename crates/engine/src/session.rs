@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     catalog::TableProvider,
+    error::DataFusionError,
     execution::{
         SendableRecordBatchStream, SessionStateBuilder,
         context::{SQLOptions, SessionContext},
@@ -13,18 +14,23 @@ use datafusion::{
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::LogicalPlan,
-    physical_plan::{ExecutionPlan, displayable, execute_stream, execute_stream_partitioned},
+    physical_plan::{
+        ExecutionPlan, collect, displayable, execute_stream, execute_stream_partitioned,
+        execution_plan::reset_plan_states, stream::RecordBatchStreamAdapter,
+    },
     prelude::SessionConfig,
     sql::parser::Statement,
 };
+use futures::{StreamExt, TryStreamExt};
 use wardlake_core::{TableName, did_you_mean};
-use wardlake_storage::{Lake, TableSnapshot};
+use wardlake_storage::{HeldRows, Lake, TableSnapshot};
 
 use crate::{
     EngineError, EngineOptions,
     catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
     dialect, functions,
-    plans::PlanCache,
+    memory::{MemoryTable, conform},
+    recurring::{Recurring, Run, Step},
 };
 
 /// One machine's share of memory, threads and spill space over one lake.
@@ -69,11 +75,11 @@ impl Engine {
         self.session_with(state, None)
     }
 
-    /// With `plans`, a session for queries over little data that come again and again: they are planned once, in one partition,
-    /// and what they read several times is worked out once.
-    pub fn session_with(&self, state: ReadState, plans: Option<Arc<PlanCache>>) -> Result<Session, EngineError> {
+    /// With `recurring`, a session for queries over little data that come again and again: they are planned once, in one partition,
+    /// what they read several times is worked out once, and small tables are in memory.
+    pub fn session_with(&self, state: ReadState, recurring: Option<Arc<Recurring>>) -> Result<Session, EngineError> {
         let mut config = SessionConfig::new()
-            .with_target_partitions(if plans.is_some() { 1 } else { self.options.threads })
+            .with_target_partitions(if recurring.is_some() { 1 } else { self.options.threads })
             .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
@@ -90,11 +96,11 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(session_state);
         functions::register_all(&context)?;
-        let catalog = LakeCatalog::new(Arc::clone(&self.lake), state);
+        let catalog = LakeCatalog::new(Arc::clone(&self.lake), state, recurring.clone());
         context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
         let holder = Arc::new(ContextHolder(context));
         catalog.connect(&holder);
-        Ok(Session { holder, catalog, plans })
+        Ok(Session { holder, catalog, recurring })
     }
 }
 
@@ -103,34 +109,37 @@ impl Engine {
 pub struct Session {
     holder: Arc<ContextHolder>,
     catalog: Arc<LakeCatalog>,
-    plans: Option<Arc<PlanCache>>,
+    recurring: Option<Arc<Recurring>>,
 }
 
 impl Session {
     /// Plans a query. Anything but a query (DDL, DML, COPY, SET) is refused.
     pub async fn query(&self, sql: &str) -> Result<Query, EngineError> {
-        let mut statement = one_statement(sql)?;
-        if self.plans.is_none() {
-            return self.plan(sql, statement).await;
+        let Some(recurring) = &self.recurring else {
+            let plan = self.plan(one_statement(sql)?).await?;
+            return Ok(Query { session: self.clone(), plan, prepared: None, run: None });
+        };
+        if let Some(query) = recurring.find(sql, self).await? {
+            return Ok(query);
         }
-        self.share(&mut statement).await?;
-        let shared = statement.to_string();
-        self.plan(&shared, statement).await
+        let mut statement = one_statement(sql)?;
+        // `None` as soon as one step cannot come again.
+        let mut steps = Some(Vec::new());
+        self.share(&mut statement, &mut steps).await?;
+        let (query, step) = self.prepare(None, statement).await?;
+        if let (Some(mut steps), Some(step)) = (steps, step) {
+            steps.push(step);
+            recurring.keep(sql, steps, self.catalog.views_read());
+        }
+        Ok(query)
     }
 
-    /// Plans a statement whose text is `sql`, or finds the plan it had before.
-    pub(crate) async fn plan(&self, sql: &str, statement: Statement) -> Result<Query, EngineError> {
-        if let Some(plans) = &self.plans
-            && let Some(plan) = plans.find(sql, &self.catalog).await?
-        {
-            return Ok(Query { session: self.clone(), plan, is_optimised: true });
-        }
+    async fn plan(&self, statement: Statement) -> Result<LogicalPlan, EngineError> {
         // Listing a lake costs more than most queries: only those that ask for the list wait for it.
         if asks_for_names(&statement) {
             self.catalog.refresh_names().await?;
         }
-        let state = self.holder.0.state();
-        let plan = match state.statement_to_plan(statement).await {
+        let plan = match self.holder.0.state().statement_to_plan(statement).await {
             Ok(plan) => plan,
             Err(error) => return Err(self.explain_missing_table(error.into()).await),
         };
@@ -140,10 +149,96 @@ impl Session {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|error| EngineError::NotAQuery { message: error.strip_backtrace() })?;
-        let Some(plans) = &self.plans else { return Ok(Query { session: self.clone(), plan, is_optimised: false }) };
+        Ok(plan)
+    }
+
+    /// A query ready to run, and as a step of a recipe whose rows go to the table `output`, if it can be one.
+    async fn prepare(
+        &self,
+        output: Option<TableName>,
+        statement: Statement,
+    ) -> Result<(Query, Option<Step>), EngineError> {
+        let state = self.holder.0.state();
+        let plan = self.plan(statement).await?;
         let optimised = state.optimize(&plan)?;
-        plans.keep(sql, &plan, &optimised, self.catalog.views_read())?;
-        Ok(Query { session: self.clone(), plan: optimised, is_optimised: true })
+        let physical = state.query_planner().create_physical_plan(&optimised, &state).await?;
+        let step = Step::new(output, &plan, &optimised, &physical)?;
+        Ok((Query::prepared(self, optimised, physical, None), step))
+    }
+
+    /// Works a statement out as a table of the session.
+    pub(crate) async fn prepare_into(
+        &self,
+        output: &TableName,
+        statement: Statement,
+    ) -> Result<Option<Step>, EngineError> {
+        let (query, step) = self.prepare(Some(output.clone()), statement).await?;
+        if let Some(plan) = &query.prepared {
+            self.run_into(output, plan).await?;
+        }
+        Ok(step)
+    }
+
+    /// Runs a plan; its rows are a table of the session.
+    pub(crate) async fn run_into(
+        &self,
+        output: &TableName,
+        plan: &Arc<dyn ExecutionPlan>,
+    ) -> Result<MemoryTable, EngineError> {
+        let plan = reset_plan_states(Arc::clone(plan))?;
+        let schema = plan.schema();
+        let rows = collect(plan, self.holder.0.task_ctx()).await?;
+        let table = MemoryTable::new(output.clone(), Arc::clone(&schema), conform(rows, &schema)?);
+        self.overlay(output.clone(), Arc::new(table.clone()));
+        Ok(table)
+    }
+
+    /// A table of this session whose rows are in memory.
+    pub(crate) async fn memory_table(&self, name: &TableName) -> Result<Option<MemoryTable>, EngineError> {
+        let provider = self.catalog.provider(name).await?;
+        Ok(provider.and_then(|provider| MemoryTable::of(provider.as_ref()).cloned()))
+    }
+
+    /// Puts the rows that were added to a table after `version` before the session, under a name.
+    pub async fn overlay_appended(
+        &self,
+        name: TableName,
+        snapshot: &TableSnapshot,
+        version: Option<u64>,
+    ) -> Result<(), EngineError> {
+        if let Some(recurring) = &self.recurring
+            && let Some(rows) = recurring.held.appended_since(snapshot, version).await?
+        {
+            self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(snapshot), rows)));
+            return Ok(());
+        }
+        let rows = snapshot.appended_since(version, &self.holder.0.state()).await?;
+        self.overlay(name, rows);
+        Ok(())
+    }
+
+    /// Puts the rows of a table whose `columns` are a row of the query `keys` before the session, under a name. Where rows cannot be
+    /// looked up, it is all rows of the table.
+    pub async fn overlay_matching(
+        &self,
+        name: TableName,
+        snapshot: &TableSnapshot,
+        columns: &[String],
+        keys: &str,
+    ) -> Result<(), EngineError> {
+        if let Some(recurring) = &self.recurring {
+            let query = self.query(keys).await?;
+            let schema = query.schema();
+            let rows = query.collect().await?;
+            let schema = rows.first().map_or(schema, RecordBatch::schema);
+            let keys = arrow::compute::concat_batches(&schema, &rows).map_err(DataFusionError::from)?;
+            if let Some(rows) = recurring.held.matching(snapshot, columns, &keys).await? {
+                self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(snapshot), rows)));
+                return Ok(());
+            }
+        }
+        self.overlay(name, snapshot.provider(&self.holder.0.state()).await?);
+        Ok(())
     }
 
     /// All rows of a query; for results that are small by nature.
@@ -173,6 +268,11 @@ impl Session {
 
     /// The schema of a table or view, if it exists.
     pub async fn schema(&self, name: &TableName) -> Result<Option<SchemaRef>, EngineError> {
+        if self.recurring.is_some()
+            && let Some(snapshot) = self.snapshot(name).await?
+        {
+            return Ok(Some(HeldRows::schema(&snapshot)));
+        }
         let reference = datafusion::common::TableReference::full(CATALOG, name.schema(), name.name());
         let state = self.holder.0.state();
         let provider = state.schema_for_ref(reference)?.table(name.name()).await?;
@@ -219,10 +319,21 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
 pub struct Query {
     session: Session,
     plan: LogicalPlan,
-    is_optimised: bool,
+    prepared: Option<Arc<dyn ExecutionPlan>>,
+    /// Lasts as long as its rows come.
+    run: Option<Arc<Run>>,
 }
 
 impl Query {
+    pub(crate) fn prepared(
+        session: &Session,
+        plan: LogicalPlan,
+        physical: Arc<dyn ExecutionPlan>,
+        run: Option<Arc<Run>>,
+    ) -> Self {
+        Self { session: session.clone(), plan, prepared: Some(physical), run }
+    }
+
     /// The schema of its rows.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(self.plan.schema().inner())
@@ -234,26 +345,35 @@ impl Query {
     }
 
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
-        let state = self.session.holder.0.state();
-        Ok(match self.is_optimised {
-            true => state.query_planner().create_physical_plan(&self.plan, &state).await?,
-            false => state.create_physical_plan(&self.plan).await?,
-        })
+        match &self.prepared {
+            Some(prepared) => Ok(reset_plan_states(Arc::clone(prepared))?),
+            None => Ok(self.session.holder.0.state().create_physical_plan(&self.plan).await?),
+        }
+    }
+
+    /// The rows of a stream; the query's run is over when they are.
+    fn lasting(&self, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
+        let Some(run) = self.run.clone() else { return stream };
+        let schema = stream.schema();
+        let rows = stream.inspect(move |_| {
+            let _lasts = &run;
+        });
+        Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }
 
     /// One stream, in the query's order. Dropping it cancels the query.
     pub async fn stream(&self) -> Result<SendableRecordBatchStream, EngineError> {
-        Ok(execute_stream(self.physical().await?, self.session.holder.0.task_ctx())?)
+        Ok(self.lasting(execute_stream(self.physical().await?, self.session.holder.0.task_ctx())?))
     }
 
     /// One stream per partition, for parallel writers. No order between them.
     pub async fn streams(&self) -> Result<Vec<SendableRecordBatchStream>, EngineError> {
-        Ok(execute_stream_partitioned(self.physical().await?, self.session.holder.0.task_ctx())?)
+        let streams = execute_stream_partitioned(self.physical().await?, self.session.holder.0.task_ctx())?;
+        Ok(streams.into_iter().map(|stream| self.lasting(stream)).collect())
     }
 
     /// All rows.
     pub async fn collect(&self) -> Result<Vec<RecordBatch>, EngineError> {
-        use futures::TryStreamExt;
         Ok(self.stream().await?.try_collect().await?)
     }
 

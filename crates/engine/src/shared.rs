@@ -2,44 +2,51 @@
 //! those within it again, so that a query of some steps becomes a plan of a thousand. Where little data is read it is worked out
 //! first, once, and kept in memory for the rest of the session.
 
-use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
+use std::{collections::VecDeque, ops::ControlFlow};
 
-use datafusion::{
-    datasource::MemTable,
-    sql::{
-        parser::Statement,
-        sqlparser::ast::{
-            self, Cte, Ident, ObjectName, ObjectNamePart, Query, Statement as SqlStatement, TableAlias, TableFactor,
-            Visit, VisitMut, VisitorMut, With, visit_relations,
-        },
+use datafusion::sql::{
+    parser::Statement,
+    sqlparser::ast::{
+        self, Cte, Ident, ObjectName, ObjectNamePart, Query, Statement as SqlStatement, TableAlias, TableFactor, Visit,
+        VisitMut, VisitorMut, With, visit_relations,
     },
 };
 use wardlake_core::{RowHasher, TableName};
 
-use crate::{EngineError, Session};
+use crate::{EngineError, Session, recurring::Step};
 
 /// The schema under which the session finds what was worked out.
 const SCHEMA: &str = "shared";
 
 impl Session {
-    /// Works out the common tables of a query that it reads several times, and names what came out in their place.
-    pub(crate) async fn share(&self, statement: &mut Statement) -> Result<(), EngineError> {
+    /// Works out the common tables of a query that it reads several times, and names what came out in their place. `steps` are how,
+    /// while all of them can be taken again.
+    pub(crate) async fn share(
+        &self,
+        statement: &mut Statement,
+        steps: &mut Option<Vec<Step>>,
+    ) -> Result<(), EngineError> {
         if let Statement::Statement(statement) = statement
             && let SqlStatement::Query(query) = statement.as_mut()
         {
-            self.share_within(query, &[]).await?;
+            self.share_within(query, &[], steps).await?;
         }
         Ok(())
     }
 
     /// `around` are the common tables that the query may name beside its own.
-    async fn share_within(&self, query: &mut Query, around: &[Cte]) -> Result<(), EngineError> {
+    async fn share_within(
+        &self,
+        query: &mut Query,
+        around: &[Cte],
+        steps: &mut Option<Vec<Step>>,
+    ) -> Result<(), EngineError> {
         let Some(with) = query.with.as_mut().filter(|with| !with.recursive) else { return Ok(()) };
         let mut rest: VecDeque<Cte> = std::mem::take(&mut with.cte_tables).into();
         let mut kept: Vec<Cte> = Vec::new();
         while let Some(mut table) = rest.pop_front() {
             let visible: Vec<Cte> = around.iter().chain(&kept).cloned().collect();
-            Box::pin(self.share_within(&mut table.query, &visible)).await?;
+            Box::pin(self.share_within(&mut table.query, &visible, steps)).await?;
             let name = table.alias.name.clone();
             let times = rest.iter().map(|later| mentions(&*later.query, &name)).sum::<usize>() + mentions(query, &name);
             let is_redefined = visible.iter().chain(&rest).any(|other| is_same(&other.alias.name, &name))
@@ -49,7 +56,11 @@ impl Session {
                 kept.push(table);
                 continue;
             }
-            let found = self.work_out(table, visible).await?;
+            let (found, step) = self.work_out(table, visible).await?;
+            match step {
+                Some(step) => steps.iter_mut().for_each(|steps| steps.push(step.clone())),
+                None => *steps = None,
+            }
             let mut put = Put { name, found };
             for later in &mut rest {
                 let _ = VisitMut::visit(&mut later.query, &mut put);
@@ -64,7 +75,7 @@ impl Session {
     }
 
     /// The rows of a common table as a table of the session.
-    async fn work_out(&self, table: Cte, visible: Vec<Cte>) -> Result<TableName, EngineError> {
+    async fn work_out(&self, table: Cte, visible: Vec<Cte>) -> Result<(TableName, Option<Step>), EngineError> {
         let select = format!("select * from {}", table.alias.name);
         let mut tables: VecDeque<Cte> = VecDeque::from([table]);
         // Those it does not need would be planned all the same.
@@ -81,20 +92,11 @@ impl Session {
             query.with = Some(With { with_token, recursive: false, cte_tables: tables.into() });
         }
         let mut hasher = RowHasher::default();
-        let text = statement.to_string();
-        hasher.field(Some(text.as_bytes()));
+        hasher.field(Some(statement.to_string().as_bytes()));
         let name = TableName::new(SCHEMA, hasher.finish().to_string())
             .map_err(|error| EngineError::Plan { message: error.to_string() })?;
-        let planned = self.plan(&text, statement).await?;
-        let schema = planned.schema();
-        let rows = planned.collect().await?;
-        // The plan's columns are the same each time, with and without rows; rows may still be of a kind the plan does not say.
-        let schema = match rows.first() {
-            Some(first) if !schema.contains(&first.schema()) => first.schema(),
-            _ => schema,
-        };
-        self.overlay(name.clone(), Arc::new(MemTable::try_new(schema, vec![rows])?));
-        Ok(name)
+        let step = self.prepare_into(&name, statement).await?;
+        Ok((name, step))
     }
 }
 

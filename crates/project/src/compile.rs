@@ -7,7 +7,7 @@ use wardlake_core::Diagnostic;
 
 use crate::{
     Adapter, InjectedCte, Node, NodeConfig, Project, Relation, ResourceType, UniqueId, cte,
-    jinja::{Changes, Mode, NodeScope, RefCall, RenderRequest, Rendered, Resolve, SourceCall},
+    jinja::{Captured, Changes, Lookup, Mode, NodeScope, RefCall, RenderRequest, Rendered, Resolve, SourceCall},
     lookup::{Catalog, Found},
     node_json,
 };
@@ -27,6 +27,8 @@ pub struct Compiled {
     pub injected_ctes: Vec<InjectedCte>,
     /// The relations of which it takes only what it has not consumed yet.
     pub changes: Vec<Changes>,
+    /// The rows it looks up by key.
+    pub lookups: Vec<Lookup>,
 }
 
 impl Project {
@@ -43,11 +45,11 @@ impl Project {
             return Err(Diagnostic::error("WL-P040", format!("there is no node `{id}`")));
         };
         let mut ctes = Vec::new();
-        let (sql, changes) = match node.resource_type {
-            ResourceType::Seed => (String::new(), Vec::new()),
+        let (sql, captured) = match node.resource_type {
+            ResourceType::Seed => Default::default(),
             _ => {
-                let (sql, changes) = self.render_node(node, adapter, is_incremental, &mut ctes, &mut Vec::new())?;
-                (cte::inject(&sql, &ctes), changes)
+                let (sql, captured) = self.render_node(node, adapter, is_incremental, &mut ctes, &mut Vec::new())?;
+                (cte::inject(&sql, &ctes), captured)
             }
         };
         let hooks = |hooks: &[crate::Hook]| -> Result<Vec<String>, Diagnostic> {
@@ -59,7 +61,8 @@ impl Project {
             post_hooks: hooks(&node.config.post_hooks)?,
             config: node.config.clone(),
             injected_ctes: ctes,
-            changes,
+            changes: captured.changes,
+            lookups: captured.lookups,
         })
     }
 
@@ -106,15 +109,15 @@ impl Project {
         is_incremental: bool,
         ctes: &mut Vec<InjectedCte>,
         open: &mut Vec<UniqueId>,
-    ) -> Result<(String, Vec<Changes>), Diagnostic> {
+    ) -> Result<(String, Captured), Diagnostic> {
         let text = node.template.as_deref().unwrap_or(&node.raw_code);
         if !node.has_jinja && node.template.is_none() {
-            return Ok((text.to_owned(), Vec::new()));
+            return Ok((text.to_owned(), Captured::default()));
         }
         let resolver = Resolving::new(self, &node.package, Some(node));
         let rendered = self.render_text(node, text, node.first_line, &resolver, adapter, is_incremental)?;
         self.add_ctes(resolver.used(), adapter, ctes, open)?;
-        Ok((rendered.text, rendered.captured.changes))
+        Ok((rendered.text, rendered.captured))
     }
 
     fn render_text(

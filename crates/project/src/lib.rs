@@ -38,7 +38,7 @@ pub use config::{
 };
 pub use cte::InjectedCte;
 pub use graph::Graph;
-pub use jinja::{CHANGES_SCHEMA, Changes};
+pub use jinja::{CHANGES_SCHEMA, Changes, Lookup};
 pub use node::{
     ColumnInfo, DependsOn, Doc, Exposure, Freshness, FreshnessLimit, MacroPatch, Node, ResourceType, Source,
     TestMetadata, UniqueId,

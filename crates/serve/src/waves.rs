@@ -180,7 +180,7 @@ async fn keep_refreshing(server: Arc<Server>, refresher: Refresher, mut stopped:
 }
 
 /// A little upkeep between waves: merging often, deleting seldom.
-async fn keep_tidy(server: Arc<Server>, upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
+async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
     let mut rounds: u32 = 0;
     while !*stopped.borrow() {
         tokio::select! {

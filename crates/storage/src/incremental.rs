@@ -44,12 +44,7 @@ impl TableSnapshot {
         session: &SessionState,
     ) -> Result<Arc<dyn TableProvider>, StorageError> {
         let Some(version) = version else { return self.provider(session).await };
-        let mut added = Added::default();
-        let mut commits = self.commits_after(version);
-        while let Some((version, actions)) = commits.try_next().await? {
-            added.follow(version, actions);
-        }
-        let Added { here, moved } = added;
+        let Added { here, moved } = self.added_since(version).await?;
         let own = self.selected(session, here.into_values()).await?;
         if moved.is_empty() {
             return Ok(own);
@@ -167,6 +162,16 @@ impl TableSnapshot {
         rows.select(columns.map(|field| column(ROWS, field.name())).collect::<Vec<_>>())
     }
 
+    /// The files that were added after `version`.
+    pub(crate) async fn added_since(&self, version: u64) -> Result<Added, StorageError> {
+        let mut added = Added::default();
+        let mut commits = self.commits_after(version);
+        while let Some((version, actions)) = commits.try_next().await? {
+            added.follow(version, actions);
+        }
+        Ok(added)
+    }
+
     async fn selected(
         &self,
         session: &SessionState,
@@ -214,9 +219,9 @@ fn over(function: Arc<AggregateUDF>, keys: &[String]) -> QueryResult<Expr> {
 
 /// Files added so far: those still there, and by version those that were since only moved.
 #[derive(Default)]
-struct Added {
-    here: HashMap<String, Add>,
-    moved: BTreeMap<u64, Vec<Add>>,
+pub(crate) struct Added {
+    pub(crate) here: HashMap<String, Add>,
+    pub(crate) moved: BTreeMap<u64, Vec<Add>>,
 }
 
 impl Added {

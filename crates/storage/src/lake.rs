@@ -12,7 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path}
 use url::Url;
 use wardlake_core::TableName;
 
-use crate::{StorageError, TableSnapshot, location::Location, log::LogFiles, table::TableHandle, views::ViewCache};
+use crate::{StorageError, TableSnapshot, location::Location, table::TableHandle, views::ViewCache};
 
 /// Lookups of tables side by side.
 const PARALLEL_LOOKUPS: usize = 16;
@@ -123,7 +123,7 @@ impl Lake {
 
     /// Whether the table has a commit.
     pub async fn exists(&self, table: &TableName) -> Result<bool, StorageError> {
-        Ok(LogFiles::list(&self.handle(table)?.log_store).await?.newest().is_some())
+        Ok(self.newest_version(table).await?.is_some())
     }
 
     /// The newest version by the log's file names alone: the cheapest way to learn whether a table changed.

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::Utc;
-use datafusion::execution::SessionState;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use deltalake::{
     DeltaTable,
     kernel::{Action, LogicalFileView},
@@ -106,7 +106,7 @@ impl Lake {
     }
 
     /// Merges small files into files of about `target_bytes`, partition by partition. Rows do not change, and no reader of
-    /// changes sees it. `None` if there was nothing to merge.
+    /// changes sees it. Others may append meanwhile. `None` if there was nothing to merge, or others changed what was being merged.
     pub async fn optimize(
         &self,
         session: &SessionState,
@@ -115,16 +115,63 @@ impl Lake {
         commit: Commit,
     ) -> Result<Option<CommitOutcome>, StorageError> {
         let handle = self.handle(table)?;
-        let _writer = handle.writer.lock().await;
         let newest = self.require(table).await?;
         if bins(&newest, target_bytes).is_empty() {
             return Ok(None);
         }
         let mut layout = handle.layout(newest.schema(), newest.partition_columns(), &commit)?;
         layout.options.target_file_bytes = target_bytes;
-        layout.replaces = Some(newest.schema());
         let work = Optimize { session: session.clone(), layout, target_bytes };
-        self.commit_rewrite(&handle, &commit, &work, NewFiles::default()).await.map(Some)
+        self.exchange(&newest, work.rewrite(&newest).await?, &commit).await
+    }
+
+    /// Leaves of the rows of `base` those of the streams, which are some of them. Rows that others append meanwhile stay, and no reader of
+    /// changes takes what is left for news. `None` if others changed what was being trimmed.
+    pub async fn trim(
+        &self,
+        base: &TableSnapshot,
+        streams: Vec<SendableRecordBatchStream>,
+        commit: Commit,
+    ) -> Result<Option<CommitOutcome>, StorageError> {
+        let layout = base.handle.layout(base.schema(), base.partition_columns(), &commit)?;
+        let files = layout.write(streams).await?;
+        let operation = DeltaOperation::Delete { predicate: None };
+        let rewritten = Rewritten { removed: base.file_views(), files, data_change: false, layout, operation };
+        self.exchange(base, rewritten, &commit).await
+    }
+
+    /// Exchanges files of `base` for others. The writer is held up for the commit alone: whatever others appended meanwhile stays, and if
+    /// one of the files or the columns are no longer there, nothing is exchanged.
+    async fn exchange(
+        &self,
+        base: &TableSnapshot,
+        rewritten: Rewritten,
+        commit: &Commit,
+    ) -> Result<Option<CommitOutcome>, StorageError> {
+        let handle = &base.handle;
+        let Rewritten { removed, files, data_change, operation, .. } = rewritten;
+        let paths: HashSet<String> = removed.iter().map(|view| view.path().into_owned()).collect();
+        let _writer = handle.writer.lock().await;
+        let change = |now: Option<&DeltaTable>| {
+            let conflict = || StorageError::Conflict { table: handle.name.to_string(), attempts: 1 };
+            let state = state(&handle.name, now.ok_or_else(conflict)?)?;
+            let here = state.log_data().into_iter().filter(|view| paths.contains(view.path().as_ref())).count();
+            if here < paths.len() || state.snapshot().arrow_schema() != base.schema() {
+                return Err(conflict());
+            }
+            let mut actions: Vec<Action> =
+                removed.iter().map(|view| Action::Remove(view.remove_action(data_change))).collect();
+            let adds = files.adds.iter().map(|add| deltalake::kernel::Add { data_change, ..add.clone() });
+            actions.extend(adds.map(Action::Add));
+            Ok(Change { actions, operation: operation.clone() })
+        };
+        match handle.commit(commit, change).await {
+            Err(StorageError::Conflict { .. }) => {
+                files.discard(&handle.store()).await;
+                Ok(None)
+            }
+            result => handle.finish(result, files).await.map(Some),
+        }
     }
 
     /// Deletes data files that no kept version names: neither the newest, nor one of `keep_versions`, nor any that was newest

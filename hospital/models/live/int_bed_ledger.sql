@@ -12,9 +12,7 @@
 --    leaves and returns need one. An encounter without any admission begins with its first move: the feed may have begun later.
 -- 5. An event that fits nowhere is not placed and says why in `finding`.
 --
--- A wave reads int_bed_open_events and the new events, and appends versions of the encounters that these touch.
-
--- depends_on: {{ ref('int_bed_open_events') }}
+-- A wave reads the new events, looks up all others of the encounters that these touch, and appends versions of them.
 
 {{ config(materialized='incremental', incremental_strategy='append') }}
 
@@ -25,6 +23,10 @@
             order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id" %}
 {#- Between the parts of a place that travels as one text. #}
 {%- set mark = '^|^' %}
+
+{%- set touched_encounters %}
+    {{ with_fellows(encounter_ids(changes(ref('int_bed_events')))) | indent(4) }}
+{%- endset %}
 
 with new_events as (
 
@@ -46,24 +48,42 @@ touched as (
 
 {%- if is_incremental() %}
 
-known_events as (
+-- An event names one encounter or two.
+delivered as (
 
-    select * from {{ ref('int_bed_open_events') }}
+    select * from {{ matching(ref('int_bed_events'), ['hospital_id', 'encounter_id'], touched_encounters) }}
+    union
+    select *
+    from {{ matching(ref('int_bed_events'), ['hospital_id', 'second_encounter_id'], touched_encounters) }}
+    where second_encounter_id is not null
+
+),
+
+told_events as (
+
+    {{ bed_encounter_events('delivered') | indent(4) }}
 
 ),
 {%- else %}
 
+told_events as (
+
+    select * from new_events
+
+),
+{%- endif %}
+
+-- An event delivered again is left out.
 known_events as (
 
     select *
-    from new_events
+    from told_events
     qualify row_number() over (
         partition by hospital_id, encounter_id, event_id, part, content_hash
         order by received_at, source_file, source_position
     ) = 1
 
 ),
-{%- endif %}
 
 grouped as (
 

@@ -7,5 +7,5 @@ mod dialect;
 mod documented;
 mod invariants;
 mod layouts;
-mod plans;
+mod recurring;
 mod slt;

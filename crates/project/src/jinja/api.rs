@@ -99,6 +99,8 @@ pub struct Captured {
     pub macros: Vec<String>,
     /// The relations of which an incremental model asked the `changes`, each once.
     pub changes: Vec<Changes>,
+    /// The rows an incremental model looks up by key, each once.
+    pub lookups: Vec<Lookup>,
 }
 
 /// One `changes(ref(...))`: the rows of a relation that the model has not consumed yet, under a name of their own.
@@ -110,8 +112,23 @@ pub struct Changes {
     pub read_as: Relation,
 }
 
+/// One `matching(ref(...), columns, keys)`: the rows of a relation that have one of some keys, under a name of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The relation whose rows are looked up.
+    pub of: Relation,
+    /// The columns that are the key.
+    pub columns: Vec<String>,
+    /// The query of the keys, with as many columns.
+    pub keys: String,
+    /// The relation that the compiled SQL reads instead.
+    pub read_as: Relation,
+}
+
 /// The schema of the names under which models read changes. No table of a lake lies in it.
 pub const CHANGES_SCHEMA: &str = "changes";
+/// The schema of the names under which models read what they look up. No table of a lake lies in it.
+pub const MATCHING_SCHEMA: &str = "matching";
 
 /// A macro a package defines.
 #[derive(Clone, Debug)]

@@ -29,8 +29,8 @@ use serde_json::{Map, Value as Json};
 use wardlake_core::{Diagnostic, did_you_mean};
 
 pub use api::{
-    CHANGES_SCHEMA, Captured, Changes, MacroDef, Mode, NodeScope, RefCall, RenderError, RenderRequest, Rendered,
-    Resolve, Scope, SourceCall,
+    CHANGES_SCHEMA, Captured, Changes, Lookup, MATCHING_SCHEMA, MacroDef, Mode, NodeScope, RefCall, RenderError,
+    RenderRequest, Rendered, Resolve, Scope, SourceCall,
 };
 pub use blocks::{Block, BlockError, BlockKind, blocks};
 

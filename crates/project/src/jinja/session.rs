@@ -184,8 +184,8 @@ impl Session {
         if let Some(value) = self.context.get(name) {
             return Some(from_json(value));
         }
-        // Projects define a plain `changes` for dbt; here it means what has not been consumed yet.
-        if name == "changes" {
+        // Projects define these plainly for dbt; here they read less than the whole relation.
+        if matches!(name, "changes" | "matching") {
             return self.globals.get(name).cloned();
         }
         let package = self.lookup_package();

@@ -34,7 +34,6 @@ pub(crate) async fn open(
         return Ok(consumed);
     }
     let before = if is_incremental { context.workspace.lake.snapshot(target, None).await? } else { None };
-    let state = context.session.context().state();
     for changes in &compiled.changes {
         let names = table_name(&changes.of).zip(table_name(&changes.read_as));
         let Some((upstream, read_as)) = names else { continue };
@@ -58,9 +57,24 @@ pub(crate) async fn open(
                 ),
             });
         }
-        let rows = snapshot.appended_since(from.map(i64::unsigned_abs), &state).await?;
-        context.session.overlay(read_as, rows);
+        context.session.overlay_appended(read_as, &snapshot, from.map(i64::unsigned_abs)).await?;
         consumed.ledger.push(entry);
     }
     Ok(consumed)
+}
+
+/// Puts the rows that a model looks up by key before the session, under the name the compiled SQL reads. The keys may be those of
+/// changes.
+pub(crate) async fn look_up(context: &Arc<BuildContext>, compiled: &Compiled) -> Result<(), RunnerError> {
+    for lookup in &compiled.lookups {
+        let names = table_name(&lookup.of).zip(table_name(&lookup.read_as));
+        let Some((of, read_as)) = names else { continue };
+        let Some(snapshot) = context.session.snapshot(&of).await? else {
+            return Err(RunnerError::Config {
+                message: format!("matching() needs a table, and {of} is none; materialize it as table or incremental"),
+            });
+        };
+        context.session.overlay_matching(read_as, &snapshot, &lookup.columns, &lookup.keys).await?;
+    }
+    Ok(())
 }

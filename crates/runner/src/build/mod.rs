@@ -19,7 +19,7 @@ use std::{
 use chrono::Utc;
 use tokio::task::JoinSet;
 use wardlake_core::TableName;
-use wardlake_engine::{PlanCache, ReadState, Session};
+use wardlake_engine::{Recurring, ReadState, Session};
 use wardlake_project::{Node, ResourceType, UniqueId};
 
 pub(crate) use self::node::compile_with as compile_node;
@@ -94,8 +94,8 @@ pub(crate) struct Partial {
     /// Nodes that read a loaded table. Of the others those run that read a table to which this build brought something. `None`: all
     /// nodes run.
     pub(crate) entered: Option<BTreeSet<UniqueId>>,
-    /// Plans of its queries, which come again with the next build.
-    pub(crate) plans: Option<Arc<PlanCache>>,
+    /// How its queries run, which come again with the next build, and the rows of small tables.
+    pub(crate) recurring: Option<Arc<Recurring>>,
 }
 
 /// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what was built.
@@ -108,7 +108,7 @@ pub(crate) async fn build_partial(
     let schedule = Schedule::new(&workspace.project, partial.order, false);
     let working = partial.loaded.keys().cloned().collect();
     let states = NodeStates::unknown();
-    let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.plans).await?;
+    let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.recurring).await?;
     let context = Arc::new(context);
     let results = run_schedule(&context, &schedule, partial.entered.as_ref()).await?;
     let mut totals = Totals::default();
@@ -133,14 +133,14 @@ impl BuildContext {
         order: &[UniqueId],
         mut working: BTreeSet<TableName>,
         states: NodeStates,
-        plans: Option<Arc<PlanCache>>,
+        recurring: Option<Arc<Recurring>>,
     ) -> Result<Self, RunnerError> {
         let nodes = order.iter().filter_map(|id| workspace.project.node(id));
         working.extend(nodes.filter_map(|node| table_name(&node.relation)));
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
-        let session = workspace.engine.session_with(state, plans)?;
+        let session = workspace.engine.session_with(state, recurring)?;
         Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
     }
 

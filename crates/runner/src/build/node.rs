@@ -111,6 +111,7 @@ async fn run_model(
     }
     run_hooks(context, &compiled.pre_hooks).await?;
     let consumed = consume::open(context, &name, &compiled, is_incremental).await?;
+    consume::look_up(context, &compiled).await?;
     let job = ModelJob { node, name: &name, compiled: &compiled, is_incremental, consumed };
     let written = materialize::write(context, &job).await?;
     result.fingerprint = print;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use wardlake_core::TableName;
-use wardlake_engine::PlanCache;
+use wardlake_engine::Recurring;
 use wardlake_project::{Node, Project, ResourceType, UniqueId};
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
 pub use self::{
     alerts::{Alerts, Notice, Severity},
     follow::{Follower, ModelNews},
-    upkeep::UpkeepReport,
+    upkeep::{Upkeep, UpkeepReport},
 };
 
 /// How models are kept fresh.
@@ -68,7 +68,7 @@ pub struct Live {
     /// Tables whose last wave went through. Below the others a model may not have seen what came to one above it, and all run.
     settled: BTreeSet<TableName>,
     /// The same queries come with every wave.
-    plans: Arc<PlanCache>,
+    recurring: Arc<Recurring>,
     waves: u64,
 }
 
@@ -84,7 +84,7 @@ impl Live {
             entered,
             moved: BTreeMap::new(),
             settled: BTreeSet::new(),
-            plans: Arc::default(),
+            recurring: Arc::default(),
             waves: 0,
         }
     }
@@ -112,7 +112,7 @@ impl Live {
         let entered = is_settled.then(|| of_loaded(&self.entered));
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
-        let partial = Partial { order, loaded: loaded.clone(), entered, plans: Some(Arc::clone(&self.plans)) };
+        let partial = Partial { order, loaded: loaded.clone(), entered, recurring: Some(Arc::clone(&self.recurring)) };
         self.settled.retain(|table| !loaded.contains_key(table));
         // Nobody listens: a wave is told as a whole.
         let silent = self.workspace.another_run(EventSink::channel().0);
@@ -167,10 +167,9 @@ impl Live {
     /// The upkeep of the tables that grow with every wave, as a task of its own.
     pub fn upkeep(&self) -> Upkeep {
         let project = &self.workspace.project;
-        let models = self.below.values().flatten().filter_map(|id| project.node(id));
-        let models = models.filter_map(|node| table_name(&node.relation));
+        let models: Vec<&Node> = self.below.values().flatten().filter_map(|id| project.node(id)).collect();
         let sources = self.below.iter().filter(|(_, models)| !models.is_empty()).map(|(table, _)| table.clone());
-        Upkeep { workspace: Arc::clone(&self.workspace), tables: models.chain(sources).collect() }
+        Upkeep::new(Arc::clone(&self.workspace), &models, sources)
     }
 }
 
@@ -207,24 +206,6 @@ impl Refresher {
             }
         }
         Ok(summary)
-    }
-}
-
-/// Keeps the tables in shape that grow with every wave.
-pub struct Upkeep {
-    workspace: Arc<Workspace>,
-    tables: BTreeSet<TableName>,
-}
-
-impl Upkeep {
-    /// Merges small files and forgets epochs nobody goes back to.
-    pub async fn tidy(&self) -> Result<UpkeepReport, RunnerError> {
-        upkeep::tidy(&self.workspace, &self.tables).await
-    }
-
-    /// Deletes files that nobody can read any more.
-    pub async fn vacuum(&self) -> Result<UpkeepReport, RunnerError> {
-        upkeep::vacuum(&self.workspace, &self.tables).await
     }
 }
 

@@ -1,13 +1,18 @@
 //! Keeping the tables of a running server in shape, a little at a time: small files are merged, epochs nobody goes back to are
 //! forgotten, files nobody can read any more are deleted. Readers hold an epoch and are never disturbed.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
+use wardlake_project::Node;
 use wardlake_storage::Commit;
 
-use crate::{RunnerError, Workspace};
+use crate::{RunnerError, Workspace, adapter::table_name};
 
 /// A table is merged when it has so many small files more than its share.
 const SMALL_FILES: usize = 40;
@@ -19,51 +24,89 @@ const EPOCHS_AT_ONCE: usize = 2_000;
 /// Files that no version names are deleted when they are so old; longer than any write or read takes.
 const KEEP_FILES: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
+/// there are.
+const TRIM_GROWTH: u64 = 2;
+
 /// What one round did.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct UpkeepReport {
     /// Tables whose small files were merged.
     pub merged: Vec<String>,
+    /// Tables from which rows went that their view does not show any more.
+    pub trimmed: Vec<String>,
     /// Epochs that were forgotten.
     pub epochs_forgotten: usize,
     /// Bytes of files that were deleted.
     pub bytes_deleted: u64,
 }
 
-/// Merges small files of `tables` and forgets epochs.
-pub(super) async fn tidy(
-    workspace: &Arc<Workspace>,
-    tables: &BTreeSet<TableName>,
-) -> Result<UpkeepReport, RunnerError> {
-    let mut report = UpkeepReport::default();
-    for table in tables {
-        let Some(snapshot) = workspace.lake.snapshot(table, None).await? else { continue };
-        let small = snapshot.files().iter().filter(|file| file.bytes < MERGED_BYTES / 4 * 3).count();
-        if small < SMALL_FILES {
-            continue;
-        }
-        let session = workspace.engine.session(ReadState::Working).await?;
-        let state = session.context().state();
-        if workspace.lake.optimize(&state, table, MERGED_BYTES, Commit::default()).await?.is_some() {
-            report.merged.push(table.to_string());
-        }
-    }
-    report.epochs_forgotten = workspace.lake.thin_epochs(KEEP_EPOCHS, EPOCHS_AT_ONCE).await?;
-    Ok(report)
+/// Keeps the tables in shape that grow with every wave.
+pub struct Upkeep {
+    workspace: Arc<Workspace>,
+    tables: BTreeSet<TableName>,
+    /// Of tables whose models say so (`meta: {wardlake: {trimmed_to: …}}`): the view that shows the rows that stay.
+    views: BTreeMap<TableName, TableName>,
+    /// The rows that tables were left with.
+    left: BTreeMap<TableName, u64>,
 }
 
-/// Deletes files of `tables` that neither the newest version nor a kept epoch names.
-pub(super) async fn vacuum(
-    workspace: &Arc<Workspace>,
-    tables: &BTreeSet<TableName>,
-) -> Result<UpkeepReport, RunnerError> {
-    let mut report = UpkeepReport::default();
-    let epochs = workspace.lake.epochs().await?;
-    for table in tables {
-        let kept: BTreeSet<u64> = epochs.iter().filter_map(|epoch| epoch.tables.get(table).copied()).collect();
-        if workspace.lake.exists(table).await? {
-            report.bytes_deleted += workspace.lake.vacuum(table, KEEP_FILES, &kept, false).await?.bytes;
+impl Upkeep {
+    pub(super) fn new(workspace: Arc<Workspace>, models: &[&Node], sources: impl Iterator<Item = TableName>) -> Self {
+        let mut views = BTreeMap::new();
+        for node in models {
+            let Some(view) = node.config.wardlake.get("trimmed_to").and_then(serde_json::Value::as_str) else { continue };
+            let named = workspace.project.nodes().values().find(|other| other.name == view && other.package == node.package);
+            match named.and_then(|view| table_name(&view.relation)).zip(table_name(&node.relation)) {
+                Some((view, table)) => drop(views.insert(table, view)),
+                None => workspace.events.warn(format!("{}: there is no model `{view}` to trim it to", node.unique_id)),
+            }
         }
+        let tables = models.iter().filter_map(|node| table_name(&node.relation)).chain(sources).collect();
+        Self { workspace, tables, views, left: BTreeMap::new() }
     }
-    Ok(report)
+
+    /// Merges small files, trims tables, and forgets epochs nobody goes back to.
+    pub async fn tidy(&mut self) -> Result<UpkeepReport, RunnerError> {
+        let mut report = UpkeepReport::default();
+        let lake = &self.workspace.lake;
+        for table in &self.tables {
+            let Some(snapshot) = lake.snapshot(table, None).await? else { continue };
+            let small = snapshot.files().iter().filter(|file| file.bytes < MERGED_BYTES / 4 * 3).count();
+            if small < SMALL_FILES {
+                continue;
+            }
+            let session = self.workspace.engine.session(ReadState::Working).await?;
+            let state = session.context().state();
+            let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
+            if let Some(view) = self.views.get(table)
+                && snapshot.num_rows().is_some_and(has_grown)
+            {
+                session.overlay(table.clone(), snapshot.provider(&state).await?);
+                let query = session.query(&format!("select * from {}", view.quoted())).await?;
+                if let Some(outcome) = lake.trim(&snapshot, query.streams().await?, Commit::default()).await? {
+                    self.left.insert(table.clone(), outcome.rows());
+                    report.trimmed.push(table.to_string());
+                }
+            } else if lake.optimize(&state, table, MERGED_BYTES, Commit::default()).await?.is_some() {
+                report.merged.push(table.to_string());
+            }
+        }
+        report.epochs_forgotten = lake.thin_epochs(KEEP_EPOCHS, EPOCHS_AT_ONCE).await?;
+        Ok(report)
+    }
+
+    /// Deletes files that neither the newest version of their table nor a kept epoch names.
+    pub async fn vacuum(&self) -> Result<UpkeepReport, RunnerError> {
+        let mut report = UpkeepReport::default();
+        let lake = &self.workspace.lake;
+        let epochs = lake.epochs().await?;
+        for table in &self.tables {
+            let kept: BTreeSet<u64> = epochs.iter().filter_map(|epoch| epoch.tables.get(table).copied()).collect();
+            if lake.exists(table).await? {
+                report.bytes_deleted += lake.vacuum(table, KEEP_FILES, &kept, false).await?.bytes;
+            }
+        }
+        Ok(report)
+    }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod epochs;
+mod held;
 mod incremental;
 mod landing;
 mod maintain;

@@ -9,7 +9,7 @@ use super::{add_function, relation::RelationValue};
 use crate::{
     Relation,
     jinja::{
-        CHANGES_SCHEMA, Changes, Mode, RefCall, SourceCall,
+        CHANGES_SCHEMA, Changes, Lookup, MATCHING_SCHEMA, Mode, RefCall, SourceCall,
         error::fault,
         session::{Globals, Session, session},
         values::python_str,
@@ -20,6 +20,7 @@ pub(super) fn add(globals: &mut Globals) {
     add_function(globals, "ref", reference);
     add_function(globals, "source", source);
     add_function(globals, "changes", changes);
+    add_function(globals, "matching", matching);
 }
 
 fn texts(function: &str, parts: &[Value]) -> Result<Vec<String>, Error> {
@@ -90,29 +91,65 @@ fn source(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
 fn changes(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let session = session(state)?;
     let (relation,): (Value,) = from_args(args)?;
-    let Some(of) = RelationValue::of(&relation) else {
-        return Err(fault(
-            "WL-J004",
-            "`changes` takes a relation: changes(ref('…')) or changes(source('…', '…'))".to_owned(),
-            None,
-        ));
-    };
-    let this = session.node.as_ref().and_then(|node| node.this.clone());
-    let is_incremental = session.config("materialized").is_some_and(|how| how == "incremental");
-    let (true, true, Some(this)) = (session.is_executing(), is_incremental, this) else { return Ok(relation) };
-    if of.schema.is_none() {
-        let text = format!("`{}` is ephemeral and has no versions; `changes` needs a table", of.identifier);
-        return Err(fault("WL-J004", text, None));
-    }
-    let schema = |relation: &Relation| relation.schema.clone().unwrap_or_default();
-    let identifier = format!("{}.{} of {}.{}", schema(&of), of.identifier, schema(&this), this.identifier);
-    let read_as = Relation { schema: Some(CHANGES_SCHEMA.to_owned()), identifier, ..of.clone() };
+    let of = table("changes", &relation)?;
+    let Some(this) = incremental_target(&session) else { return Ok(relation) };
+    let read_as = stand_in(CHANGES_SCHEMA, format!("{} of {}", dotted(&of), dotted(&this)), &of);
     let asked = Changes { of, read_as: read_as.clone() };
     let mut progress = session.progress();
     if !progress.captured.changes.contains(&asked) {
         progress.captured.changes.push(asked);
     }
     Ok(RelationValue::value(read_as))
+}
+
+/// `matching(relation, columns, keys)`: of a relation at least the rows whose columns are a row of the query `keys`; the model joins
+/// them with the keys. Where `changes` is the relation itself, so is this.
+fn matching(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
+    let session = session(state)?;
+    let (relation, columns, keys): (Value, Vec<String>, String) = from_args(args)?;
+    let of = table("matching", &relation)?;
+    let Some(this) = incremental_target(&session) else { return Ok(relation) };
+    let name = format!("{} by {} of {}", dotted(&of), columns.join(", "), dotted(&this));
+    let mut progress = session.progress();
+    let lookups = &mut progress.captured.lookups;
+    let same = |asked: &&Lookup| asked.of == of && asked.columns == columns && asked.keys == keys;
+    if let Some(asked) = lookups.iter().find(same) {
+        return Ok(RelationValue::value(asked.read_as.clone()));
+    }
+    let read_as = stand_in(MATCHING_SCHEMA, format!("{name} {}", lookups.len() + 1), &of);
+    lookups.push(Lookup { of, columns, keys, read_as: read_as.clone() });
+    Ok(RelationValue::value(read_as))
+}
+
+/// The relation a function takes, which has rows of its own.
+fn table(function: &str, relation: &Value) -> Result<Relation, Error> {
+    let Some(of) = RelationValue::of(relation) else {
+        let text = format!("`{function}` takes a relation: {function}(ref('…')) or {function}(source('…', '…'))");
+        return Err(fault("WL-J004", text, None));
+    };
+    match of.schema {
+        Some(_) => Ok(of),
+        None => {
+            let text = format!("`{}` is ephemeral and has no rows of its own; `{function}` needs a table", of.identifier);
+            Err(fault("WL-J004", text, None))
+        }
+    }
+}
+
+/// The table of the incremental model that is about to run.
+fn incremental_target(session: &Session) -> Option<Relation> {
+    let is_incremental = session.config("materialized").is_some_and(|how| how == "incremental");
+    let this = session.node.as_ref().and_then(|node| node.this.clone());
+    this.filter(|_| session.is_executing() && is_incremental)
+}
+
+fn dotted(relation: &Relation) -> String {
+    format!("{}.{}", relation.schema.as_deref().unwrap_or_default(), relation.identifier)
+}
+
+/// What the compiled SQL reads in place of a relation.
+fn stand_in(schema: &str, identifier: String, of: &Relation) -> Relation {
+    Relation { schema: Some(schema.to_owned()), identifier, ..of.clone() }
 }
 
 /// What a reference prints as long as nothing is resolved.
