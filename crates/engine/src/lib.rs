@@ -14,5 +14,4 @@ mod shared;
 pub use catalog::ReadState;
 pub use error::EngineError;
 pub use options::EngineOptions;
-pub use recurring::Recurring;
 pub use session::{Engine, Query, Session};

@@ -28,7 +28,7 @@ const MOST: usize = 512;
 
 /// What sessions of recurring queries share: how their queries run, and the rows of small tables.
 #[derive(Debug, Default)]
-pub struct Recurring {
+pub(crate) struct Recurring {
     recipes: Mutex<HashMap<String, Arc<Recipe>>>,
     pub(crate) held: HeldRows,
 }

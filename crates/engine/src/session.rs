@@ -38,6 +38,7 @@ pub struct Engine {
     lake: Arc<Lake>,
     runtime: Arc<RuntimeEnv>,
     options: EngineOptions,
+    recurring: Arc<Recurring>,
 }
 
 impl Engine {
@@ -57,7 +58,7 @@ impl Engine {
                 DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(options.max_spill_bytes),
             )
             .build_arc()?;
-        Ok(Self { lake, runtime, options })
+        Ok(Self { lake, runtime, options, recurring: Arc::default() })
     }
 
     /// The lake it reads.
@@ -72,12 +73,16 @@ impl Engine {
 
     /// A session that sees exactly one state of the lake.
     pub async fn session(&self, state: ReadState) -> Result<Session, EngineError> {
-        self.session_with(state, None)
+        self.open(state, None)
     }
 
-    /// With `recurring`, a session for queries over little data that come again and again: they are planned once, in one partition,
-    /// what they read several times is worked out once, and small tables are in memory.
-    pub fn session_with(&self, state: ReadState, recurring: Option<Arc<Recurring>>) -> Result<Session, EngineError> {
+    /// A session for queries over little data that come again and again: they are planned once, in one partition, what they read
+    /// several times is worked out once, and small tables are in memory.
+    pub fn recurring_session(&self, state: ReadState) -> Result<Session, EngineError> {
+        self.open(state, Some(Arc::clone(&self.recurring)))
+    }
+
+    fn open(&self, state: ReadState, recurring: Option<Arc<Recurring>>) -> Result<Session, EngineError> {
         let mut config = SessionConfig::new()
             .with_target_partitions(if recurring.is_some() { 1 } else { self.options.threads })
             .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)

@@ -7,8 +7,9 @@ use wardlake_runner::{Alerts, Notice, RunEvent};
 
 use crate::Server;
 
-/// Conditions are asked at most so often, however many epochs there are.
+/// Conditions are asked at most so often, however many epochs there are, and for no more than this share of the time: waves come first.
 const ASK_EVERY: Duration = Duration::from_secs(3);
+const SHARE: u32 = 10;
 /// A webhook that does not answer is tried again after these pauses, then given up with a warning: `system.alerts` has it.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
@@ -31,7 +32,7 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
     let mut epochs = server.epoch.subscribe();
     let mut told_of = None;
     while !*stopped.borrow() {
-        let due = Instant::now() + ASK_EVERY;
+        let started = Instant::now();
         match alerts.ask().await {
             Ok((notices, failures)) => {
                 for notice in notices {
@@ -50,6 +51,7 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
             }
             Err(error) => server.workspace.events.warn(format!("alerts could not be asked: {error}")),
         }
+        let due = started + ASK_EVERY.max(started.elapsed() * SHARE);
         tokio::select! {
             () = tokio::time::sleep_until(due) => {}
             _ = stopped.changed() => break,

@@ -24,7 +24,7 @@ use crate::{SchemaChange, StorageError, WriteOptions, log::Ledger, table::TableH
 /// Attempts against writers of other processes. Within this process there is one writer per table.
 const ATTEMPTS: u32 = 20;
 /// Commits between checkpoints: opening a table reads at most so many log entries.
-const COMMITS_PER_CHECKPOINT: u64 = 50;
+pub(crate) const COMMITS_PER_CHECKPOINT: u64 = 50;
 /// Key in `commitInfo` by which a commit is recognised as one's own after an error.
 const TOKEN: &str = "wardlakeCommit";
 
@@ -46,6 +46,8 @@ pub struct Commit {
     pub properties: BTreeMap<String, String>,
     /// An overwrite forgets what the table had consumed before: its rows come from this commit's ledger alone.
     pub reset_ledger: bool,
+    /// Somebody else writes the table's checkpoints ([`crate::Lake::checkpoint_if_due`]): the commit does not wait for one.
+    pub without_checkpoint: bool,
     /// How data files are written.
     pub options: WriteOptions,
 }
@@ -148,7 +150,9 @@ impl TableHandle {
             }
             let change = change(table.as_ref())?;
             if let Some(version) = self.put(table.as_ref(), change, &commit.metadata, transactions).await? {
-                self.checkpoint_if_due(version).await;
+                if !commit.without_checkpoint {
+                    self.checkpoint_if_due(version).await;
+                }
                 return Ok(Committed::Version(version));
             }
         }

@@ -18,6 +18,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
+use deltalake::kernel::{Add, LogicalFileView};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::{
@@ -31,7 +32,7 @@ use parquet::{
 };
 use wardlake_core::TableName;
 
-use crate::{StorageError, TableSnapshot, schema_change::require_columns, types::cast_batch};
+use crate::{StorageError, TableSnapshot, incremental::Added, schema_change::require_columns, types::cast_batch};
 
 /// Files that are held whole, and tables made of them, have so many bytes on disk at most.
 const SMALL_FILE_BYTES: u64 = 1 << 20;
@@ -111,17 +112,20 @@ impl HeldRows {
         version: Option<u64>,
     ) -> Result<Option<Vec<RecordBatch>>, StorageError> {
         let Some(version) = version else { return self.table(snapshot).await };
-        let Some(all) = plain_files(snapshot) else { return Ok(None) };
-        let added = snapshot.added_since(version).await?;
-        if !added.moved.is_empty() {
+        if plain_files(snapshot).is_none() {
             return Ok(None);
         }
-        let added: HashSet<Path> = added.here.keys().filter_map(|path| Path::parse(path).ok()).collect();
-        let files: Vec<DataFile> = all.into_iter().filter(|file| added.contains(&file.path)).collect();
-        if files.len() < added.len() || files.iter().map(|file| file.bytes).sum::<u64>() > SMALL_TABLE_BYTES {
-            return Ok(None);
+        // Files that were since merged into others are there for whoever has not read them.
+        let Added { here, moved } = snapshot.added_since(version).await?;
+        let plain = |add: &Add| {
+            let file = DataFile { path: Path::parse(&add.path).ok()?, bytes: add.size.max(0) as u64 };
+            add.deletion_vector.is_none().then_some(file)
+        };
+        let files: Option<Vec<DataFile>> = here.values().chain(moved.values().flatten()).map(plain).collect();
+        match files.filter(|files| files.iter().map(|file| file.bytes).sum::<u64>() <= SMALL_TABLE_BYTES) {
+            Some(files) => self.read_all(snapshot, files).await.map(Some),
+            None => Ok(None),
         }
-        self.read_all(snapshot, files).await.map(Some)
     }
 
     /// The rows whose `columns` are a row of `keys`, which has as many columns. NULL is no key. `None` as in [`Self::table`], however
@@ -214,7 +218,12 @@ impl HeldRows {
     }
 
     /// Some rows of a file, in its order.
-    async fn take(&self, snapshot: &TableSnapshot, file: &DataFile, rows: &[u32]) -> Result<Vec<RecordBatch>, StorageError> {
+    async fn take(
+        &self,
+        snapshot: &TableSnapshot,
+        file: &DataFile,
+        rows: &[u32],
+    ) -> Result<Vec<RecordBatch>, StorageError> {
         if file.bytes > SMALL_FILE_BYTES {
             return read(snapshot, file, None, Some(selection(rows))).await;
         }
@@ -310,7 +319,8 @@ impl Wanted {
         let converter = RowConverter::new(sorts).map_err(|error| query(snapshot, error))?;
         let rows = converter.convert_columns(keys.columns()).map_err(|error| query(snapshot, error))?;
         let found = hashes(snapshot, keys.columns(), keys.num_rows())?;
-        let exact = rows.iter().zip(&found).filter(|(_, hash)| hash.is_some()).map(|(row, _)| row.as_ref().into()).collect();
+        let exact =
+            rows.iter().zip(&found).filter(|(_, hash)| hash.is_some()).map(|(row, _)| row.as_ref().into()).collect();
         let mut hashes: Vec<u64> = found.into_iter().flatten().collect();
         hashes.sort_unstable();
         hashes.dedup();
@@ -347,7 +357,7 @@ fn plain_files(snapshot: &TableSnapshot) -> Option<Vec<DataFile>> {
     if is_mapped || !snapshot.partition_columns().is_empty() {
         return None;
     }
-    let plain = |view: &deltalake::kernel::LogicalFileView| {
+    let plain = |view: &LogicalFileView| {
         let file = DataFile { path: view.object_store_path(), bytes: view.size().max(0) as u64 };
         view.deletion_vector_descriptor().is_none().then_some(file)
     };
@@ -365,8 +375,10 @@ async fn read(
     let reader = FileReader { store: snapshot.handle.store(), file: file.clone(), whole: None };
     let pages = if rows.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
     let options = ArrowReaderOptions::new().with_page_index_policy(pages);
-    let mut builder =
-        ParquetRecordBatchStreamBuilder::new_with_options(reader, options).await.map_err(error)?.with_batch_size(BATCH_ROWS);
+    let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
+        .await
+        .map_err(error)?
+        .with_batch_size(BATCH_ROWS);
     let own = HeldRows::schema(snapshot);
     let mut schema = Arc::clone(&own);
     if let Some(columns) = columns {

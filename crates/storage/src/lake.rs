@@ -148,6 +148,9 @@ impl Lake {
                 if version > newest_version {
                     return Err(error());
                 }
+                if let Some(state) = handle.earlier(version) {
+                    return Ok(Some(TableSnapshot::new(handle, state)?));
+                }
                 let mut state = DeltaTable::new(Arc::clone(&handle.log_store));
                 state.load_version(version).await.map_err(|cause| {
                     tracing::debug!(%table, version, %cause, "version cannot be loaded");

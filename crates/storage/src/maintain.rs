@@ -20,9 +20,9 @@ use wardlake_core::TableName;
 
 use crate::{
     Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
-    commit::{Change, resets},
+    commit::{COMMITS_PER_CHECKPOINT, Change, resets},
     leftovers::remove_unnamed,
-    log::commit_actions,
+    log::{LogFiles, commit_actions},
     replace::state,
     rewrite::{Rewrite, Rewritten},
     write::{FileLayout, NewFiles},
@@ -221,6 +221,18 @@ impl Lake {
             remove_unnamed(&folder, folder.clone(), retention, dry_run, &mut report).await?;
         }
         Ok(report)
+    }
+
+    /// Writes a checkpoint of the newest version if the last one lies too many commits back; whether it did.
+    pub async fn checkpoint_if_due(&self, table: &TableName) -> Result<bool, StorageError> {
+        let handle = self.handle(table)?;
+        let files = LogFiles::list(&handle.log_store).await?;
+        let last = files.checkpoints.last().map_or(0, |(version, _)| *version);
+        let is_due = files.newest().is_some_and(|newest| newest >= last + COMMITS_PER_CHECKPOINT);
+        if is_due {
+            handle.checkpoint().await?;
+        }
+        Ok(is_due)
     }
 
     /// Writes a checkpoint of the newest version. Commits write one now and then by themselves.

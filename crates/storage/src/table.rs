@@ -1,6 +1,9 @@
 //! One table of the lake in this process: its writer lock and its newest known state.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use chrono::{DateTime, Utc};
 use deltalake::{
@@ -21,6 +24,9 @@ use crate::{
 /// refresh walks them all.
 const REFRESHES_PER_OPEN: u32 = 20;
 
+/// States before the newest one that stay in memory.
+const EARLIER_STATES: usize = 4;
+
 /// A table's place, lock and cache. Shared by all its readers and writers in this process.
 #[derive(Debug)]
 pub(crate) struct TableHandle {
@@ -29,6 +35,8 @@ pub(crate) struct TableHandle {
     /// Held from the check of the ledger to the end of the commit.
     pub(crate) writer: tokio::sync::Mutex<()>,
     cached: Mutex<Option<Cached>>,
+    /// Held while the state is brought up to date: who asks meanwhile takes what comes out.
+    refreshing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +46,8 @@ struct Cached {
     committed_at: Option<DateTime<Utc>>,
     refreshes: u32,
     ledger: Option<Ledger>,
+    /// States of the same table before this one: readers hold epochs while writers go on.
+    earlier: VecDeque<DeltaTable>,
 }
 
 impl TableHandle {
@@ -50,7 +60,13 @@ impl TableHandle {
             .map_err(|error| StorageError::Url { url: url.to_string(), reason: error.to_string() })?;
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&location.root), prefix));
         let log_store = default_logstore(store, Arc::clone(&location.root), &url, &StorageConfig::default());
-        Ok(Self { name, log_store, writer: tokio::sync::Mutex::new(()), cached: Mutex::new(None) })
+        Ok(Self {
+            name,
+            log_store,
+            writer: tokio::sync::Mutex::default(),
+            cached: Mutex::default(),
+            refreshing: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Rooted at the table.
@@ -76,17 +92,27 @@ impl TableHandle {
 
     /// The newest state, or `None` if the table does not exist. One file lookup when nothing changed.
     pub(crate) async fn refresh(&self) -> Result<Option<DeltaTable>, StorageError> {
+        let _one = self.refreshing.lock().await;
         let Some(mut cached) = self.cached() else { return self.open().await };
         let version = cached.table.version().unwrap_or_default();
         let (current, next) = tokio::join!(self.commit_time(version), self.commit_time(version + 1));
-        if current? != cached.committed_at || cached.refreshes >= REFRESHES_PER_OPEN {
+        if current? != cached.committed_at {
             return self.open().await;
         }
         if next?.is_none() {
             return Ok(Some(cached.table));
         }
-        if cached.table.update_incremental(None).await.is_err() {
-            return self.open().await;
+        let mut earlier = cached.earlier;
+        earlier.push_back(cached.table.clone());
+        if earlier.len() > EARLIER_STATES {
+            earlier.pop_front();
+        }
+        if cached.refreshes >= REFRESHES_PER_OPEN || cached.table.update_incremental(None).await.is_err() {
+            let opened = self.open().await?;
+            if let Some(now) = self.lock_cache().as_mut() {
+                now.earlier = earlier;
+            }
+            return Ok(opened);
         }
         let ledger = match cached.ledger.take() {
             Some(ledger) => {
@@ -96,7 +122,7 @@ impl TableHandle {
             None => None,
         };
         let refreshes = cached.refreshes + 1;
-        self.keep(cached.table.clone(), refreshes, ledger).await?;
+        self.keep(cached.table.clone(), refreshes, ledger, earlier).await?;
         Ok(Some(cached.table))
     }
 
@@ -111,13 +137,19 @@ impl TableHandle {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(error) => return Err(StorageError::delta(&self.name)(error)),
         }
-        self.keep(table.clone(), 0, None).await?;
+        self.keep(table.clone(), 0, None, VecDeque::new()).await?;
         Ok(Some(table))
     }
 
-    async fn keep(&self, table: DeltaTable, refreshes: u32, ledger: Option<Ledger>) -> Result<(), StorageError> {
+    async fn keep(
+        &self,
+        table: DeltaTable,
+        refreshes: u32,
+        ledger: Option<Ledger>,
+        earlier: VecDeque<DeltaTable>,
+    ) -> Result<(), StorageError> {
         let committed_at = self.commit_time(table.version().unwrap_or_default()).await?;
-        *self.lock_cache() = Some(Cached { table, committed_at, refreshes, ledger });
+        *self.lock_cache() = Some(Cached { table, committed_at, refreshes, ledger, earlier });
         Ok(())
     }
 
@@ -141,6 +173,11 @@ impl TableHandle {
             cached.ledger = Some(ledger.clone());
         }
         Ok(ledger)
+    }
+
+    /// An earlier state, if it is in memory. Asked behind a refresh.
+    pub(crate) fn earlier(&self, version: u64) -> Option<DeltaTable> {
+        self.lock_cache().as_ref()?.earlier.iter().find(|state| state.version() == Some(version)).cloned()
     }
 
     /// Forgets the state in memory: the table was dropped.

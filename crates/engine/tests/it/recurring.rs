@@ -8,7 +8,7 @@ use arrow::{
 };
 use datafusion::physical_plan::memory::MemoryStream;
 use wardlake_core::TableName;
-use wardlake_engine::{Engine, EngineOptions, ReadState, Recurring, Session};
+use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
 use wardlake_storage::{Commit, Lake, View};
 
 /// Common tables that are read once and several times, nested, recursive, in subqueries.
@@ -54,7 +54,6 @@ async fn queries_that_come_again_give_the_same_rows() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
     let engine = Engine::new(Arc::clone(&lake), EngineOptions::default()).unwrap();
-    let recurring = Arc::new(Recurring::default());
     let states = [
         rows(&["a", "b", "b"], &[1, 2, 3], false),
         rows(&["c"], &[4], false),
@@ -67,7 +66,7 @@ async fn queries_that_come_again_give_the_same_rows() {
     for state in states {
         write(&lake, "s.t", &state).await;
         let usual = engine.session(ReadState::Working).await.unwrap();
-        let kept = engine.session_with(ReadState::Working, Some(Arc::clone(&recurring))).unwrap();
+        let kept = engine.recurring_session(ReadState::Working).unwrap();
         for sql in QUERIES {
             let expected = answer(&usual, sql).await;
             assert_eq!(answer(&kept, sql).await, expected, "{sql}");
@@ -81,12 +80,11 @@ async fn views_are_looked_at_each_time() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
     let engine = Engine::new(Arc::clone(&lake), EngineOptions::default()).unwrap();
-    let recurring = Arc::new(Recurring::default());
     write(&lake, "s.t", &rows(&["a", "b"], &[1, 2], false)).await;
     for (least, expected) in [(1, "2"), (2, "1"), (3, "0")] {
         let sql = format!("select * from s.t where beds >= {least}");
         lake.put_view(&"s.v".parse().unwrap(), &View { sql, columns: None, comment: None }).await.unwrap();
-        let session = engine.session_with(ReadState::Working, Some(Arc::clone(&recurring))).unwrap();
+        let session = engine.recurring_session(ReadState::Working).unwrap();
         let counted = answer(&session, "select count(*) as n from s.v").await;
         assert!(counted.contains(&format!("| {expected} |")), "{counted}");
     }
@@ -101,8 +99,9 @@ async fn rows_are_looked_up_by_the_keys_of_a_query() {
     let name: TableName = "s.t".parse().unwrap();
     let found: TableName = "matching.found".parse().unwrap();
     let sql = "select ward, beds from matching.found order by beds";
-    for (recurring, expected) in [(Some(Arc::default()), 2), (None, 4)] {
-        let session = engine.session_with(ReadState::Working, recurring).unwrap();
+    let usual = engine.session(ReadState::Working).await.unwrap();
+    let recurring = engine.recurring_session(ReadState::Working).unwrap();
+    for (session, expected) in [(recurring, 2), (usual, 4)] {
         let snapshot = session.snapshot(&name).await.unwrap().unwrap();
         let keys = "select 'b' union all select 'z' union all select null";
         session.overlay_matching(found.clone(), &snapshot, &["ward".to_owned()], keys).await.unwrap();
@@ -116,7 +115,7 @@ async fn what_the_clock_decides_is_planned_anew() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
     let engine = Engine::new(lake, EngineOptions::default()).unwrap();
-    let session = engine.session_with(ReadState::Working, Some(Arc::default())).unwrap();
+    let session = engine.recurring_session(ReadState::Working).unwrap();
     let sql = "select now() as at";
     assert_ne!(answer(&session, sql).await, answer(&session, sql).await);
 }

@@ -118,7 +118,12 @@ pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
     let mut metadata = serde_json::Map::new();
     metadata.insert("wardlake.run".to_owned(), context.workspace.run_id.clone().into());
     metadata.insert("wardlake.node".to_owned(), node.unique_id.to_string().into());
-    Commit { metadata, partition_by: node.config.partition_by.clone(), ..Commit::default() }
+    Commit {
+        metadata,
+        partition_by: node.config.partition_by.clone(),
+        without_checkpoint: context.is_recurring,
+        ..Commit::default()
+    }
 }
 
 async fn table(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, RunnerError> {

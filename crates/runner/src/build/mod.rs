@@ -19,7 +19,7 @@ use std::{
 use chrono::Utc;
 use tokio::task::JoinSet;
 use wardlake_core::TableName;
-use wardlake_engine::{Recurring, ReadState, Session};
+use wardlake_engine::{ReadState, Session};
 use wardlake_project::{Node, ResourceType, UniqueId};
 
 pub(crate) use self::node::compile_with as compile_node;
@@ -55,6 +55,8 @@ pub(crate) struct BuildContext {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) options: BuildOptions,
     pub(crate) session: Session,
+    /// Whether it is one of many, as waves are: upkeep takes care of their tables.
+    pub(crate) is_recurring: bool,
     pub(crate) states: NodeStates,
     pub(crate) previous: BTreeMap<TableName, u64>,
     /// What the audited models of this run came to, in the order in which they ended.
@@ -94,8 +96,6 @@ pub(crate) struct Partial {
     /// Nodes that read a loaded table. Of the others those run that read a table to which this build brought something. `None`: all
     /// nodes run.
     pub(crate) entered: Option<BTreeSet<UniqueId>>,
-    /// How its queries run, which come again with the next build, and the rows of small tables.
-    pub(crate) recurring: Option<Arc<Recurring>>,
 }
 
 /// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what was built.
@@ -108,7 +108,7 @@ pub(crate) async fn build_partial(
     let schedule = Schedule::new(&workspace.project, partial.order, false);
     let working = partial.loaded.keys().cloned().collect();
     let states = NodeStates::unknown();
-    let context = BuildContext::with(workspace, options, &schedule.order, working, states, partial.recurring).await?;
+    let context = BuildContext::with(workspace, options, &schedule.order, working, states, true).await?;
     let context = Arc::new(context);
     let results = run_schedule(&context, &schedule, partial.entered.as_ref()).await?;
     let mut totals = Totals::default();
@@ -123,25 +123,29 @@ impl BuildContext {
     async fn open(workspace: Arc<Workspace>, options: BuildOptions, order: &[UniqueId]) -> Result<Self, RunnerError> {
         crate::identity::prepare(&workspace).await?;
         let states = NodeStates::load(&workspace.lake).await?;
-        Self::with(workspace, options, order, BTreeSet::new(), states, None).await
+        Self::with(workspace, options, order, BTreeSet::new(), states, false).await
     }
 
-    /// A context that reads the tables of `order`, and `working` beside them, at their newest versions.
+    /// A context that reads the tables of `order`, and `working` beside them, at their newest versions. `is_recurring`: the same queries
+    /// come with the next build.
     async fn with(
         workspace: Arc<Workspace>,
         options: BuildOptions,
         order: &[UniqueId],
         mut working: BTreeSet<TableName>,
         states: NodeStates,
-        recurring: Option<Arc<Recurring>>,
+        is_recurring: bool,
     ) -> Result<Self, RunnerError> {
         let nodes = order.iter().filter_map(|id| workspace.project.node(id));
         working.extend(nodes.filter_map(|node| table_name(&node.relation)));
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
-        let session = workspace.engine.session_with(state, recurring)?;
-        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
+        let session = match is_recurring {
+            true => workspace.engine.recurring_session(state)?,
+            false => workspace.engine.session(state).await?,
+        };
+        Ok(Self { workspace, options, session, is_recurring, states, previous, audits: Mutex::default() })
     }
 
     pub(crate) fn node(&self, id: &UniqueId) -> Option<&Node> {

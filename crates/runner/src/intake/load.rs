@@ -102,8 +102,15 @@ pub(crate) async fn commit(
     let (schema, batches) = bronze_batches(options, records, known, &batch_id)?;
     let mut metadata = serde_json::Map::new();
     metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
-    let commit =
-        Commit { ledger, requires, metadata, schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
+    let commit = Commit {
+        ledger,
+        requires,
+        metadata,
+        schema_change: SchemaChange::AppendNewColumns,
+        // A server's upkeep writes them.
+        without_checkpoint: true,
+        ..Commit::default()
+    };
     let rows = concat_batches(&schema, &batches)?;
     let stream = MemoryStream::try_new(vec![rows], schema, None)?;
     Ok(workspace.lake.append(&options.name, vec![Box::pin(stream)], commit).await?.version())

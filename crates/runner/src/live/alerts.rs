@@ -154,7 +154,7 @@ impl Alerts {
     /// second list.
     pub async fn ask(&mut self) -> Result<(Vec<Notice>, Vec<String>), RunnerError> {
         let Some(epoch) = self.workspace.lake.newest_epoch().await? else { return Ok(Default::default()) };
-        let session = self.workspace.engine.session(ReadState::Epoch(Arc::new(epoch))).await?;
+        let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::new(epoch)))?;
         let now = self.now(&session).await;
         let (mut notices, mut failures) = (Vec::new(), Vec::new());
         for (place, alert) in self.declared.alerts.iter().enumerate() {

@@ -54,7 +54,7 @@ impl Follower {
             return Ok(None);
         }
         let newest = Arc::new(newest);
-        let session = self.workspace.engine.session(ReadState::Epoch(Arc::clone(&newest))).await?;
+        let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::clone(&newest)))?;
         let news = if newest.views.contains_key(&self.name) {
             self.view_news(&session, newest.number).await?
         } else {

@@ -14,7 +14,6 @@ use std::{
 };
 
 use wardlake_core::TableName;
-use wardlake_engine::Recurring;
 use wardlake_project::{Node, Project, ResourceType, UniqueId};
 
 use crate::{
@@ -67,8 +66,6 @@ pub struct Live {
     moved: BTreeMap<TableName, u64>,
     /// Tables whose last wave went through. Below the others a model may not have seen what came to one above it, and all run.
     settled: BTreeSet<TableName>,
-    /// The same queries come with every wave.
-    recurring: Arc<Recurring>,
     waves: u64,
 }
 
@@ -77,16 +74,7 @@ impl Live {
     pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
         let below = reached(&workspace.project, true);
         let entered = reached(&workspace.project, false);
-        Self {
-            workspace,
-            options,
-            below,
-            entered,
-            moved: BTreeMap::new(),
-            settled: BTreeSet::new(),
-            recurring: Arc::default(),
-            waves: 0,
-        }
+        Self { workspace, options, below, entered, moved: BTreeMap::new(), settled: BTreeSet::new(), waves: 0 }
     }
 
     /// Notes that a source table has a new version.
@@ -112,7 +100,7 @@ impl Live {
         let entered = is_settled.then(|| of_loaded(&self.entered));
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
-        let partial = Partial { order, loaded: loaded.clone(), entered, recurring: Some(Arc::clone(&self.recurring)) };
+        let partial = Partial { order, loaded: loaded.clone(), entered };
         self.settled.retain(|table| !loaded.contains_key(table));
         // Nobody listens: a wave is told as a whole.
         let silent = self.workspace.another_run(EventSink::channel().0);
@@ -168,8 +156,7 @@ impl Live {
     pub fn upkeep(&self) -> Upkeep {
         let project = &self.workspace.project;
         let models: Vec<&Node> = self.below.values().flatten().filter_map(|id| project.node(id)).collect();
-        let sources = self.below.iter().filter(|(_, models)| !models.is_empty()).map(|(table, _)| table.clone());
-        Upkeep::new(Arc::clone(&self.workspace), &models, sources)
+        Upkeep::new(Arc::clone(&self.workspace), &models, self.below.keys().cloned())
     }
 }
 

@@ -16,8 +16,8 @@ use crate::{RunnerError, Workspace, adapter::table_name};
 
 /// A table is merged when it has so many small files more than its share.
 const SMALL_FILES: usize = 40;
-/// Files are merged up to this size: one merge holds up the table's writer for well under a second.
-const MERGED_BYTES: u64 = 24 << 20;
+/// Files are merged up to this size: what has been merged is seldom merged again, and one merge is over in a second.
+const MERGED_BYTES: u64 = 8 << 20;
 /// Every epoch of the last hour is kept, of older ones the last of each hour.
 const KEEP_EPOCHS: Duration = Duration::from_secs(60 * 60);
 const EPOCHS_AT_ONCE: usize = 2_000;
@@ -55,8 +55,11 @@ impl Upkeep {
     pub(super) fn new(workspace: Arc<Workspace>, models: &[&Node], sources: impl Iterator<Item = TableName>) -> Self {
         let mut views = BTreeMap::new();
         for node in models {
-            let Some(view) = node.config.wardlake.get("trimmed_to").and_then(serde_json::Value::as_str) else { continue };
-            let named = workspace.project.nodes().values().find(|other| other.name == view && other.package == node.package);
+            let Some(view) = node.config.wardlake.get("trimmed_to").and_then(serde_json::Value::as_str) else {
+                continue;
+            };
+            let named =
+                workspace.project.nodes().values().find(|other| other.name == view && other.package == node.package);
             match named.and_then(|view| table_name(&view.relation)).zip(table_name(&node.relation)) {
                 Some((view, table)) => drop(views.insert(table, view)),
                 None => workspace.events.warn(format!("{}: there is no model `{view}` to trim it to", node.unique_id)),
@@ -72,11 +75,13 @@ impl Upkeep {
         let lake = &self.workspace.lake;
         for table in &self.tables {
             let Some(snapshot) = lake.snapshot(table, None).await? else { continue };
+            lake.checkpoint_if_due(table).await?;
             let small = snapshot.files().iter().filter(|file| file.bytes < MERGED_BYTES / 4 * 3).count();
             if small < SMALL_FILES {
                 continue;
             }
-            let session = self.workspace.engine.session(ReadState::Working).await?;
+            // On one thread: waves have the others.
+            let session = self.workspace.engine.recurring_session(ReadState::Working)?;
             let state = session.context().state();
             let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
             if let Some(view) = self.views.get(table)

@@ -130,7 +130,8 @@ fn table(function: &str, relation: &Value) -> Result<Relation, Error> {
     match of.schema {
         Some(_) => Ok(of),
         None => {
-            let text = format!("`{}` is ephemeral and has no rows of its own; `{function}` needs a table", of.identifier);
+            let text =
+                format!("`{}` is ephemeral and has no rows of its own; `{function}` needs a table", of.identifier);
             Err(fault("WL-J004", text, None))
         }
     }
