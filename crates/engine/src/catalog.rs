@@ -15,7 +15,7 @@ use datafusion::{
     execution::context::SessionContext,
 };
 use wardlake_core::TableName;
-use wardlake_storage::{Epoch, HeldRows, Lake, TableSnapshot};
+use wardlake_storage::{Epoch, HeldRows, Lake, TableHead, TableSnapshot};
 
 use crate::{EngineError, memory::MemoryTable, recurring::Recurring, session::one_statement};
 
@@ -155,6 +155,14 @@ impl LakeCatalog {
         Ok(self.lake.snapshot(name, version).await?)
     }
 
+    /// The table as this state has it, by its files.
+    pub(crate) async fn head(&self, name: &TableName) -> Result<Option<TableHead>, EngineError> {
+        match self.state.place(name) {
+            Place::Newest => Ok(self.lake.head(name).await?),
+            _ => Ok(self.snapshot(name).await?.map(|snapshot| snapshot.head())),
+        }
+    }
+
     /// The views that were resolved so far, and their SQL.
     pub(crate) fn views_read(&self) -> HashSet<(TableName, String)> {
         read(&self.views).clone()
@@ -172,13 +180,20 @@ impl LakeCatalog {
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
-        let Some(snapshot) = self.snapshot(name).await? else { return Ok(None) };
-        if let Some(recurring) = &self.recurring
-            && let Some(rows) = recurring.held.table(&snapshot).await?
-        {
-            return Ok(Some(Arc::new(MemoryTable::new(name.clone(), HeldRows::schema(&snapshot), rows))));
+        let snapshot = match &self.recurring {
+            Some(recurring) => {
+                let Some(head) = self.head(name).await? else { return Ok(None) };
+                if let Some(rows) = recurring.held.table(&head).await? {
+                    return Ok(Some(Arc::new(MemoryTable::new(name.clone(), HeldRows::schema(&head), rows))));
+                }
+                Some(head.snapshot().await?)
+            }
+            None => self.snapshot(name).await?,
+        };
+        match snapshot {
+            Some(snapshot) => Ok(Some(snapshot.provider(&holder.0.state()).await?)),
+            None => Ok(None),
         }
-        Ok(Some(snapshot.provider(&holder.0.state()).await?))
     }
 }
 

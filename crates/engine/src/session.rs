@@ -23,7 +23,7 @@ use datafusion::{
 };
 use futures::{StreamExt, TryStreamExt};
 use wardlake_core::{TableName, did_you_mean};
-use wardlake_storage::{HeldRows, Lake, TableSnapshot};
+use wardlake_storage::{HeldRows, Lake, TableHead, TableSnapshot};
 
 use crate::{
     EngineError, EngineOptions,
@@ -208,16 +208,16 @@ impl Session {
     pub async fn overlay_appended(
         &self,
         name: TableName,
-        snapshot: &TableSnapshot,
+        head: &TableHead,
         version: Option<u64>,
     ) -> Result<(), EngineError> {
         if let Some(recurring) = &self.recurring
-            && let Some(rows) = recurring.held.appended_since(snapshot, version).await?
+            && let Some(rows) = recurring.held.appended_since(head, version).await?
         {
-            self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(snapshot), rows)));
+            self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(head), rows)));
             return Ok(());
         }
-        let rows = snapshot.appended_since(version, &self.holder.0.state()).await?;
+        let rows = head.snapshot().await?.appended_since(version, &self.holder.0.state()).await?;
         self.overlay(name, rows);
         Ok(())
     }
@@ -227,7 +227,7 @@ impl Session {
     pub async fn overlay_matching(
         &self,
         name: TableName,
-        snapshot: &TableSnapshot,
+        head: &TableHead,
         columns: &[String],
         keys: &str,
     ) -> Result<(), EngineError> {
@@ -237,12 +237,12 @@ impl Session {
             let rows = query.collect().await?;
             let schema = rows.first().map_or(schema, RecordBatch::schema);
             let keys = arrow::compute::concat_batches(&schema, &rows).map_err(DataFusionError::from)?;
-            if let Some(rows) = recurring.held.matching(snapshot, columns, &keys).await? {
-                self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(snapshot), rows)));
+            if let Some(rows) = recurring.held.matching(head, columns, &keys).await? {
+                self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(head), rows)));
                 return Ok(());
             }
         }
-        self.overlay(name, snapshot.provider(&self.holder.0.state()).await?);
+        self.overlay(name, head.snapshot().await?.provider(&self.holder.0.state()).await?);
         Ok(())
     }
 
@@ -271,12 +271,17 @@ impl Session {
         self.catalog.snapshot(name).await
     }
 
+    /// As [`Self::snapshot`], by its files.
+    pub async fn head(&self, name: &TableName) -> Result<Option<TableHead>, EngineError> {
+        self.catalog.head(name).await
+    }
+
     /// The schema of a table or view, if it exists.
     pub async fn schema(&self, name: &TableName) -> Result<Option<SchemaRef>, EngineError> {
         if self.recurring.is_some()
-            && let Some(snapshot) = self.snapshot(name).await?
+            && let Some(head) = self.head(name).await?
         {
-            return Ok(Some(HeldRows::schema(&snapshot)));
+            return Ok(Some(HeldRows::schema(&head)));
         }
         let reference = datafusion::common::TableReference::full(CATALOG, name.schema(), name.name());
         let state = self.holder.0.state();

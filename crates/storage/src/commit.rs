@@ -22,7 +22,7 @@ use wardlake_core::LedgerEntry;
 use crate::{SchemaChange, StorageError, WriteOptions, log::Ledger, table::TableHandle};
 
 /// Attempts against writers of other processes. Within this process there is one writer per table.
-const ATTEMPTS: u32 = 20;
+pub(crate) const ATTEMPTS: u32 = 20;
 /// Commits between checkpoints: opening a table reads at most so many log entries.
 pub(crate) const COMMITS_PER_CHECKPOINT: u64 = 50;
 /// Key in `commitInfo` by which a commit is recognised as one's own after an error.
@@ -46,8 +46,9 @@ pub struct Commit {
     pub properties: BTreeMap<String, String>,
     /// An overwrite forgets what the table had consumed before: its rows come from this commit's ledger alone.
     pub reset_ledger: bool,
-    /// Somebody else writes the table's checkpoints ([`crate::Lake::checkpoint_if_due`]): the commit does not wait for one.
-    pub without_checkpoint: bool,
+    /// One of many small ones: an append goes by the table's head instead of its full state, and somebody else writes checkpoints
+    /// ([`crate::Lake::checkpoint_if_due`]).
+    pub is_frequent: bool,
     /// How data files are written.
     pub options: WriteOptions,
 }
@@ -127,7 +128,7 @@ impl TableHandle {
     ) -> Result<Committed, StorageError> {
         for _ in 0..ATTEMPTS {
             let table = self.refresh().await?;
-            let mut transactions = transactions(&commit.ledger);
+            let mut further = Vec::new();
             if table.is_none()
                 && let Some((app_id, _)) = commit.requires.iter().find(|(_, at)| at.is_some())
             {
@@ -137,26 +138,35 @@ impl TableHandle {
                 let version = table.version().unwrap_or_default();
                 if !commit.ledger.is_empty() || commit.reset_ledger {
                     let ledger = self.ledger(version).await?;
-                    if let Some((app_id, _)) = commit.requires.iter().find(|(id, at)| ledger.consumed(id) != *at) {
-                        return Err(StorageError::LedgerMoved { table: self.name.clone(), app_id: app_id.clone() });
-                    }
-                    if self.is_applied(&ledger, &commit.ledger)? {
+                    if self.has_applied(&ledger, commit)? {
                         return Ok(Committed::AlreadyApplied(version));
                     }
                     if commit.reset_ledger {
-                        transactions.extend(resets(&ledger, &Ledger::default(), &commit.ledger));
+                        further = resets(&ledger, &Ledger::default(), &commit.ledger);
                     }
                 }
             }
             let change = change(table.as_ref())?;
-            if let Some(version) = self.put(table.as_ref(), change, &commit.metadata, transactions).await? {
-                if !commit.without_checkpoint {
+            let next = table.as_ref().and_then(DeltaTable::version).map_or(0, |version| version + 1);
+            if let Some(version) = self.put(table.as_ref(), next, change, commit, further).await? {
+                if !commit.is_frequent {
                     self.checkpoint_if_due(version).await;
                 }
                 return Ok(Committed::Version(version));
             }
         }
         Err(StorageError::Conflict { table: self.name.to_string(), attempts: ATTEMPTS })
+    }
+
+    /// Whether the table has all that a commit consumed; an error if it does not stand where the commit requires it to.
+    pub(crate) fn has_applied(&self, ledger: &Ledger, commit: &Commit) -> Result<bool, StorageError> {
+        if commit.ledger.is_empty() && !commit.reset_ledger {
+            return Ok(false);
+        }
+        if let Some((app_id, _)) = commit.requires.iter().find(|(id, at)| ledger.consumed(id) != *at) {
+            return Err(StorageError::LedgerMoved { table: self.name.clone(), app_id: app_id.clone() });
+        }
+        self.is_applied(ledger, &commit.ledger)
     }
 
     /// Whether the table has all of the entries. Having some is an error, except upstream tables that did not move while
@@ -175,26 +185,27 @@ impl TableHandle {
         }
     }
 
-    /// Puts the next log entry; `None` if another writer put one first.
-    async fn put(
+    /// Puts the log entry of `version` with the commit's ledger and `further` entries; `None` if another writer put one first. `table`
+    /// has the protocol and columns of the version before.
+    pub(crate) async fn put(
         &self,
         table: Option<&DeltaTable>,
+        version: u64,
         change: Change,
-        metadata: &serde_json::Map<String, Value>,
-        transactions: Vec<Transaction>,
+        commit: &Commit,
+        further: Vec<Transaction>,
     ) -> Result<Option<u64>, StorageError> {
         let delta = |error| StorageError::delta(&self.name)(error);
         let token = uuid::Uuid::new_v4().to_string();
         let mut info: HashMap<String, Value> =
-            metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+            commit.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         info.insert(TOKEN.into(), Value::String(token.clone()));
         info.insert("clientVersion".into(), Value::String(concat!("wardlake ", env!("CARGO_PKG_VERSION")).into()));
+        let transactions = transactions(&commit.ledger).into_iter().chain(further).collect();
         let data = CommitData::new(change.actions, change.operation, info, transactions);
-        let mut version = 0;
         if let Some(table) = table {
             let state = table.snapshot().map_err(delta)?;
             PROTOCOL.can_commit(state, &data.actions, &data.operation).map_err(|error| delta(error.into()))?;
-            version = state.version() + 1;
         }
         let bytes = data.get_bytes().map_err(|error| delta(error.into()))?;
         let entry = CommitOrBytes::LogBytes(bytes);

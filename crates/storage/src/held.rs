@@ -18,7 +18,7 @@ use arrow::{
 };
 use bytes::Bytes;
 use datafusion::common::hash_utils::{RandomState, create_hashes};
-use deltalake::kernel::{Add, LogicalFileView};
+use deltalake::kernel::Add;
 use futures::{StreamExt, TryStreamExt, future::BoxFuture};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::{
@@ -32,7 +32,9 @@ use parquet::{
 };
 use wardlake_core::TableName;
 
-use crate::{StorageError, TableSnapshot, incremental::Added, schema_change::require_columns, types::cast_batch};
+use crate::{
+    StorageError, TableHead, head::plain_file, incremental::Added, schema_change::require_columns, types::cast_batch,
+};
 
 /// Files that are held whole, and tables made of them, have so many bytes on disk at most.
 const SMALL_FILE_BYTES: u64 = 1 << 20;
@@ -86,44 +88,38 @@ struct DataFile {
 
 impl HeldRows {
     /// The columns of rows that are held: the table's, texts as views.
-    pub fn schema(snapshot: &TableSnapshot) -> SchemaRef {
+    pub fn schema(head: &TableHead) -> SchemaRef {
         let view = |field: &Arc<Field>| match field.data_type() {
             DataType::Utf8 => Arc::new(Field::new(field.name(), DataType::Utf8View, field.is_nullable())),
             _ => Arc::clone(field),
         };
-        Arc::new(Schema::new(snapshot.schema().fields().iter().map(view).collect::<Vec<_>>()))
+        Arc::new(Schema::new(head.schema().fields().iter().map(view).collect::<Vec<_>>()))
     }
 
     /// All rows of a table, if it is small and its files hold nothing but its rows.
-    pub async fn table(&self, snapshot: &TableSnapshot) -> Result<Option<Vec<RecordBatch>>, StorageError> {
-        if snapshot.size_bytes() > SMALL_TABLE_BYTES {
-            return Ok(None);
-        }
-        match plain_files(snapshot) {
-            Some(files) => self.read_all(snapshot, files).await.map(Some),
+    pub async fn table(&self, head: &TableHead) -> Result<Option<Vec<RecordBatch>>, StorageError> {
+        match plain_files(head).filter(|files| are_few(files)) {
+            Some(files) => self.read_all(head, files).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// The rows that were added after `version`, if they are few. As [`TableSnapshot::appended_since`].
+    /// The rows that were added after `version`, if they are few. As [`crate::TableSnapshot::appended_since`].
     pub async fn appended_since(
         &self,
-        snapshot: &TableSnapshot,
+        head: &TableHead,
         version: Option<u64>,
     ) -> Result<Option<Vec<RecordBatch>>, StorageError> {
-        let Some(version) = version else { return self.table(snapshot).await };
-        if plain_files(snapshot).is_none() {
+        let Some(version) = version else { return self.table(head).await };
+        if head.plain_files().is_none() {
             return Ok(None);
         }
         // Files that were since merged into others are there for whoever has not read them.
-        let Added { here, moved } = snapshot.added_since(version).await?;
-        let plain = |add: &Add| {
-            let file = DataFile { path: Path::parse(&add.path).ok()?, bytes: add.size.max(0) as u64 };
-            add.deletion_vector.is_none().then_some(file)
-        };
+        let Added { here, moved } = head.handle.added(version, head.version()).await?;
+        let plain = |add: &Add| plain_file(add).map(|(path, bytes)| DataFile { path, bytes });
         let files: Option<Vec<DataFile>> = here.values().chain(moved.values().flatten()).map(plain).collect();
-        match files.filter(|files| files.iter().map(|file| file.bytes).sum::<u64>() <= SMALL_TABLE_BYTES) {
-            Some(files) => self.read_all(snapshot, files).await.map(Some),
+        match files.filter(|files| are_few(files)) {
+            Some(files) => self.read_all(head, files).await.map(Some),
             None => Ok(None),
         }
     }
@@ -132,16 +128,16 @@ impl HeldRows {
     /// large the table is.
     pub async fn matching(
         &self,
-        snapshot: &TableSnapshot,
+        head: &TableHead,
         columns: &[String],
         keys: &RecordBatch,
     ) -> Result<Option<Vec<RecordBatch>>, StorageError> {
-        let Some(files) = plain_files(snapshot) else { return Ok(None) };
-        let wanted = Wanted::new(snapshot, columns, keys)?;
+        let Some(files) = plain_files(head) else { return Ok(None) };
+        let wanted = Wanted::new(head, columns, keys)?;
         if wanted.hashes.is_empty() {
             return Ok(Some(Vec::new()));
         }
-        let known = (snapshot.name().clone(), columns.to_vec());
+        let known = (head.name().clone(), columns.to_vec());
         let held: FileKeys = self.lock_keys().get(&known).cloned().unwrap_or_default();
         let found = futures::stream::iter(files)
             .map(|file| {
@@ -149,7 +145,7 @@ impl HeldRows {
                 async {
                     let keys = match keys {
                         Some(keys) => keys,
-                        None => Arc::new(self.keys_of(snapshot, columns, &file).await?),
+                        None => Arc::new(self.keys_of(head, columns, &file).await?),
                     };
                     Ok::<_, StorageError>((keys.find(&wanted.hashes), file, keys))
                 }
@@ -160,54 +156,49 @@ impl HeldRows {
         // Keys of files that no version in use names go.
         let now = found.iter().map(|(_, file, keys)| (file.path.clone(), Arc::clone(keys))).collect();
         self.lock_keys().insert(known, now);
-        let schema = Self::schema(snapshot);
+        let schema = Self::schema(head);
         let mut batches = Vec::new();
         for (rows, file, _) in found.into_iter().filter(|(rows, ..)| !rows.is_empty()) {
-            for batch in self.take(snapshot, &file, &rows).await? {
-                batches.extend(wanted.filter(snapshot, &cast_batch(&batch, &schema)?)?);
+            for batch in self.take(head, &file, &rows).await? {
+                batches.extend(wanted.filter(head, &cast_batch(&batch, &schema)?)?);
             }
         }
         Ok(Some(batches))
     }
 
-    async fn read_all(&self, snapshot: &TableSnapshot, files: Vec<DataFile>) -> Result<Vec<RecordBatch>, StorageError> {
+    async fn read_all(&self, head: &TableHead, files: Vec<DataFile>) -> Result<Vec<RecordBatch>, StorageError> {
         let rows: Vec<Rows> = futures::stream::iter(files)
-            .map(|file| async move { self.rows(snapshot, &file).await })
+            .map(|file| async move { self.rows(head, &file).await })
             .buffered(PARALLEL_READS)
             .try_collect()
             .await?;
-        let schema = Self::schema(snapshot);
+        let schema = Self::schema(head);
         let batches = rows.iter().flat_map(|rows| rows.iter());
         batches.map(|batch| cast_batch(batch, &schema)).collect()
     }
 
     /// All rows of a file.
-    async fn rows(&self, snapshot: &TableSnapshot, file: &DataFile) -> Result<Rows, StorageError> {
-        let place = (snapshot.name().clone(), file.path.clone());
+    async fn rows(&self, head: &TableHead, file: &DataFile) -> Result<Rows, StorageError> {
+        let place = (head.name().clone(), file.path.clone());
         if let Some(rows) = self.lock_files().find(&place) {
             return Ok(rows);
         }
-        let rows = Arc::new(read(snapshot, file, None, None).await?);
+        let rows = Arc::new(read(head, file, None, None).await?);
         self.lock_files().keep(place, &rows);
         Ok(rows)
     }
 
     /// The keys of a file; read from its rows if they are held anyway.
-    async fn keys_of(
-        &self,
-        snapshot: &TableSnapshot,
-        columns: &[String],
-        file: &DataFile,
-    ) -> Result<Keys, StorageError> {
+    async fn keys_of(&self, head: &TableHead, columns: &[String], file: &DataFile) -> Result<Keys, StorageError> {
         let batches = match file.bytes <= SMALL_FILE_BYTES {
-            true => self.rows(snapshot, file).await?,
-            false => Arc::new(read(snapshot, file, Some(columns), None).await?),
+            true => self.rows(head, file).await?,
+            false => Arc::new(read(head, file, Some(columns), None).await?),
         };
         let mut keys = Vec::new();
         let mut first = 0;
         for batch in batches.iter() {
             let arrays = key_arrays(&batch.schema(), batch.columns(), columns);
-            for (row, hash) in hashes(snapshot, &arrays, batch.num_rows())?.into_iter().enumerate() {
+            for (row, hash) in hashes(head, &arrays, batch.num_rows())?.into_iter().enumerate() {
                 keys.extend(hash.map(|hash| (hash, first + row as u32)));
             }
             first += batch.num_rows() as u32;
@@ -218,22 +209,17 @@ impl HeldRows {
     }
 
     /// Some rows of a file, in its order.
-    async fn take(
-        &self,
-        snapshot: &TableSnapshot,
-        file: &DataFile,
-        rows: &[u32],
-    ) -> Result<Vec<RecordBatch>, StorageError> {
+    async fn take(&self, head: &TableHead, file: &DataFile, rows: &[u32]) -> Result<Vec<RecordBatch>, StorageError> {
         if file.bytes > SMALL_FILE_BYTES {
-            return read(snapshot, file, None, Some(selection(rows))).await;
+            return read(head, file, None, Some(selection(rows))).await;
         }
-        let all = self.rows(snapshot, file).await?;
+        let all = self.rows(head, file).await?;
         let (mut taken, mut first, mut rows) = (Vec::new(), 0, rows);
         for batch in all.iter() {
             let here = rows.partition_point(|row| (*row as usize) < first + batch.num_rows());
             let places: UInt32Array = rows[..here].iter().map(|row| row - first as u32).collect();
             if !places.is_empty() {
-                taken.push(take_record_batch(batch, &places).map_err(|error| query(snapshot, error))?);
+                taken.push(take_record_batch(batch, &places).map_err(|error| query(head, error))?);
             }
             rows = &rows[here..];
             first += batch.num_rows();
@@ -306,19 +292,19 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(snapshot: &TableSnapshot, columns: &[String], keys: &RecordBatch) -> Result<Self, StorageError> {
-        let own = HeldRows::schema(snapshot);
-        require_columns(snapshot.name(), &own, columns, "key")?;
+    fn new(head: &TableHead, columns: &[String], keys: &RecordBatch) -> Result<Self, StorageError> {
+        let own = HeldRows::schema(head);
+        require_columns(head.name(), &own, columns, "key")?;
         let fields: Vec<Field> = columns.iter().filter_map(|name| own.field_with_name(name).ok().cloned()).collect();
         let named = keys.schema();
         let named = named.fields().iter().zip(columns).map(|(field, name)| field.as_ref().clone().with_name(name));
         let named = Arc::new(Schema::new(named.collect::<Vec<_>>()));
-        let keys = RecordBatch::try_new(named, keys.columns().to_vec()).map_err(|error| query(snapshot, error))?;
+        let keys = RecordBatch::try_new(named, keys.columns().to_vec()).map_err(|error| query(head, error))?;
         let sorts = fields.iter().map(|field| SortField::new(field.data_type().clone())).collect();
         let keys = cast_batch(&keys, &Arc::new(Schema::new(fields)))?;
-        let converter = RowConverter::new(sorts).map_err(|error| query(snapshot, error))?;
-        let rows = converter.convert_columns(keys.columns()).map_err(|error| query(snapshot, error))?;
-        let found = hashes(snapshot, keys.columns(), keys.num_rows())?;
+        let converter = RowConverter::new(sorts).map_err(|error| query(head, error))?;
+        let rows = converter.convert_columns(keys.columns()).map_err(|error| query(head, error))?;
+        let found = hashes(head, keys.columns(), keys.num_rows())?;
         let exact =
             rows.iter().zip(&found).filter(|(_, hash)| hash.is_some()).map(|(row, _)| row.as_ref().into()).collect();
         let mut hashes: Vec<u64> = found.into_iter().flatten().collect();
@@ -328,8 +314,8 @@ impl Wanted {
     }
 
     /// The rows of a batch that have one of the keys.
-    fn filter(&self, snapshot: &TableSnapshot, batch: &RecordBatch) -> Result<Option<RecordBatch>, StorageError> {
-        let error = |error| query(snapshot, error);
+    fn filter(&self, head: &TableHead, batch: &RecordBatch) -> Result<Option<RecordBatch>, StorageError> {
+        let error = |error| query(head, error);
         let arrays = key_arrays(&batch.schema(), batch.columns(), &self.columns);
         let rows = self.converter.convert_columns(&arrays).map_err(error)?;
         let is_wanted: BooleanArray = rows.iter().map(|row| Some(self.keys.contains(row.as_ref()))).collect();
@@ -343,43 +329,38 @@ fn key_arrays(schema: &Schema, arrays: &[ArrayRef], columns: &[String]) -> Vec<A
 }
 
 /// The hash of each row's key; none where a part of it is NULL.
-fn hashes(snapshot: &TableSnapshot, arrays: &[ArrayRef], rows: usize) -> Result<Vec<Option<u64>>, StorageError> {
+fn hashes(head: &TableHead, arrays: &[ArrayRef], rows: usize) -> Result<Vec<Option<u64>>, StorageError> {
     let mut hashes = vec![0; rows];
-    create_hashes(arrays, &RandomState::with_seed(0), &mut hashes).map_err(StorageError::query(snapshot.name()))?;
+    create_hashes(arrays, &RandomState::with_seed(0), &mut hashes).map_err(StorageError::query(head.name()))?;
     let is_key = |row: usize| arrays.iter().all(|array| array.is_valid(row));
     Ok(hashes.into_iter().enumerate().map(|(row, hash)| is_key(row).then_some(hash)).collect())
 }
 
-/// The files of a version, if they hold its rows and nothing else: no partition columns beside them, no rows that are deleted, no
-/// columns under other names.
-fn plain_files(snapshot: &TableSnapshot) -> Option<Vec<DataFile>> {
-    let is_mapped = snapshot.properties().get("delta.columnMapping.mode").is_some_and(|mode| mode != "none");
-    if is_mapped || !snapshot.partition_columns().is_empty() {
-        return None;
-    }
-    let plain = |view: &LogicalFileView| {
-        let file = DataFile { path: view.object_store_path(), bytes: view.size().max(0) as u64 };
-        view.deletion_vector_descriptor().is_none().then_some(file)
-    };
-    snapshot.file_views().iter().map(plain).collect()
+fn are_few(files: &[DataFile]) -> bool {
+    files.iter().map(|file| file.bytes).sum::<u64>() <= SMALL_TABLE_BYTES
+}
+
+fn plain_files(head: &TableHead) -> Option<Vec<DataFile>> {
+    let file = |(path, bytes): (&Path, &u64)| DataFile { path: path.clone(), bytes: *bytes };
+    head.plain_files().map(|files| files.iter().map(file).collect())
 }
 
 /// The rows of a file, or some of them, with the table's columns, or some of them.
 async fn read(
-    snapshot: &TableSnapshot,
+    head: &TableHead,
     file: &DataFile,
     columns: Option<&[String]>,
     rows: Option<RowSelection>,
 ) -> Result<Vec<RecordBatch>, StorageError> {
-    let error = |error| StorageError::query(snapshot.name())(datafusion::error::DataFusionError::from(error));
-    let reader = FileReader { store: snapshot.handle.store(), file: file.clone(), whole: None };
+    let error = |error| StorageError::query(head.name())(datafusion::error::DataFusionError::from(error));
+    let reader = FileReader { store: head.handle.store(), file: file.clone(), whole: None };
     let pages = if rows.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
     let options = ArrowReaderOptions::new().with_page_index_policy(pages);
     let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(error)?
         .with_batch_size(BATCH_ROWS);
-    let own = HeldRows::schema(snapshot);
+    let own = HeldRows::schema(head);
     let mut schema = Arc::clone(&own);
     if let Some(columns) = columns {
         let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().map(String::as_str));
@@ -443,6 +424,6 @@ fn selection(rows: &[u32]) -> RowSelection {
     RowSelection::from(selectors)
 }
 
-fn query(snapshot: &TableSnapshot, error: arrow::error::ArrowError) -> StorageError {
-    StorageError::query(snapshot.name())(error.into())
+fn query(head: &TableHead, error: arrow::error::ArrowError) -> StorageError {
+    StorageError::query(head.name())(error.into())
 }

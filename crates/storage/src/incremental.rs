@@ -27,7 +27,10 @@ use deltalake::{
 };
 use futures::{StreamExt, TryStreamExt};
 
-use crate::{StorageError, TableSnapshot, log::commit_actions, rewrite::column, schema_change::require_columns};
+use crate::{
+    StorageError, TableSnapshot, log::commit_actions, rewrite::column, schema_change::require_columns,
+    table::TableHandle,
+};
 
 /// The column that says what happened to a row in [`TableSnapshot::changes_since`].
 pub const CHANGE_TYPE: &str = "_change_type";
@@ -44,7 +47,7 @@ impl TableSnapshot {
         session: &SessionState,
     ) -> Result<Arc<dyn TableProvider>, StorageError> {
         let Some(version) = version else { return self.provider(session).await };
-        let Added { here, moved } = self.added_since(version).await?;
+        let Added { here, moved } = self.handle.added(version, self.version()).await?;
         let own = self.selected(session, here.into_values()).await?;
         if moved.is_empty() {
             return Ok(own);
@@ -61,7 +64,7 @@ impl TableSnapshot {
 
     /// Whether no row was changed or deleted after `version`.
     pub async fn only_appends_since(&self, version: u64) -> Result<bool, StorageError> {
-        let mut commits = self.commits_after(version);
+        let mut commits = self.handle.commits(version, self.version());
         while let Some((_, actions)) = commits.try_next().await? {
             if actions.iter().any(|action| matches!(action, Action::Remove(remove) if remove.data_change)) {
                 return Ok(false);
@@ -162,16 +165,6 @@ impl TableSnapshot {
         rows.select(columns.map(|field| column(ROWS, field.name())).collect::<Vec<_>>())
     }
 
-    /// The files that were added after `version`.
-    pub(crate) async fn added_since(&self, version: u64) -> Result<Added, StorageError> {
-        let mut added = Added::default();
-        let mut commits = self.commits_after(version);
-        while let Some((version, actions)) = commits.try_next().await? {
-            added.follow(version, actions);
-        }
-        Ok(added)
-    }
-
     async fn selected(
         &self,
         session: &SessionState,
@@ -197,11 +190,23 @@ impl TableSnapshot {
         table.load_version(version).await.map_err(|_| missing())?;
         Self::new(Arc::clone(&self.handle), table)
     }
+}
 
-    fn commits_after(&self, version: u64) -> futures::stream::BoxStream<'_, Result<(u64, Vec<Action>), StorageError>> {
-        futures::stream::iter(version + 1..=self.version())
+impl TableHandle {
+    /// The files that were added after the version `from`, up to `to`.
+    pub(crate) async fn added(&self, from: u64, to: u64) -> Result<Added, StorageError> {
+        let mut added = Added::default();
+        let mut commits = self.commits(from, to);
+        while let Some((version, actions)) = commits.try_next().await? {
+            added.follow(version, actions);
+        }
+        Ok(added)
+    }
+
+    fn commits(&self, from: u64, to: u64) -> futures::stream::BoxStream<'_, Result<(u64, Vec<Action>), StorageError>> {
+        futures::stream::iter(from + 1..=to)
             .map(move |version| async move {
-                Ok((version, commit_actions(self.name(), &self.handle.log_store, version).await?))
+                Ok((version, commit_actions(&self.name, &self.log_store, version).await?))
             })
             .buffered(8)
             .boxed()

@@ -138,6 +138,11 @@ impl Lake {
         version: Option<u64>,
     ) -> Result<Option<TableSnapshot>, StorageError> {
         let handle = self.handle(table)?;
+        if let Some(version) = version
+            && let Some(state) = handle.advance_to(version).await?
+        {
+            return Ok(Some(TableSnapshot::new(handle, state)?));
+        }
         let Some(newest) = handle.refresh().await? else { return Ok(None) };
         let newest_version = newest.version().unwrap_or_default();
         let state = match version {

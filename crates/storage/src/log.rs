@@ -82,6 +82,11 @@ impl Ledger {
         self.entries.iter().filter(|(_, version)| **version >= 0).map(|(app_id, version)| (app_id.as_str(), *version))
     }
 
+    /// Takes in an entry of a later commit.
+    pub(crate) fn note(&mut self, app_id: String, version: i64) {
+        Arc::make_mut(&mut self.entries).insert(app_id, version);
+    }
+
     /// The ledger at `version`, read from the newest checkpoint before it and the commits since.
     pub(crate) async fn load(
         table: &TableName,

@@ -30,6 +30,13 @@ impl Lake {
         commit: Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let handle = self.handle(table)?;
+        let mut streams = streams;
+        if commit.is_frequent {
+            match handle.append_to_head(streams, &commit).await? {
+                Ok(outcome) => return Ok(outcome),
+                Err(back) => streams = back,
+            }
+        }
         let now = handle.refresh().await?;
         if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
             return Ok(CommitOutcome::AlreadyApplied { version });
@@ -108,7 +115,7 @@ pub(crate) fn write_operation(mode: SaveMode, layout: &FileLayout, predicate: Op
     DeltaOperation::Write { mode, partition_by, predicate }
 }
 
-fn same_schema(left: &Schema, right: &Schema) -> bool {
+pub(crate) fn same_schema(left: &Schema, right: &Schema) -> bool {
     let same = |(left, right): (&Arc<arrow::datatypes::Field>, &Arc<arrow::datatypes::Field>)| {
         left.name() == right.name()
             && left.is_nullable() == right.is_nullable()

@@ -16,6 +16,7 @@ use wardlake_core::TableName;
 
 use crate::{
     StorageError,
+    head::Head,
     location::Location,
     log::{Ledger, LogFiles},
 };
@@ -37,6 +38,8 @@ pub(crate) struct TableHandle {
     cached: Mutex<Option<Cached>>,
     /// Held while the state is brought up to date: who asks meanwhile takes what comes out.
     refreshing: tokio::sync::Mutex<()>,
+    /// The newest version by its commits, for those who need no full state.
+    pub(crate) known_head: tokio::sync::Mutex<Option<Head>>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,6 +51,18 @@ struct Cached {
     ledger: Option<Ledger>,
     /// States of the same table before this one: readers hold epochs while writers go on.
     earlier: VecDeque<DeltaTable>,
+}
+
+impl Cached {
+    /// The states before the next one.
+    fn with_itself(&self) -> VecDeque<DeltaTable> {
+        let mut earlier = self.earlier.clone();
+        earlier.push_back(self.table.clone());
+        if earlier.len() > EARLIER_STATES {
+            earlier.pop_front();
+        }
+        earlier
+    }
 }
 
 impl TableHandle {
@@ -66,6 +81,7 @@ impl TableHandle {
             writer: tokio::sync::Mutex::default(),
             cached: Mutex::default(),
             refreshing: tokio::sync::Mutex::default(),
+            known_head: tokio::sync::Mutex::default(),
         })
     }
 
@@ -77,8 +93,9 @@ impl TableHandle {
     /// The newest version by the log's file names alone. Of a table that is known they are counted on from there: a log that a
     /// server writes has thousands of files.
     pub(crate) async fn newest_version(&self) -> Result<Option<u64>, StorageError> {
-        let known = self.cached().and_then(|cached| Some((cached.table.version()?, cached.committed_at)));
-        if let Some((mut version, committed_at)) = known
+        let cached = self.cached().and_then(|cached| Some((cached.table.version()?, cached.committed_at)));
+        let head = self.known_head.try_lock().ok().and_then(|head| Some(head.as_ref()?.place()));
+        if let Some((mut version, committed_at)) = cached.max(head)
             && committed_at.is_some()
             && self.commit_time(version).await? == committed_at
         {
@@ -93,7 +110,7 @@ impl TableHandle {
     /// The newest state, or `None` if the table does not exist. One file lookup when nothing changed.
     pub(crate) async fn refresh(&self) -> Result<Option<DeltaTable>, StorageError> {
         let _one = self.refreshing.lock().await;
-        let Some(mut cached) = self.cached() else { return self.open().await };
+        let Some(cached) = self.cached() else { return self.open().await };
         let version = cached.table.version().unwrap_or_default();
         let (current, next) = tokio::join!(self.commit_time(version), self.commit_time(version + 1));
         if current? != cached.committed_at {
@@ -102,28 +119,50 @@ impl TableHandle {
         if next?.is_none() {
             return Ok(Some(cached.table));
         }
-        let mut earlier = cached.earlier;
-        earlier.push_back(cached.table.clone());
-        if earlier.len() > EARLIER_STATES {
-            earlier.pop_front();
+        if let Some(table) = self.step(&cached, None).await? {
+            return Ok(Some(table));
         }
-        if cached.refreshes >= REFRESHES_PER_OPEN || cached.table.update_incremental(None).await.is_err() {
-            let opened = self.open().await?;
-            if let Some(now) = self.lock_cache().as_mut() {
-                now.earlier = earlier;
-            }
-            return Ok(opened);
+        let opened = self.open().await?;
+        if let Some(now) = self.lock_cache().as_mut() {
+            now.earlier = cached.with_itself();
         }
-        let ledger = match cached.ledger.take() {
+        Ok(opened)
+    }
+
+    /// The state at a version that is not before the one in memory, as an epoch that a server has just published. `None` if it cannot be
+    /// had by a step forward.
+    pub(crate) async fn advance_to(&self, version: u64) -> Result<Option<DeltaTable>, StorageError> {
+        let _one = self.refreshing.lock().await;
+        let Some(cached) = self.cached() else { return Ok(None) };
+        let known = cached.table.version().unwrap_or_default();
+        if version < known || self.commit_time(known).await? != cached.committed_at {
+            return Ok(None);
+        }
+        if version == known {
+            return Ok(Some(cached.table));
+        }
+        match self.commit_time(version).await? {
+            Some(_) => self.step(&cached, Some(version)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Brings the state in memory forward, to a version or the newest; `None` if it has to be opened anew.
+    async fn step(&self, cached: &Cached, to: Option<u64>) -> Result<Option<DeltaTable>, StorageError> {
+        let mut table = cached.table.clone();
+        if cached.refreshes >= REFRESHES_PER_OPEN || table.update_incremental(to).await.is_err() {
+            return Ok(None);
+        }
+        let before = cached.table.version().unwrap_or_default();
+        let ledger = match &cached.ledger {
             Some(ledger) => {
-                let newest = cached.table.version().unwrap_or_default();
-                ledger.advance(&self.name, &self.log_store, version + 1, newest).await.ok()
+                let now = table.version().unwrap_or_default();
+                ledger.clone().advance(&self.name, &self.log_store, before + 1, now).await.ok()
             }
             None => None,
         };
-        let refreshes = cached.refreshes + 1;
-        self.keep(cached.table.clone(), refreshes, ledger, earlier).await?;
-        Ok(Some(cached.table))
+        self.keep(table.clone(), cached.refreshes + 1, ledger, cached.with_itself()).await?;
+        Ok(Some(table))
     }
 
     async fn open(&self) -> Result<Option<DeltaTable>, StorageError> {
@@ -153,7 +192,7 @@ impl TableHandle {
         Ok(())
     }
 
-    async fn commit_time(&self, version: u64) -> Result<Option<DateTime<Utc>>, StorageError> {
+    pub(crate) async fn commit_time(&self, version: u64) -> Result<Option<DateTime<Utc>>, StorageError> {
         let path = commit_uri_from_version(Some(version));
         match self.store().head(&path).await {
             Ok(meta) => Ok(Some(meta.last_modified)),

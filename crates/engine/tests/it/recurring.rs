@@ -102,9 +102,9 @@ async fn rows_are_looked_up_by_the_keys_of_a_query() {
     let usual = engine.session(ReadState::Working).await.unwrap();
     let recurring = engine.recurring_session(ReadState::Working).unwrap();
     for (session, expected) in [(recurring, 2), (usual, 4)] {
-        let snapshot = session.snapshot(&name).await.unwrap().unwrap();
+        let head = session.head(&name).await.unwrap().unwrap();
         let keys = "select 'b' union all select 'z' union all select null";
-        session.overlay_matching(found.clone(), &snapshot, &["ward".to_owned()], keys).await.unwrap();
+        session.overlay_matching(found.clone(), &head, &["ward".to_owned()], keys).await.unwrap();
         let rows = session.collect(sql).await.unwrap();
         assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), expected);
     }

@@ -33,11 +33,11 @@ pub(crate) async fn open(
     if compiled.changes.is_empty() {
         return Ok(consumed);
     }
-    let before = if is_incremental { context.workspace.lake.snapshot(target, None).await? } else { None };
+    let before = if is_incremental { context.workspace.lake.head(target).await? } else { None };
     for changes in &compiled.changes {
         let names = table_name(&changes.of).zip(table_name(&changes.read_as));
         let Some((upstream, read_as)) = names else { continue };
-        let Some(snapshot) = context.session.snapshot(&upstream).await? else {
+        let Some(head) = context.session.head(&upstream).await? else {
             return Err(RunnerError::Config {
                 message: format!(
                     "{target}: changes() needs a table with versions, and {upstream} is none; materialize it as table or \
@@ -45,7 +45,7 @@ pub(crate) async fn open(
                 ),
             });
         };
-        let entry = entry(&upstream, snapshot.version());
+        let entry = entry(&upstream, head.version());
         let from = match &before {
             Some(before) => before.consumed(&entry.app_id).await?,
             None => None,
@@ -57,7 +57,7 @@ pub(crate) async fn open(
                 ),
             });
         }
-        context.session.overlay_appended(read_as, &snapshot, from.map(i64::unsigned_abs)).await?;
+        context.session.overlay_appended(read_as, &head, from.map(i64::unsigned_abs)).await?;
         consumed.ledger.push(entry);
     }
     Ok(consumed)
@@ -69,12 +69,12 @@ pub(crate) async fn look_up(context: &Arc<BuildContext>, compiled: &Compiled) ->
     for lookup in &compiled.lookups {
         let names = table_name(&lookup.of).zip(table_name(&lookup.read_as));
         let Some((of, read_as)) = names else { continue };
-        let Some(snapshot) = context.session.snapshot(&of).await? else {
+        let Some(head) = context.session.head(&of).await? else {
             return Err(RunnerError::Config {
                 message: format!("matching() needs a table, and {of} is none; materialize it as table or incremental"),
             });
         };
-        context.session.overlay_matching(read_as, &snapshot, &lookup.columns, &lookup.keys).await?;
+        context.session.overlay_matching(read_as, &head, &lookup.columns, &lookup.keys).await?;
     }
     Ok(())
 }

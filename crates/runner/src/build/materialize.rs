@@ -121,7 +121,7 @@ pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
     Commit {
         metadata,
         partition_by: node.config.partition_by.clone(),
-        without_checkpoint: context.is_recurring,
+        is_frequent: context.is_recurring,
         ..Commit::default()
     }
 }

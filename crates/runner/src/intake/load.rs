@@ -95,8 +95,8 @@ pub(crate) async fn commit(
     requires: Vec<(String, Option<i64>)>,
 ) -> Result<u64, RunnerError> {
     let batch_id = uuid::Uuid::now_v7().to_string();
-    let known = match workspace.lake.snapshot(&options.name, None).await? {
-        Some(snapshot) => bronze::own_columns(&snapshot.schema()),
+    let known = match workspace.lake.head(&options.name).await? {
+        Some(head) => bronze::own_columns(&head.schema()),
         None => options.columns.clone(),
     };
     let (schema, batches) = bronze_batches(options, records, known, &batch_id)?;
@@ -107,8 +107,7 @@ pub(crate) async fn commit(
         requires,
         metadata,
         schema_change: SchemaChange::AppendNewColumns,
-        // A server's upkeep writes them.
-        without_checkpoint: true,
+        is_frequent: true,
         ..Commit::default()
     };
     let rows = concat_batches(&schema, &batches)?;
