@@ -46,7 +46,7 @@ pub struct Commit {
     pub properties: BTreeMap<String, String>,
     /// An overwrite forgets what the table had consumed before: its rows come from this commit's ledger alone.
     pub reset_ledger: bool,
-    /// One of many small ones: an append goes by the table's head instead of its full state, and somebody else writes checkpoints
+    /// One of many small ones: an append or overwrite goes by the table's head instead of its full state, and somebody else writes checkpoints
     /// ([`crate::Lake::checkpoint_if_due`]).
     pub is_frequent: bool,
     /// How data files are written.

@@ -2,14 +2,17 @@
 //! it and to read what was appended, and bringing it up to date costs one small file per commit. A full state costs far more: too
 //! much for tables that a server commits to several times a second.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::{
     DeltaTable,
-    kernel::{Action, Add},
+    kernel::{Action, Add, Remove},
     logstore::get_actions,
     protocol::SaveMode,
     table::state::DeltaTableState,
@@ -114,15 +117,34 @@ fn plain_files(state: &DeltaTableState) -> Option<DataFiles> {
         return None;
     }
     let files = state.log_data().into_iter().map(|view| {
-        view.deletion_vector_descriptor().is_none().then(|| (view.object_store_path(), view.size().max(0) as u64))
+        let path = view.object_store_path();
+        let is_plain = view.deletion_vector_descriptor().is_none() && path.as_ref() == view.path();
+        is_plain.then(|| (path, view.size().max(0) as u64))
     });
     files.collect()
 }
 
 /// The file of an `add`, if it is one of [`TableHead::plain_files`].
 pub(crate) fn plain_file(add: &Add) -> Option<(Path, u64)> {
-    let is_plain = add.deletion_vector.is_none() && add.partition_values.is_empty();
-    Some((Path::parse(&add.path).ok()?, add.size.max(0) as u64)).filter(|_| is_plain)
+    let path = Path::parse(&add.path).ok()?;
+    let is_plain = add.deletion_vector.is_none() && add.partition_values.is_empty() && path.as_ref() == add.path;
+    is_plain.then(|| (path, add.size.max(0) as u64))
+}
+
+/// The action that takes a plain file out of its table.
+fn removed(path: &Path, bytes: u64) -> Remove {
+    Remove {
+        path: path.to_string(),
+        data_change: true,
+        deletion_timestamp: Some(Utc::now().timestamp_millis()),
+        extended_file_metadata: Some(true),
+        partition_values: Some(HashMap::new()),
+        size: i64::try_from(bytes).ok(),
+        tags: None,
+        deletion_vector: None,
+        base_row_id: None,
+        default_row_commit_version: None,
+    }
 }
 
 impl Lake {
@@ -213,15 +235,18 @@ impl TableHandle {
         Ok(true)
     }
 
-    /// Appends without a full state, if the rows have the table's columns; else gives the streams back.
-    pub(crate) async fn append_to_head(
+    /// Appends, or replaces all rows, without a full state, if the rows have the table's columns; else gives the streams back.
+    pub(crate) async fn write_to_head(
         &self,
         streams: Vec<SendableRecordBatchStream>,
         commit: &Commit,
+        mode: SaveMode,
     ) -> Result<Result<CommitOutcome, Vec<SendableRecordBatchStream>>, StorageError> {
         let rows = streams.first().map(|stream| delta_schema(&stream.schema())).transpose()?;
         let (Some(head), Some(rows)) = (self.head().await?, rows) else { return Ok(Err(streams)) };
-        if !head.takes(self, &rows, commit) {
+        // What replaces all rows replaces the columns, too.
+        let is_fit = mode == SaveMode::Append || same_schema(&head.schema, &rows);
+        if !is_fit || !head.takes(self, &rows, commit) {
             return Ok(Err(streams));
         }
         if !commit.ledger.is_empty() && self.is_applied(&head.ledger, &commit.ledger)? {
@@ -230,7 +255,7 @@ impl TableHandle {
         let layout = self.layout(Arc::clone(&head.schema), Vec::new(), commit)?;
         let files = layout.write(streams).await?;
         let _writer = self.writer.lock().await;
-        let result = self.commit_to_head(&layout, &rows, &files, commit).await;
+        let result = self.commit_to_head(&layout, &rows, &files, commit, mode).await;
         self.finish(result, files).await.map(Ok)
     }
 
@@ -240,6 +265,7 @@ impl TableHandle {
         rows: &SchemaRef,
         files: &NewFiles,
         commit: &Commit,
+        mode: SaveMode,
     ) -> Result<Committed, StorageError> {
         for _ in 0..ATTEMPTS {
             let head = self.head().await?;
@@ -249,8 +275,10 @@ impl TableHandle {
             if self.has_applied(&head.ledger, commit)? {
                 return Ok(Committed::AlreadyApplied(head.version));
             }
-            let actions = files.adds.iter().cloned().map(Action::Add).collect();
-            let change = Change { actions, operation: write_operation(SaveMode::Append, layout, None) };
+            let replaced = head.files.iter().filter(|_| mode == SaveMode::Overwrite).flat_map(|files| files.iter());
+            let replaced = replaced.map(|(path, bytes)| Action::Remove(removed(path, *bytes)));
+            let actions = replaced.chain(files.adds.iter().cloned().map(Action::Add)).collect();
+            let change = Change { actions, operation: write_operation(mode, layout, None) };
             if let Some(version) = self.put(Some(&head.base), head.version + 1, change, commit, Vec::new()).await? {
                 return Ok(Committed::Version(version));
             }

@@ -169,6 +169,11 @@ async fn a_head_follows_every_commit_and_knows_a_table_made_anew() {
     assert_eq!(lake.head(&name).await.unwrap().unwrap().schema().fields().len(), 4);
     lake.overwrite(&name, stream(numbered(0, 1)), Commit::default()).await.unwrap();
     assert_eq!(same().await, 1);
+    for feed in 7..9 {
+        lake.overwrite(&name, stream(numbered(feed, 4)), frequent("feed", feed)).await.unwrap();
+        assert_eq!(same().await, 4);
+    }
+    assert_eq!(lake.require(&name).await.unwrap().files().len(), 1);
     lake.drop_table(&name).await.unwrap();
     assert!(lake.head(&name).await.unwrap().is_none());
     lake.append(&name, stream(numbered(0, 2)), frequent("feed", 1)).await.unwrap();
