@@ -15,7 +15,7 @@ use datafusion::{
     execution::context::SessionContext,
 };
 use wardlake_core::TableName;
-use wardlake_storage::{Epoch, HeldRows, Lake, TableHead, TableSnapshot};
+use wardlake_storage::{Epoch, Lake, TableHead, TableSnapshot};
 
 use crate::{EngineError, memory::MemoryTable, recurring::Recurring, session::one_statement};
 
@@ -180,17 +180,13 @@ impl LakeCatalog {
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
-        let snapshot = match &self.recurring {
-            Some(recurring) => {
-                let Some(head) = self.head(name).await? else { return Ok(None) };
-                if let Some(rows) = recurring.held.table(&head).await? {
-                    return Ok(Some(Arc::new(MemoryTable::new(name.clone(), HeldRows::schema(&head), rows))));
-                }
-                Some(head.snapshot().await?)
-            }
-            None => self.snapshot(name).await?,
-        };
-        match snapshot {
+        if let Some(recurring) = &self.recurring
+            && let Some(head) = self.head(name).await?
+            && let Some(rows) = recurring.held.table(&head).await?
+        {
+            return Ok(Some(Arc::new(MemoryTable::held(name.clone(), &head, rows))));
+        }
+        match self.snapshot(name).await? {
             Some(snapshot) => Ok(Some(snapshot.provider(&holder.0.state()).await?)),
             None => Ok(None),
         }

@@ -19,7 +19,7 @@ use datafusion::{
     },
 };
 use wardlake_core::TableName;
-use wardlake_storage::cast_batch;
+use wardlake_storage::{HeldRows, TableHead, cast_batch};
 
 /// Rows under a name.
 #[derive(Debug, Clone)]
@@ -32,6 +32,11 @@ pub(crate) struct MemoryTable {
 impl MemoryTable {
     pub(crate) fn new(name: TableName, schema: SchemaRef, rows: Vec<RecordBatch>) -> Self {
         Self { name, schema, rows }
+    }
+
+    /// Rows of a table of the lake that are held.
+    pub(crate) fn held(name: TableName, head: &TableHead, rows: Vec<RecordBatch>) -> Self {
+        Self::new(name, HeldRows::schema(head), rows)
     }
 
     /// A table of this kind, if it is one.
@@ -83,6 +88,7 @@ impl TableProvider for MemoryTable {
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryExec {
     name: TableName,
+    /// The table's columns, of which it gives those of `projection`.
     schema: SchemaRef,
     projection: Option<Vec<usize>>,
     rows: Arc<Mutex<Vec<RecordBatch>>>,
@@ -166,13 +172,7 @@ impl ExecutionPlan for MemoryExec {
 
     fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream, DataFusionError> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let schema = Arc::clone(&self.schema);
-        let projected = self.projection.clone();
-        let shown = match &projected {
-            Some(columns) => Arc::new(schema.project(columns)?),
-            None => schema,
-        };
-        Ok(Box::pin(MemoryStream::try_new(rows, shown, projected)?))
+        Ok(Box::pin(MemoryStream::try_new(rows, self.schema(), self.projection.clone())?))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct Recipe {
     running: Arc<tokio::sync::Mutex<()>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Step {
     /// The table under which later steps find what comes out; none for the query itself.
     output: Option<TableName>,
@@ -104,6 +104,7 @@ impl Recurring {
     pub(crate) async fn find(&self, sql: &str, session: &Session) -> Result<Option<Query>, EngineError> {
         let Some(recipe) = self.lock().get(sql).cloned() else { return Ok(None) };
         let Ok(running) = Arc::clone(&recipe.running).try_lock_owned() else { return Ok(None) };
+        let run = Arc::new(Run { recipe: Arc::clone(&recipe), _running: running });
         for (view, sql) in &recipe.views {
             if session.view_sql(view).await?.as_ref() != Some(sql) {
                 return Ok(None);
@@ -123,7 +124,6 @@ impl Recurring {
             }
             let physical = &step.physical;
             let Some(output) = &step.output else {
-                let run = Arc::new(Run { recipe: Arc::clone(&recipe), _running: running });
                 return Ok(Some(Query::prepared(session, step.logical.clone(), Arc::clone(physical), Some(run))));
             };
             let table = session.run_into(output, physical).await?;

@@ -131,12 +131,12 @@ impl Session {
         // `None` as soon as one step cannot come again.
         let mut steps = Some(Vec::new());
         self.share(&mut statement, &mut steps).await?;
-        let (query, step) = self.prepare(None, statement).await?;
+        let Prepared { plan, physical, step } = self.prepare(None, statement).await?;
         if let (Some(mut steps), Some(step)) = (steps, step) {
             steps.push(step);
             recurring.keep(sql, steps, self.catalog.views_read());
         }
-        Ok(query)
+        Ok(Query::prepared(self, plan, physical, None))
     }
 
     async fn plan(&self, statement: Statement) -> Result<LogicalPlan, EngineError> {
@@ -157,18 +157,14 @@ impl Session {
         Ok(plan)
     }
 
-    /// A query ready to run, and as a step of a recipe whose rows go to the table `output`, if it can be one.
-    async fn prepare(
-        &self,
-        output: Option<TableName>,
-        statement: Statement,
-    ) -> Result<(Query, Option<Step>), EngineError> {
+    /// Plans a statement down to how it runs; its rows go to the table `output`, or are the query's own.
+    async fn prepare(&self, output: Option<TableName>, statement: Statement) -> Result<Prepared, EngineError> {
         let state = self.holder.0.state();
-        let plan = self.plan(statement).await?;
-        let optimised = state.optimize(&plan)?;
-        let physical = state.query_planner().create_physical_plan(&optimised, &state).await?;
-        let step = Step::new(output, &plan, &optimised, &physical)?;
-        Ok((Query::prepared(self, optimised, physical, None), step))
+        let planned = self.plan(statement).await?;
+        let plan = state.optimize(&planned)?;
+        let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
+        let step = Step::new(output, &planned, &plan, &physical)?;
+        Ok(Prepared { plan, physical, step })
     }
 
     /// Works a statement out as a table of the session.
@@ -177,10 +173,8 @@ impl Session {
         output: &TableName,
         statement: Statement,
     ) -> Result<Option<Step>, EngineError> {
-        let (query, step) = self.prepare(Some(output.clone()), statement).await?;
-        if let Some(plan) = &query.prepared {
-            self.run_into(output, plan).await?;
-        }
+        let Prepared { physical, step, .. } = self.prepare(Some(output.clone()), statement).await?;
+        self.run_into(output, &physical).await?;
         Ok(step)
     }
 
@@ -214,7 +208,7 @@ impl Session {
         if let Some(recurring) = &self.recurring
             && let Some(rows) = recurring.held.appended_since(head, version).await?
         {
-            self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(head), rows)));
+            self.overlay(name.clone(), Arc::new(MemoryTable::held(name, head, rows)));
             return Ok(());
         }
         let rows = head.snapshot().await?.appended_since(version, &self.holder.0.state()).await?;
@@ -238,12 +232,17 @@ impl Session {
             let schema = rows.first().map_or(schema, RecordBatch::schema);
             let keys = arrow::compute::concat_batches(&schema, &rows).map_err(DataFusionError::from)?;
             if let Some(rows) = recurring.held.matching(head, columns, &keys).await? {
-                self.overlay(name.clone(), Arc::new(MemoryTable::new(name, HeldRows::schema(head), rows)));
+                self.overlay(name.clone(), Arc::new(MemoryTable::held(name, head, rows)));
                 return Ok(());
             }
         }
         self.overlay(name, head.snapshot().await?.provider(&self.holder.0.state()).await?);
         Ok(())
+    }
+
+    /// Whether it is for queries that come again and again.
+    pub fn is_recurring(&self) -> bool {
+        self.recurring.is_some()
     }
 
     /// All rows of a query; for results that are small by nature.
@@ -278,7 +277,7 @@ impl Session {
 
     /// The schema of a table or view, if it exists.
     pub async fn schema(&self, name: &TableName) -> Result<Option<SchemaRef>, EngineError> {
-        if self.recurring.is_some()
+        if self.is_recurring()
             && let Some(head) = self.head(name).await?
         {
             return Ok(Some(HeldRows::schema(&head)));
@@ -323,6 +322,14 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
             Err(EngineError::NotAQuery { message: "there are several statements; give them one by one".to_owned() })
         }
     }
+}
+
+/// A statement ready to run.
+struct Prepared {
+    plan: LogicalPlan,
+    physical: Arc<dyn ExecutionPlan>,
+    /// The same as a step of a recipe, if it can be one.
+    step: Option<Step>,
 }
 
 /// A planned query.

@@ -57,9 +57,9 @@ impl Session {
                 continue;
             }
             let (found, step) = self.work_out(table, visible).await?;
-            match step {
-                Some(step) => steps.iter_mut().for_each(|steps| steps.push(step.clone())),
-                None => *steps = None,
+            match (step, steps.as_mut()) {
+                (Some(step), Some(steps)) => steps.push(step),
+                _ => *steps = None,
             }
             let mut put = Put { name, found };
             for later in &mut rest {

@@ -235,13 +235,17 @@ impl TableHandle {
         Ok(true)
     }
 
-    /// Appends, or replaces all rows, without a full state, if the rows have the table's columns; else gives the streams back.
+    /// Appends, or replaces all rows, without a full state, if the commit is a frequent one and leaves the table's columns as they are;
+    /// else gives the streams back.
     pub(crate) async fn write_to_head(
         &self,
         streams: Vec<SendableRecordBatchStream>,
         commit: &Commit,
         mode: SaveMode,
     ) -> Result<Result<CommitOutcome, Vec<SendableRecordBatchStream>>, StorageError> {
+        if !commit.is_frequent || commit.reset_ledger || !commit.partition_by.is_empty() {
+            return Ok(Err(streams));
+        }
         let rows = streams.first().map(|stream| delta_schema(&stream.schema())).transpose()?;
         let (Some(head), Some(rows)) = (self.head().await?, rows) else { return Ok(Err(streams)) };
         // What replaces all rows replaces the columns, too.

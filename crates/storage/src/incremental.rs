@@ -186,8 +186,17 @@ impl TableSnapshot {
         if version > newest {
             return Err(missing());
         }
-        let mut table = DeltaTable::new(Arc::clone(&self.handle.log_store));
-        table.load_version(version).await.map_err(|_| missing())?;
+        let table = match self.handle.earlier(version) {
+            Some(table) => table,
+            None => {
+                let mut table = DeltaTable::new(Arc::clone(&self.handle.log_store));
+                table.load_version(version).await.map_err(|cause| {
+                    tracing::debug!(table = %self.name(), version, %cause, "version cannot be loaded");
+                    missing()
+                })?;
+                table
+            }
+        };
         Self::new(Arc::clone(&self.handle), table)
     }
 }

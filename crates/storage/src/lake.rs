@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use deltalake::DeltaTable;
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
 use url::Url;
@@ -144,27 +143,11 @@ impl Lake {
             return Ok(Some(TableSnapshot::new(handle, state)?));
         }
         let Some(newest) = handle.refresh().await? else { return Ok(None) };
-        let newest_version = newest.version().unwrap_or_default();
-        let state = match version {
-            None => newest,
-            Some(version) if version == newest_version => newest,
-            Some(version) => {
-                let error = || StorageError::VersionNotFound { table: table.clone(), version, newest: newest_version };
-                if version > newest_version {
-                    return Err(error());
-                }
-                if let Some(state) = handle.earlier(version) {
-                    return Ok(Some(TableSnapshot::new(handle, state)?));
-                }
-                let mut state = DeltaTable::new(Arc::clone(&handle.log_store));
-                state.load_version(version).await.map_err(|cause| {
-                    tracing::debug!(%table, version, %cause, "version cannot be loaded");
-                    error()
-                })?;
-                state
-            }
-        };
-        Ok(Some(TableSnapshot::new(handle, state)?))
+        let newest = TableSnapshot::new(handle, newest)?;
+        match version {
+            None => Ok(Some(newest)),
+            Some(version) => newest.at(version).await.map(Some),
+        }
     }
 
     /// The newest state of a table that has to exist.

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use chrono::Utc;
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use deltalake::{
@@ -24,7 +23,7 @@ use crate::{
     leftovers::remove_unnamed,
     log::{LogFiles, commit_actions},
     replace::state,
-    rewrite::{Rewrite, Rewritten},
+    rewrite::Rewritten,
     write::{FileLayout, NewFiles},
 };
 
@@ -116,13 +115,17 @@ impl Lake {
     ) -> Result<Option<CommitOutcome>, StorageError> {
         let handle = self.handle(table)?;
         let newest = self.require(table).await?;
-        if bins(&newest, target_bytes).is_empty() {
+        let bins = bins(&newest, target_bytes);
+        if bins.is_empty() {
             return Ok(None);
         }
         let mut layout = handle.layout(newest.schema(), newest.partition_columns(), &commit)?;
         layout.options.target_file_bytes = target_bytes;
-        let work = Optimize { session: session.clone(), layout, target_bytes };
-        self.exchange(&newest, work.rewrite(&newest).await?, &commit).await
+        let operation = DeltaOperation::Optimize { predicate: None, target_size: target_bytes as i64 };
+        let files = merged(&newest, &bins, session, &layout).await?;
+        let removed = bins.into_iter().flatten().collect();
+        let rewritten = Rewritten { removed, files, data_change: false, layout, operation };
+        self.exchange(&newest, rewritten, &commit).await
     }
 
     /// Leaves of the rows of `base` those of the streams, which are some of them. Rows that others append meanwhile stay, and no reader of
@@ -149,8 +152,7 @@ impl Lake {
         commit: &Commit,
     ) -> Result<Option<CommitOutcome>, StorageError> {
         let handle = &base.handle;
-        let Rewritten { removed, files, data_change, operation, .. } = rewritten;
-        let paths: HashSet<String> = removed.iter().map(|view| view.path().into_owned()).collect();
+        let paths: HashSet<String> = rewritten.removed.iter().map(|view| view.path().into_owned()).collect();
         let _writer = handle.writer.lock().await;
         let change = |now: Option<&DeltaTable>| {
             let conflict = || StorageError::Conflict { table: handle.name.to_string(), attempts: 1 };
@@ -159,18 +161,14 @@ impl Lake {
             if here < paths.len() || state.snapshot().arrow_schema() != base.schema() {
                 return Err(conflict());
             }
-            let mut actions: Vec<Action> =
-                removed.iter().map(|view| Action::Remove(view.remove_action(data_change))).collect();
-            let adds = files.adds.iter().map(|add| deltalake::kernel::Add { data_change, ..add.clone() });
-            actions.extend(adds.map(Action::Add));
-            Ok(Change { actions, operation: operation.clone() })
+            Ok(Change { actions: rewritten.actions().collect(), operation: rewritten.operation.clone() })
         };
         match handle.commit(commit, change).await {
             Err(StorageError::Conflict { .. }) => {
-                files.discard(&handle.store()).await;
+                rewritten.files.discard(&handle.store()).await;
                 Ok(None)
             }
-            result => handle.finish(result, files).await.map(Some),
+            result => handle.finish(result, rewritten.files).await.map(Some),
         }
     }
 
@@ -271,30 +269,24 @@ fn bins(base: &TableSnapshot, target_bytes: u64) -> Vec<Vec<LogicalFileView>> {
     bins
 }
 
-struct Optimize {
-    session: SessionState,
-    layout: FileLayout,
-    target_bytes: u64,
-}
-
-#[async_trait]
-impl Rewrite for Optimize {
-    async fn rewrite(&self, base: &TableSnapshot) -> Result<Rewritten, StorageError> {
-        let mut files = NewFiles::default();
-        let mut removed = Vec::new();
-        for bin in bins(base, self.target_bytes) {
-            let rows = base.scan(&self.session, "rows", Some(&bin), false).await?;
-            let stream = rows.execute_stream().await.map_err(StorageError::query(base.name()))?;
-            match self.layout.write(vec![stream]).await {
-                Ok(written) => files.adds.extend(written.adds),
-                Err(error) => {
-                    files.discard(&self.layout.store).await;
-                    return Err(error);
-                }
+/// The rows of each bin in files of their own.
+async fn merged(
+    base: &TableSnapshot,
+    bins: &[Vec<LogicalFileView>],
+    session: &SessionState,
+    layout: &FileLayout,
+) -> Result<NewFiles, StorageError> {
+    let mut files = NewFiles::default();
+    for bin in bins {
+        let rows = base.scan(session, "rows", Some(bin), false).await?;
+        let stream = rows.execute_stream().await.map_err(StorageError::query(base.name()))?;
+        match layout.write(vec![stream]).await {
+            Ok(written) => files.adds.extend(written.adds),
+            Err(error) => {
+                files.discard(&layout.store).await;
+                return Err(error);
             }
-            removed.extend(bin);
         }
-        let operation = DeltaOperation::Optimize { predicate: None, target_size: self.target_bytes as i64 };
-        Ok(Rewritten { removed, files, data_change: false, layout: self.layout.clone(), operation })
     }
+    Ok(files)
 }

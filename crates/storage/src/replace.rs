@@ -30,13 +30,10 @@ impl Lake {
         commit: Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let handle = self.handle(table)?;
-        let mut streams = streams;
-        if commit.is_frequent {
-            match handle.write_to_head(streams, &commit, SaveMode::Append).await? {
-                Ok(outcome) => return Ok(outcome),
-                Err(back) => streams = back,
-            }
-        }
+        let streams = match handle.write_to_head(streams, &commit, SaveMode::Append).await? {
+            Ok(outcome) => return Ok(outcome),
+            Err(streams) => streams,
+        };
         let now = handle.refresh().await?;
         if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
             return Ok(CommitOutcome::AlreadyApplied { version });
@@ -67,13 +64,10 @@ impl Lake {
         commit: Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let handle = self.handle(table)?;
-        let mut streams = streams;
-        if commit.is_frequent && !commit.reset_ledger && commit.partition_by.is_empty() {
-            match handle.write_to_head(streams, &commit, SaveMode::Overwrite).await? {
-                Ok(outcome) => return Ok(outcome),
-                Err(back) => streams = back,
-            }
-        }
+        let streams = match handle.write_to_head(streams, &commit, SaveMode::Overwrite).await? {
+            Ok(outcome) => return Ok(outcome),
+            Err(streams) => streams,
+        };
         let now = handle.refresh().await?;
         if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
             return Ok(CommitOutcome::AlreadyApplied { version });

@@ -18,7 +18,7 @@ use datafusion::{
 use deltalake::{
     DeltaTable,
     delta_datafusion::FileSelection,
-    kernel::{Action, LogicalFileView},
+    kernel::{Action, Add, LogicalFileView},
     protocol::{DeltaOperation, SaveMode},
 };
 
@@ -46,6 +46,15 @@ pub(crate) struct Rewritten {
     pub(crate) operation: DeltaOperation,
 }
 
+impl Rewritten {
+    /// The exchange of the files.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = Action> {
+        let data_change = self.data_change;
+        let removed = self.removed.iter().map(move |view| Action::Remove(view.remove_action(data_change)));
+        removed.chain(self.files.adds.iter().map(move |add| Action::Add(Add { data_change, ..add.clone() })))
+    }
+}
+
 /// One kind of rewrite.
 #[async_trait]
 pub(crate) trait Rewrite: Send + Sync {
@@ -71,13 +80,14 @@ impl Lake {
             }
             let now = now.ok_or_else(|| StorageError::TableNotFound { table: handle.name.clone() })?;
             let base = TableSnapshot::new(Arc::clone(handle), now)?;
-            let Rewritten { removed, files, data_change, layout, operation } = rewrite.rewrite(&base).await?;
+            let rewritten = rewrite.rewrite(&base).await?;
+            let layout = &rewritten.layout;
             if layout.replaces.as_ref().is_some_and(|columns| *columns != base.schema()) {
-                files.discard(&handle.store()).await;
+                rewritten.files.discard(&handle.store()).await;
                 break;
             }
-            let is_noop = removed.is_empty() && files.adds.is_empty() && appended.adds.is_empty();
-            if is_noop && commit.ledger.is_empty() && handle.relayout(&base.table, &layout)?.is_empty() {
+            let is_noop = rewritten.removed.is_empty() && rewritten.files.adds.is_empty() && appended.adds.is_empty();
+            if is_noop && commit.ledger.is_empty() && handle.relayout(&base.table, layout)?.is_empty() {
                 return Ok(CommitOutcome::AlreadyApplied { version: base.version() });
             }
             let change = |now: Option<&DeltaTable>| {
@@ -85,19 +95,16 @@ impl Lake {
                 let Some(now) = now else {
                     return Err(StorageError::Conflict { table: handle.name.to_string(), attempts: 1 });
                 };
-                let mut actions = handle.relayout(now, &layout)?;
-                actions.extend(removed.iter().map(|view| Action::Remove(view.remove_action(data_change))));
-                let add = |add: &deltalake::kernel::Add, data_change| {
-                    Action::Add(deltalake::kernel::Add { data_change, ..add.clone() })
-                };
-                actions.extend(files.adds.iter().map(|file| add(file, data_change)));
-                actions.extend(appended.adds.iter().map(|file| add(file, true)));
-                Ok(Change { actions, operation: operation.clone() })
+                let mut actions = handle.relayout(now, layout)?;
+                actions.extend(rewritten.actions());
+                let appended = appended.adds.iter().map(|add| Action::Add(Add { data_change: true, ..add.clone() }));
+                actions.extend(appended);
+                Ok(Change { actions, operation: rewritten.operation.clone() })
             };
             match handle.commit(commit, change).await {
-                Err(StorageError::Conflict { .. }) => files.discard(&handle.store()).await,
+                Err(StorageError::Conflict { .. }) => rewritten.files.discard(&handle.store()).await,
                 result => {
-                    let adds = files.adds.into_iter().chain(appended.adds).collect();
+                    let adds = rewritten.files.adds.into_iter().chain(appended.adds).collect();
                     return handle.finish(result, NewFiles { adds }).await;
                 }
             }

@@ -121,7 +121,8 @@ pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
     Commit {
         metadata,
         partition_by: node.config.partition_by.clone(),
-        is_frequent: context.is_recurring,
+        // Upkeep takes care of the tables of waves.
+        is_frequent: context.session.is_recurring(),
         ..Commit::default()
     }
 }

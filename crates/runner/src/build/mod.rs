@@ -55,8 +55,6 @@ pub(crate) struct BuildContext {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) options: BuildOptions,
     pub(crate) session: Session,
-    /// Whether it is one of many, as waves are: upkeep takes care of their tables.
-    pub(crate) is_recurring: bool,
     pub(crate) states: NodeStates,
     pub(crate) previous: BTreeMap<TableName, u64>,
     /// What the audited models of this run came to, in the order in which they ended.
@@ -145,7 +143,7 @@ impl BuildContext {
             true => workspace.engine.recurring_session(state)?,
             false => workspace.engine.session(state).await?,
         };
-        Ok(Self { workspace, options, session, is_recurring, states, previous, audits: Mutex::default() })
+        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
     }
 
     pub(crate) fn node(&self, id: &UniqueId) -> Option<&Node> {
