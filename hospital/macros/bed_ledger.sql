@@ -13,45 +13,48 @@
     lately: one without a bed is not any more after `live_keep_days` without news.
 -#}
 {% macro bed_current_rows(relation) -%}
-with newest as (
+with versions as (
 
-    select hospital_id, encounter_id, max(version) as version
+    -- One pass over the events: the rest is a matter of versions.
+    select
+        hospital_id,
+        encounter_id,
+        version,
+        bool_or(bed_state in ('occupied', 'held') and valid_to is null) as is_in_bed,
+        max(greatest(occurred_at, recorded_from, coalesce(valid_to, occurred_at))) as last_at
     from {{ relation }}
-    group by hospital_id, encounter_id
+    group by hospital_id, encounter_id, version
 
 ),
 
-believed as (
+newest as (
 
-    select versions.*
-    from {{ relation }} as versions
-    inner join newest
-        on versions.hospital_id = newest.hospital_id
-        and versions.encounter_id = newest.encounter_id
-        and versions.version = newest.version
+    select *
+    from versions
+    qualify row_number() over (partition by hospital_id, encounter_id order by version desc) = 1
 
 ),
 
 kept as (
 
-    select believed.hospital_id, believed.encounter_id
-    from believed
+    select newest.hospital_id, newest.encounter_id, newest.version
+    from newest
     cross join {{ ref('int_live_clock') }} as clock
-    group by believed.hospital_id, believed.encounter_id, clock.newest_event_at
-    having bool_or(believed.bed_state in ('occupied', 'held') and believed.valid_to is null)
+    where newest.is_in_bed
         or coalesce(
-            max(greatest(believed.occurred_at, believed.recorded_from, coalesce(believed.valid_to, believed.occurred_at)))
-                >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }},
+            newest.last_at >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }},
             true
         )
 
 )
 
-select believed.*
-from believed
-inner join kept
-    on believed.hospital_id = kept.hospital_id
-    and believed.encounter_id = kept.encounter_id
+-- What is kept is less than the events: engines that hold the left side of a join in memory hold that.
+select events.*
+from kept
+inner join {{ relation }} as events
+    on kept.hospital_id = events.hospital_id
+    and kept.encounter_id = events.encounter_id
+    and kept.version = events.version
 {%- endmacro %}
 
 {#-

@@ -9,6 +9,7 @@ mod memory;
 mod options;
 mod recurring;
 mod session;
+mod share;
 mod shared;
 
 pub use catalog::ReadState;

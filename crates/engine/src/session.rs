@@ -31,12 +31,16 @@ use crate::{
     dialect, functions,
     memory::{MemoryTable, conform},
     recurring::{Recurring, Run, Step},
+    share::Share,
 };
 
 /// One machine's share of memory, threads and spill space over one lake.
+#[derive(Clone)]
 pub struct Engine {
     lake: Arc<Lake>,
     runtime: Arc<RuntimeEnv>,
+    /// The same with a part of the memory.
+    waiting: Arc<RuntimeEnv>,
     options: EngineOptions,
     recurring: Arc<Recurring>,
 }
@@ -58,7 +62,14 @@ impl Engine {
                 DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(options.max_spill_bytes),
             )
             .build_arc()?;
-        Ok(Self { lake, runtime, options, recurring: Arc::default() })
+        let share = Share::new(Arc::clone(&runtime.memory_pool), options.memory_limit_bytes / 2);
+        let waiting = RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(share)).build_arc()?;
+        Ok(Self { lake, runtime, waiting, options, recurring: Arc::default() })
+    }
+
+    /// The same engine for work that can wait: all of it together takes half of the memory at most.
+    pub fn for_waiting_work(&self) -> Self {
+        Self { runtime: Arc::clone(&self.waiting), ..self.clone() }
     }
 
     /// The lake it reads.

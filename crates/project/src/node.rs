@@ -166,6 +166,8 @@ pub struct Node {
     pub audit: Option<Box<Audit>>,
     /// The figures whose bounds are worked out, if it declares any.
     pub kpi: Option<Kpi>,
+    /// The view whose rows are left when its table is trimmed (`trimmed_to`), if it says so.
+    pub trimmed_to: Option<UniqueId>,
     /// Described columns in the order written.
     pub columns: Vec<ColumnInfo>,
     /// Its description, docs resolved.

@@ -225,6 +225,14 @@ pub enum RunEvent {
         /// What failed; the rows wait for the next wave.
         failures: Vec<String>,
     },
+    /// Tables were kept in shape beside the waves.
+    UpkeepFinished {
+        /// What was done.
+        #[serde(flatten)]
+        report: crate::UpkeepReport,
+        /// How long it took.
+        duration_s: f64,
+    },
     /// A thing is in alarm, or not any more.
     Alert {
         /// What people are told.

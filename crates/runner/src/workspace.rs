@@ -47,6 +47,11 @@ impl Workspace {
             run_id: uuid::Uuid::new_v4().to_string(),
         }
     }
+
+    /// The same for work that can wait.
+    pub fn for_waiting_work(&self) -> Self {
+        Self { engine: Arc::new(self.engine.for_waiting_work()), ..self.another_run(self.events.clone()) }
+    }
 }
 
 /// What a finished run hands back.

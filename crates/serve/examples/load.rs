@@ -4,10 +4,12 @@
 //! cargo run --release -p wardlake-serve --example load -- http 127.0.0.1:8080 live/adt_events 20 1000 4
 //! cargo run --release -p wardlake-serve --example load -- mllp 127.0.0.1:2575 20 8
 //! cargo run --release -p wardlake-serve --example load -- fresh 127.0.0.1:8080 live/adt_events 60 2000
+//! cargo run --release -p wardlake-serve --example load -- history 127.0.0.1:8080 live/adt_events 10000000 700
 //! ```
 //!
 //! `http`: seconds, events per request, connections. `mllp`: seconds, connections. `fresh`: seconds, events per second; measures the
-//! time from an acknowledgement to the epoch that shows it.
+//! time from an acknowledgement to the epoch that shows it. `history`: events, and the days before the other loads over which they
+//! are spread; ends when all of them are shown.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used, reason = "a tool that ends where it fails")]
 
 use std::{
@@ -29,16 +31,24 @@ fn main() {
         "http" => http(text(1), text(2), number(3), number(4), number(5)),
         "mllp" => mllp(text(1), number(2), number(3)),
         "fresh" => fresh(text(1), text(2), number(3), number(4)),
+        "history" => history(text(1), text(2), number(3), number(4)),
         other => println!("there is no load `{other}`"),
     }
 }
 
-/// An admission, transfer or discharge of one of many encounters, at a time that moves on.
+/// When the loads begin that tell of now, in seconds since 1970.
+const NOW: u64 = 1_790_000_000;
+
 fn event(run: u128) -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    event_at(run, number, NOW + number / 2000)
+}
+
+/// An admission, transfer or discharge of one of many encounters.
+fn event_at(run: u128, number: u64, seconds: u64) -> String {
     let (encounter, step) = (number / 3, number % 3);
     let kind = ["A01", "A02", "A03"][step as usize];
-    let at = chrono::DateTime::from_timestamp(1_790_000_000 + (number / 2000) as i64, 0).expect("an instant");
+    let at = chrono::DateTime::from_timestamp(seconds as i64, 0).expect("an instant");
     let at = at.format("%Y-%m-%d %H:%M:%S");
     format!(
         "{{\"event_id\":\"L{run}-{number}\",\"event_type\":\"{kind}\",\"occurred_at\":\"{at}\",\"recorded_at\":\"{at}\",\
@@ -164,25 +174,53 @@ fn mllp(to: &str, seconds: u64, connections: u64) {
     );
 }
 
+/// What happened over some days before now, as fast as it is taken.
+fn history(to: &str, table: &str, events: u64, days: u64) {
+    const BATCH: u64 = 1_500;
+    let (run, started, span) = (run_id(), Instant::now(), days * 86_400);
+    let mut connection = Connection::open(to);
+    let (mut number, mut last) = (0, 0);
+    while number < events {
+        let upto = (number + BATCH).min(events);
+        let body: String =
+            (number..upto).map(|number| event_at(run, number, NOW - span + number * span / events)).collect();
+        match connection.ask("POST", &format!("/ingest/{table}"), &body) {
+            (200, answer) => {
+                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+                last = answer["first_row"].as_u64().unwrap() + answer["rows"].as_u64().unwrap() - 1;
+                number = upto;
+            }
+            (429, _) => thread::sleep(Duration::from_millis(100)),
+            (status, answer) => panic!("answered with {status}: {answer}"),
+        }
+    }
+    while shown(&mut connection, table) < last {
+        thread::sleep(Duration::from_millis(100));
+    }
+    let took = started.elapsed().as_secs_f64();
+    println!("history: {events} events of {days} days shown after {took:.1} s, {:.0} a second", events as f64 / took);
+}
+
+/// The last row of a table that an epoch shows.
+fn shown(connection: &mut Connection, table: &str) -> u64 {
+    let body = connection.ask("GET", "/v1/status", "").1;
+    let status: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let label = table.replace('/', ".");
+    let feed = status["feeds"].as_array().unwrap().iter().find(|feed| feed["table"] == label.as_str()).unwrap();
+    feed["rows_shown"].as_u64().unwrap()
+}
+
 /// Sends at a steady rate, a request every twentieth of a second, and watches the status for the moment each is shown.
 fn fresh(to: &str, table: &str, seconds: u64, rate: u64) {
     let run = run_id();
-    let label = table.replace('/', ".");
     let (send, receive) = std::sync::mpsc::channel::<(u64, Instant)>();
     let watcher = {
-        let to = to.to_owned();
+        let (to, table) = (to.to_owned(), table.to_owned());
         thread::spawn(move || {
             let mut connection = Connection::open(&to);
             let mut times: Vec<f64> = Vec::new();
             for (row, acknowledged) in receive {
-                loop {
-                    let body = connection.ask("GET", "/v1/status", "").1;
-                    let status: serde_json::Value = serde_json::from_str(&body).unwrap();
-                    let feeds = status["feeds"].as_array().unwrap();
-                    let feed = feeds.iter().find(|feed| feed["table"] == label.as_str()).unwrap();
-                    if feed["rows_shown"].as_u64().unwrap() >= row {
-                        break;
-                    }
+                while shown(&mut connection, &table) < row {
                     thread::sleep(Duration::from_millis(3));
                 }
                 times.push(acknowledged.elapsed().as_secs_f64() * 1000.0);

@@ -28,6 +28,12 @@ pub enum ServeError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Threads cannot be started.
+    #[error("cannot start threads: {source}; allow the server more processes")]
+    Threads {
+        /// The system's reason.
+        source: io::Error,
+    },
     /// Settings that only the server reads are wrong.
     #[error("{message}")]
     Config {
@@ -55,7 +61,7 @@ impl HasErrorKind for ServeError {
         match self {
             Self::Runner(error) => error.kind(),
             Self::Config { .. } => ErrorKind::Invalid,
-            Self::Bind { .. } | Self::Listen { .. } => ErrorKind::Unavailable,
+            Self::Bind { .. } | Self::Listen { .. } | Self::Threads { .. } => ErrorKind::Unavailable,
             Self::Task { .. } => ErrorKind::Internal,
         }
     }

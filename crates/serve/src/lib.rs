@@ -9,6 +9,7 @@
 //! delivery is taken, what was acknowledged goes through a last wave. A killed process finds it in the journal.
 
 mod alarms;
+mod background;
 mod error;
 mod folders;
 mod http;
@@ -27,8 +28,8 @@ use tokio::{
 use wardlake_connect::kafka::KafkaMonitor;
 use wardlake_runner::{Live, LiveOptions, RunEvent, Workspace, source_tables};
 
+use self::{background::Background, folders::Files, sources::Sources, topics::Topics, waves::Waves};
 pub use self::{error::ServeError, http::status::KEPT_STATUS};
-use self::{folders::Files, sources::Sources, topics::Topics, waves::Waves};
 
 /// Where to listen and how to keep house.
 #[derive(Clone, Debug)]
@@ -61,6 +62,7 @@ pub(crate) struct Server {
     pub(crate) epoch: watch::Sender<u64>,
     /// How the waves go.
     pub(crate) progress: waves::Progress,
+    pub(crate) background: Background,
 }
 
 impl Server {
@@ -93,6 +95,7 @@ pub async fn serve(
         brokers: topics.iter().map(|topics| (topics.label().to_owned(), topics.monitor())).collect(),
         epoch,
         progress: Default::default(),
+        background: Background::start(options.threads)?,
     });
     let listener = bind(options.http, "http").await?;
     announce(&workspace, "http", None, &listener)?;
@@ -111,7 +114,7 @@ pub async fn serve(
     });
     let mut conversations = JoinSet::new();
     conversations.spawn(http::status::keep(Arc::clone(&server), stopped.clone()));
-    conversations.spawn(alarms::run(Arc::clone(&server), stopped.clone()));
+    let alarms = server.background.alerts.spawn(alarms::run(Arc::clone(&server), stopped.clone()));
     for followed in topics {
         conversations.spawn(followed.run(Arc::clone(&server), moved.clone(), stopped.clone()));
     }
@@ -126,6 +129,7 @@ pub async fn serve(
     while let Some(ended) = conversations.join_next().await {
         ended.map_err(ServeError::task)?;
     }
+    alarms.await.map_err(ServeError::task)?;
     work.await.map_err(ServeError::task)?
 }
 

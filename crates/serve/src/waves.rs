@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use wardlake_core::TableName;
-use wardlake_runner::{Live, Refresher, Upkeep};
+use wardlake_runner::{Live, Refresher, RunEvent, Upkeep, UpkeepReport};
 
 use crate::Server;
 
@@ -86,8 +86,10 @@ impl Waves {
                 self.live.moved(feed.table_name().clone(), version);
             }
         }
-        let refreshing = tokio::spawn(keep_refreshing(Arc::clone(&self.server), refresher, stopped.clone()));
-        let tidying = tokio::spawn(keep_tidy(Arc::clone(&self.server), self.live.upkeep(), stopped.clone()));
+        let background = &self.server.background;
+        let refreshing =
+            background.refreshes.spawn(keep_refreshing(Arc::clone(&self.server), refresher, stopped.clone()));
+        let tidying = background.upkeep.spawn(keep_tidy(Arc::clone(&self.server), self.live.upkeep(), stopped.clone()));
         let mut retry = self.step().await;
         while !*stopped.borrow() {
             let due = retry.unwrap_or_else(|| Instant::now() + LONGEST_PAUSE);
@@ -188,12 +190,18 @@ async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::
             _ = stopped.changed() => break,
         }
         rounds += 1;
+        let started = Instant::now();
         let done = match rounds % VACUUM_ROUNDS {
             0 => upkeep.vacuum().await,
             _ => upkeep.tidy().await,
         };
-        if let Err(error) = done {
-            server.workspace.events.warn(format!("upkeep was put off: {error}"));
+        match done {
+            Ok(report) if report == UpkeepReport::default() => {}
+            Ok(report) => {
+                let duration_s = started.elapsed().as_secs_f64();
+                server.workspace.events.tell(RunEvent::UpkeepFinished { report, duration_s });
+            }
+            Err(error) => server.workspace.events.warn(format!("upkeep was put off: {error}")),
         }
     }
 }

@@ -95,7 +95,7 @@ impl Screen {
                 self.line(&format!("{} {}: {}", self.paint(word, color), notice.alert, notice.message));
             }
             // Several a second would hide everything else; the status page counts them.
-            RunEvent::WaveFinished { .. } => {}
+            RunEvent::WaveFinished { .. } | RunEvent::UpkeepFinished { .. } => {}
             RunEvent::EpochPublished { epoch } => self.line(&format!("Published epoch {epoch}.")),
             RunEvent::RunFinished { totals, duration_s, unpublished, .. } => {
                 self.ended(totals, duration_s, unpublished)

@@ -2,7 +2,7 @@
 -- `bed_cleaning_minutes` after its patient has left, unless somebody lies in it already. Known are the beds of hospitals that send
 -- events: those that an event named lately, and those of the extracts.
 
-with stays as (
+with uses as (
 
     select
         current_stays.hospital_id,
@@ -19,18 +19,31 @@ with stays as (
     where current_stays.bed_state is not null
         and current_stays.bed_id is not null
         and current_stays.valid_from <= clock.as_of_at
+    union all
+    -- A bed of the extracts, used or not.
+    select
+        hospital_id,
+        bed_id,
+        department_id,
+        cast(null as varchar) as encounter_id,
+        cast(null as varchar) as bed_state,
+        cast(null as timestamp) as valid_from,
+        cast(null as timestamp) as valid_to,
+        cast(null as boolean) as is_open,
+        cast(null as timestamp) as as_of_at
+    from {{ ref('stg_hospital__beds') }}
 
 ),
 
-used as (
+last_uses as (
 
     -- Who lies in it comes before whom it is held for; of several, who came last.
     select *
-    from stays
+    from uses
     qualify row_number() over (
         partition by hospital_id, bed_id
         order by
-            case when is_open and bed_state = 'occupied' then 0 when is_open then 1 else 2 end,
+            case when is_open and bed_state = 'occupied' then 0 when is_open then 1 when bed_state is not null then 2 else 3 end,
             case when is_open then valid_from else valid_to end desc,
             encounter_id
     ) = 1
@@ -39,26 +52,24 @@ used as (
 
 known as (
 
-    select hospital_id, bed_id
-    from used
-    union
-    select beds.hospital_id, beds.bed_id
-    from {{ ref('stg_hospital__beds') }} as beds
-    inner join (select distinct hospital_id from stays) as senders on beds.hospital_id = senders.hospital_id
+    select
+        *,
+        max(case when bed_state is not null then 1 else 0 end) over (partition by hospital_id) = 1 as is_of_a_sender
+    from last_uses
 
 )
 
 select
     known.hospital_id,
     known.bed_id,
-    coalesce(used.department_id, beds.department_id, 'unknown') as department_id,
+    coalesce(known.department_id, beds.department_id, 'unknown') as department_id,
     case
-        when used.is_open then used.bed_state
-        when {{ dbt.dateadd('minute', var('bed_cleaning_minutes'), 'used.valid_to') }} > used.as_of_at then 'cleaning'
+        when known.is_open then known.bed_state
+        when {{ dbt.dateadd('minute', var('bed_cleaning_minutes'), 'known.valid_to') }} > known.as_of_at then 'cleaning'
         else 'free'
     end as bed_status,
-    case when used.is_open then used.encounter_id end as encounter_id,
-    case when used.is_open then used.valid_from else used.valid_to end as since_at
+    case when known.is_open then known.encounter_id end as encounter_id,
+    case when known.is_open then known.valid_from else known.valid_to end as since_at
 from known
-left join used on known.hospital_id = used.hospital_id and known.bed_id = used.bed_id
 left join {{ ref('stg_hospital__beds') }} as beds on known.hospital_id = beds.hospital_id and known.bed_id = beds.bed_id
+where known.is_of_a_sender

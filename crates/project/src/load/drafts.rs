@@ -135,6 +135,7 @@ impl Loader {
             config: NodeConfig::default(),
             audit: None,
             kpi: None,
+            trimmed_to: None,
             columns: Vec::new(),
             description: String::new(),
             depends_on: DependsOn::default(),

@@ -36,7 +36,13 @@ impl Loader {
         for id in ids {
             let Some(node) = self.nodes.get(&id) else { continue };
             let links = self.links(&caller(node));
+            let trimmed_to = self.trimmed_to(node);
             self.settle(&id, links);
+            match (trimmed_to, self.nodes.get_mut(&id)) {
+                (Ok(view), Some(node)) => node.trimmed_to = view,
+                (Err(problem), _) => self.problems.push(problem),
+                (Ok(_), None) => {}
+            }
         }
         let ids: Vec<UniqueId> = self.exposures.keys().cloned().collect();
         for id in ids {
@@ -54,6 +60,27 @@ impl Loader {
                 exposure.depends_on.nodes = links.nodes;
             }
         }
+    }
+
+    /// The view that `trimmed_to` of a model names.
+    fn trimmed_to(&self, node: &Node) -> Result<Option<UniqueId>, Diagnostic> {
+        let Some(named) = node.config.wardlake.get("trimmed_to") else { return Ok(None) };
+        let name = named.as_str().unwrap_or_default();
+        let call = RefCall { package: None, name: name.to_owned(), version: None, line: node.first_line };
+        let found = match self.lookup.find_ref(&node.package, &call) {
+            Found::Here(id) => self.nodes.get(&id),
+            _ => None,
+        };
+        let (message, help) = match found {
+            Some(view) if view.config.materialized == "view" => return Ok(Some(view.unique_id.clone())),
+            Some(_) => (
+                format!("`{name}` is not a view"),
+                "name the view over this model that shows the rows to be kept".to_owned(),
+            ),
+            None => (format!("there is no model `{name}`"), self.lookup.ref_help(&call)),
+        };
+        let problem = Diagnostic::error("WL-P026", format!("{}: trimmed_to: {message}", node.name)).help(help);
+        Err(placed(problem, &caller(node), call.line, name))
     }
 
     fn settle(&mut self, id: &UniqueId, links: Links) {

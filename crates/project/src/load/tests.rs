@@ -193,6 +193,7 @@ impl Loader {
             config: NodeConfig::default(),
             audit: None,
             kpi: None,
+            trimmed_to: None,
             columns: Vec::new(),
             description: spec.description.clone(),
             depends_on: DependsOn::default(),

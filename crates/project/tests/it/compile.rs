@@ -37,6 +37,53 @@ fn incremental_branches_need_depends_on() {
 }
 
 #[test]
+fn only_an_incremental_run_looks_rows_up() {
+    let looked_up = "{{ matching(ref('a'), ['x', 'y'], keys) }}";
+    let model = |how: &str| {
+        format!(
+            "{{{{ config(materialized='{how}') }}}}{{% set keys = 'select x, y from k' %}}\
+             select * from {looked_up} union all select * from {looked_up} where x > 0"
+        )
+    };
+    let (growing, whole) = (model("incremental"), model("table"));
+    let project = Folder::new(&[
+        ("models/a.sql", "select 1 as x, 2 as y"),
+        ("models/growing.sql", &growing),
+        ("models/whole.sql", &whole),
+        (
+            "models/wrong.sql",
+            "{{ config(materialized='incremental') }} select * from {{ matching('a', ['x'], 'select 1') }}",
+        ),
+    ])
+    .try_load();
+    // What is no relation is found when the project is read.
+    let problems = project.map(|_| ()).unwrap_err().to_string();
+    assert!(problems.contains("`matching` takes a relation"), "{problems}");
+
+    let project = Folder::new(&[
+        ("models/a.sql", "select 1 as x, 2 as y"),
+        ("models/growing.sql", &growing),
+        ("models/whole.sql", &whole),
+    ])
+    .load();
+    let adapter: Arc<dyn Adapter> = Arc::new(Empty);
+    let compiled = project.compile(&"model.shop.growing".to_owned(), &adapter, true).unwrap();
+    // The same rows are looked up once, under one name.
+    let [lookup] = &compiled.lookups[..] else { panic!("{:?}", compiled.lookups) };
+    assert_eq!((lookup.of.identifier.as_str(), lookup.keys.as_str()), ("a", "select x, y from k"));
+    assert_eq!(lookup.columns, ["x", "y"]);
+    assert_eq!(
+        compiled.sql.matches("\"matching\".\"main.a by x, y of main.growing 1\"").count(),
+        2,
+        "{}",
+        compiled.sql
+    );
+    let plain = project.compile(&"model.shop.whole".to_owned(), &adapter, true).unwrap();
+    assert!(plain.lookups.is_empty());
+    assert_eq!(plain.sql.matches("from \"main\".\"a\"").count(), 2, "{}", plain.sql);
+}
+
+#[test]
 fn generic_tests_compile_with_where_and_typed_arguments() {
     let project = Folder::new(&[
         ("models/a.sql", "select 1 as x"),

@@ -42,6 +42,35 @@ fn every_problem_at_once_each_with_its_place() {
 }
 
 #[test]
+fn a_table_is_trimmed_to_a_view_that_is_there() {
+    let with = |name: &str| {
+        let config = format!(
+            "{{{{ config(materialized='incremental', meta={{'wardlake': {{'trimmed_to': {name}}}}}) }}}}\nselect 1 as x"
+        );
+        [
+            ("models/recent.sql", config),
+            ("models/current.sql", "{{ config(materialized='view') }} select * from {{ ref('recent') }}".to_owned()),
+            ("models/kept.sql", "{{ config(materialized='table') }} select * from {{ ref('recent') }}".to_owned()),
+        ]
+    };
+    let load = |name: &str| {
+        let files = with(name);
+        Folder::new(&files.each_ref().map(|(path, text)| (*path, text.as_str()))).try_load()
+    };
+    let project = load("'current'").unwrap();
+    assert_eq!(project.nodes()["model.shop.recent"].trimmed_to.as_deref(), Some("model.shop.current"));
+    for (name, says) in
+        [("'curent'", "did you mean `current`?"), ("'kept'", "`kept` is not a view"), ("3", "there is no model")]
+    {
+        let problems = load(name).map(|_| ()).unwrap_err();
+        let problem = &problems.0[0];
+        assert_eq!(problem.code, "WL-P026");
+        assert_eq!(problem.location.as_ref().unwrap().line, 1, "{name}");
+        assert!(problems.to_string().contains(says), "{problems}");
+    }
+}
+
+#[test]
 fn malformed_yaml_and_missing_project() {
     let found = problems(&[("models/p.yml", "models:\n  - name: [a\n")]);
     assert!(found[0].starts_with("WL-P001 models/p.yml:"), "{found:?}");

@@ -137,7 +137,7 @@ impl Alerts {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
-        Ok(Self { workspace: Arc::clone(workspace), declared, queries, held, alarms })
+        Ok(Self { workspace: Arc::new(workspace.for_waiting_work()), declared, queries, held, alarms })
     }
 
     /// Whether there is anything to ask.

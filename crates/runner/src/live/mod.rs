@@ -57,6 +57,8 @@ pub struct Wave {
 /// The models of a project that live with its sources.
 pub struct Live {
     workspace: Arc<Workspace>,
+    /// For what runs beside the waves.
+    beside: Arc<Workspace>,
     options: LiveOptions,
     /// Per table of a source: the incremental models that rows of it reach, through views and each other.
     below: BTreeMap<TableName, BTreeSet<UniqueId>>,
@@ -74,7 +76,8 @@ impl Live {
     pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
         let below = reached(&workspace.project, true);
         let entered = reached(&workspace.project, false);
-        Self { workspace, options, below, entered, moved: BTreeMap::new(), settled: BTreeSet::new(), waves: 0 }
+        let beside = Arc::new(workspace.for_waiting_work());
+        Self { workspace, beside, options, below, entered, moved: BTreeMap::new(), settled: BTreeSet::new(), waves: 0 }
     }
 
     /// Notes that a source table has a new version.
@@ -146,6 +149,7 @@ impl Live {
     pub fn refresher(&self) -> Refresher {
         Refresher {
             workspace: Arc::clone(&self.workspace),
+            beside: Arc::clone(&self.beside),
             threads: self.options.threads,
             every: self.options.refresh,
             live: self.below.values().flatten().cloned().collect(),
@@ -156,13 +160,14 @@ impl Live {
     pub fn upkeep(&self) -> Upkeep {
         let project = &self.workspace.project;
         let models: Vec<&Node> = self.below.values().flatten().filter_map(|id| project.node(id)).collect();
-        Upkeep::new(Arc::clone(&self.workspace), &models, self.below.keys().cloned())
+        Upkeep::new(Arc::clone(&self.beside), &models, self.below.keys().cloned())
     }
 }
 
 /// Rebuilds what does not live with the waves.
 pub struct Refresher {
     workspace: Arc<Workspace>,
+    beside: Arc<Workspace>,
     threads: usize,
     every: Duration,
     live: BTreeSet<UniqueId>,
@@ -174,9 +179,10 @@ impl Refresher {
         self.every
     }
 
-    /// Builds and tests the project; with `with_live` also the models that live with waves, as a first build has to.
+    /// Builds and tests the project, beside the waves; with `with_live` before them, and also the models that live with them.
     pub async fn run(&self, with_live: bool) -> Result<RunSummary, RunnerError> {
-        let project = &self.workspace.project;
+        let workspace = if with_live { &self.workspace } else { &self.beside };
+        let project = &workspace.project;
         let exclude = match with_live {
             true => Vec::new(),
             false => self.live.iter().filter_map(|id| project.node(id)).map(|node| node.name.clone()).collect(),
@@ -184,12 +190,12 @@ impl Refresher {
         let options =
             BuildOptions { command: "refresh".to_owned(), exclude, threads: self.threads, ..BuildOptions::default() };
         // The first one is told node by node, the others by what went wrong in them.
-        let events = if with_live { self.workspace.events.clone() } else { EventSink::channel().0 };
-        let summary = build::build(Arc::new(self.workspace.another_run(events)), options).await?;
+        let events = if with_live { workspace.events.clone() } else { EventSink::channel().0 };
+        let summary = build::build(Arc::new(workspace.another_run(events)), options).await?;
         if !with_live {
             for failed in summary.results.iter().filter(|result| result.status.is_failure()) {
                 let reason = failed.message.as_deref().unwrap_or("failed");
-                self.workspace.events.warn(format!("refresh: {}: {reason}", failed.label));
+                workspace.events.warn(format!("refresh: {}: {reason}", failed.label));
             }
         }
         Ok(summary)

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
-use wardlake_project::Node;
+use wardlake_project::{Node, UniqueId};
 use wardlake_storage::Commit;
 
 use crate::{RunnerError, Workspace, adapter::table_name};
@@ -29,7 +30,7 @@ const KEEP_FILES: Duration = Duration::from_secs(24 * 60 * 60);
 const TRIM_GROWTH: u64 = 2;
 
 /// What one round did.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpkeepReport {
     /// Tables whose small files were merged.
     pub merged: Vec<String>,
@@ -53,18 +54,11 @@ pub struct Upkeep {
 
 impl Upkeep {
     pub(super) fn new(workspace: Arc<Workspace>, models: &[&Node], sources: impl Iterator<Item = TableName>) -> Self {
-        let mut views = BTreeMap::new();
-        for node in models {
-            let Some(view) = node.config.wardlake.get("trimmed_to").and_then(serde_json::Value::as_str) else {
-                continue;
-            };
-            let named =
-                workspace.project.nodes().values().find(|other| other.name == view && other.package == node.package);
-            match named.and_then(|view| table_name(&view.relation)).zip(table_name(&node.relation)) {
-                Some((view, table)) => drop(views.insert(table, view)),
-                None => workspace.events.warn(format!("{}: there is no model `{view}` to trim it to", node.unique_id)),
-            }
-        }
+        let relation = |id: &UniqueId| workspace.project.node(id).and_then(|node| table_name(&node.relation));
+        let views = models
+            .iter()
+            .filter_map(|node| table_name(&node.relation).zip(node.trimmed_to.as_ref().and_then(relation)))
+            .collect();
         let tables = models.iter().filter_map(|node| table_name(&node.relation)).chain(sources).collect();
         Self { workspace, tables, views, left: BTreeMap::new() }
     }

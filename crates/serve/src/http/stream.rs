@@ -67,7 +67,14 @@ async fn next(mut following: Following, server: &crate::Server) -> Option<(Event
             }
         }
         following.epochs.borrow_and_update();
-        match following.follower.next().await {
+        let Following { mut follower, epochs, stopped, is_first } = following;
+        let looking = server.background.streams.spawn(async move {
+            let news = follower.next().await;
+            (follower, news)
+        });
+        let (follower, news) = looking.await.ok()?;
+        following = Following { follower, epochs, stopped, is_first };
+        match news {
             Ok(Some(news)) => {
                 let kind = if news.is_whole { "snapshot" } else { "changes" };
                 let event = Event::default().id(news.epoch.to_string()).event(kind).data(news.rows);
