@@ -191,7 +191,7 @@ fn history(to: &str, table: &str, events: u64, days: u64) {
                 number = upto;
             }
             (429, _) => thread::sleep(Duration::from_millis(100)),
-            (status, answer) => panic!("answered with {status}: {answer}"),
+            (status, answer) => return println!("answered with {status}: {answer}"),
         }
     }
     while shown(&mut connection, table) < last {
