@@ -39,6 +39,7 @@ fn main() {
 /// When the loads begin that tell of now, in seconds since 1970.
 const NOW: u64 = 1_790_000_000;
 
+/// The next event of now, which moves on.
 fn event(run: u128) -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     event_at(run, number, NOW + number / 2000)
@@ -186,8 +187,7 @@ fn history(to: &str, table: &str, events: u64, days: u64) {
             (number..upto).map(|number| event_at(run, number, NOW - span + number * span / events)).collect();
         match connection.ask("POST", &format!("/ingest/{table}"), &body) {
             (200, answer) => {
-                let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-                last = answer["first_row"].as_u64().unwrap() + answer["rows"].as_u64().unwrap() - 1;
+                last = last_row(&answer);
                 number = upto;
             }
             (429, _) => thread::sleep(Duration::from_millis(100)),
@@ -199,6 +199,12 @@ fn history(to: &str, table: &str, events: u64, days: u64) {
     }
     let took = started.elapsed().as_secs_f64();
     println!("history: {events} events of {days} days shown after {took:.1} s, {:.0} a second", events as f64 / took);
+}
+
+/// The last of the rows that an answer acknowledges.
+fn last_row(answer: &str) -> u64 {
+    let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
+    answer["first_row"].as_u64().unwrap() + answer["rows"].as_u64().unwrap() - 1
 }
 
 /// The last row of a table that an epoch shows.
@@ -235,9 +241,7 @@ fn fresh(to: &str, table: &str, seconds: u64, rate: u64) {
         let body: String = (0..rate / 20).map(|_| event(run)).collect();
         let (status, answer) = connection.ask("POST", &format!("/ingest/{table}"), &body);
         assert_eq!(status, 200, "{answer}");
-        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        let last = answer["first_row"].as_u64().unwrap() + answer["rows"].as_u64().unwrap() - 1;
-        send.send((last, Instant::now())).unwrap();
+        send.send((last_row(&answer), Instant::now())).unwrap();
         thread::sleep((pause * u32::try_from(request).unwrap()).saturating_sub(started.elapsed()));
     }
     drop(send);

@@ -2,14 +2,16 @@
 //! holds a table for the moment of a commit is not to stand behind another's long query.
 
 use tokio::{
-    runtime::{Builder, Runtime},
-    task::JoinHandle,
+    runtime::{Builder, Handle, Runtime},
+    task::{JoinHandle, JoinSet},
 };
 
 use crate::ServeError;
 
-/// Of files that one kind of work reads and writes at once; each takes a thread.
+/// Files that work which does one thing after the other reads and writes at once; each takes a thread.
 const FILES_AT_ONCE: usize = 32;
+/// Threads on which work that does many things at once may wait for files, and for others of them: enough never to wait for each other.
+const MANY_AT_ONCE: usize = 512;
 
 /// The kinds of work that can wait.
 pub(crate) struct Background {
@@ -27,36 +29,45 @@ impl Background {
     /// `threads` is how many nodes a refresh builds at once.
     pub(crate) fn start(threads: usize) -> Result<Self, ServeError> {
         Ok(Self {
-            upkeep: Threads::start("upkeep", 1)?,
-            alerts: Threads::start("alerts", 1)?,
-            refreshes: Threads::start("refresh", threads)?,
-            streams: Threads::start("streams", 1)?,
+            upkeep: Threads::start("upkeep", 1, FILES_AT_ONCE)?,
+            alerts: Threads::start("alerts", 1, FILES_AT_ONCE)?,
+            refreshes: Threads::start("refresh", threads, MANY_AT_ONCE)?,
+            streams: Threads::start("streams", 1, MANY_AT_ONCE)?,
         })
     }
 }
 
 /// The threads of one kind.
-pub(crate) struct Threads(Option<Runtime>);
+pub(crate) struct Threads {
+    handle: Handle,
+    /// Taken by the end.
+    runtime: Option<Runtime>,
+}
 
 impl Threads {
-    fn start(name: &str, threads: usize) -> Result<Self, ServeError> {
+    fn start(name: &str, threads: usize, waiting: usize) -> Result<Self, ServeError> {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(threads.max(1)).max_blocking_threads(FILES_AT_ONCE).thread_name(name).enable_all();
-        Ok(Self(Some(builder.build().map_err(|source| ServeError::Threads { source })?)))
+        builder.worker_threads(threads.max(1)).max_blocking_threads(waiting).thread_name(name).enable_all();
+        let runtime = builder.build().map_err(|source| ServeError::Threads { source })?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
     pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        match &self.0 {
-            Some(runtime) => runtime.spawn(work),
-            None => tokio::spawn(work),
-        }
+        self.handle.spawn(work)
+    }
+
+    /// Does the work there, for as long as the caller waits for it. None if it died.
+    pub(crate) async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let mut only = JoinSet::new();
+        only.spawn_on(work, &self.handle);
+        only.join_next().await?.ok()
     }
 }
 
 impl Drop for Threads {
     /// What still runs then is work nobody waits for.
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
     }

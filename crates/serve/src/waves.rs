@@ -13,16 +13,15 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use wardlake_core::TableName;
-use wardlake_runner::{Live, Refresher, RunEvent, Upkeep, UpkeepReport};
+use wardlake_runner::{Live, Refresher, Upkeep};
 
 use crate::Server;
 
 /// After a failure the next try waits so long, and twice as long after each further one, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Between two rounds of upkeep, and after how many of them files are deleted.
+/// Between two rounds of upkeep.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
-const VACUUM_ROUNDS: u32 = 180;
 /// A stop waits so long for what was accepted to be loaded; the rest is in the journal.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -181,27 +180,15 @@ async fn keep_refreshing(server: Arc<Server>, refresher: Refresher, mut stopped:
     }
 }
 
-/// A little upkeep between waves: merging often, deleting seldom.
+/// A little upkeep between waves.
 async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
-    let mut rounds: u32 = 0;
     while !*stopped.borrow() {
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
             _ = stopped.changed() => break,
         }
-        rounds += 1;
-        let started = Instant::now();
-        let done = match rounds % VACUUM_ROUNDS {
-            0 => upkeep.vacuum().await,
-            _ => upkeep.tidy().await,
-        };
-        match done {
-            Ok(report) if report == UpkeepReport::default() => {}
-            Ok(report) => {
-                let duration_s = started.elapsed().as_secs_f64();
-                server.workspace.events.tell(RunEvent::UpkeepFinished { report, duration_s });
-            }
-            Err(error) => server.workspace.events.warn(format!("upkeep was put off: {error}")),
+        if let Err(error) = upkeep.round().await {
+            server.workspace.events.warn(format!("upkeep was put off: {error}"));
         }
     }
 }

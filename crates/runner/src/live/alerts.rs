@@ -110,7 +110,7 @@ struct Alarm {
 
 /// The alerts of a project and what is in alarm.
 pub struct Alerts {
-    workspace: Arc<Workspace>,
+    workspace: Workspace,
     declared: Declared,
     /// Per alert: the query of the rows in alarm.
     queries: Vec<String>,
@@ -137,7 +137,7 @@ impl Alerts {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
-        Ok(Self { workspace: Arc::new(workspace.for_waiting_work()), declared, queries, held, alarms })
+        Ok(Self { workspace: workspace.for_waiting_work(), declared, queries, held, alarms })
     }
 
     /// Whether there is anything to ask.

@@ -15,7 +15,7 @@ const MAX_VIEW_ROWS: usize = 10_000;
 
 /// Someone who follows a model.
 pub struct Follower {
-    workspace: Arc<Workspace>,
+    workspace: Workspace,
     name: TableName,
     keys: Vec<String>,
     /// The last epoch that was looked at.
@@ -44,7 +44,7 @@ impl Follower {
         let mut named = models.filter_map(|node| Some((node, table_name(&node.relation)?)));
         let (node, name) = named.find(|(node, name)| node.name == model || name.to_string() == model)?;
         let keys = node.config.unique_key.clone();
-        Some(Self { workspace: Arc::new(workspace.for_waiting_work()), name, keys, seen: since, shown: None })
+        Some(Self { workspace: workspace.for_waiting_work(), name, keys, seen: since, shown: None })
     }
 
     /// What is new in the newest epoch since the last call; `None` if nothing is.

@@ -57,8 +57,6 @@ pub struct Wave {
 /// The models of a project that live with its sources.
 pub struct Live {
     workspace: Arc<Workspace>,
-    /// For what runs beside the waves.
-    beside: Arc<Workspace>,
     options: LiveOptions,
     /// Per table of a source: the incremental models that rows of it reach, through views and each other.
     below: BTreeMap<TableName, BTreeSet<UniqueId>>,
@@ -76,8 +74,7 @@ impl Live {
     pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
         let below = reached(&workspace.project, true);
         let entered = reached(&workspace.project, false);
-        let beside = Arc::new(workspace.for_waiting_work());
-        Self { workspace, beside, options, below, entered, moved: BTreeMap::new(), settled: BTreeSet::new(), waves: 0 }
+        Self { workspace, options, below, entered, moved: BTreeMap::new(), settled: BTreeSet::new(), waves: 0 }
     }
 
     /// Notes that a source table has a new version.
@@ -149,7 +146,6 @@ impl Live {
     pub fn refresher(&self) -> Refresher {
         Refresher {
             workspace: Arc::clone(&self.workspace),
-            beside: Arc::clone(&self.beside),
             threads: self.options.threads,
             every: self.options.refresh,
             live: self.below.values().flatten().cloned().collect(),
@@ -160,14 +156,13 @@ impl Live {
     pub fn upkeep(&self) -> Upkeep {
         let project = &self.workspace.project;
         let models: Vec<&Node> = self.below.values().flatten().filter_map(|id| project.node(id)).collect();
-        Upkeep::new(Arc::clone(&self.beside), &models, self.below.keys().cloned())
+        Upkeep::new(self.workspace.for_waiting_work(), &models, self.below.keys().cloned())
     }
 }
 
 /// Rebuilds what does not live with the waves.
 pub struct Refresher {
     workspace: Arc<Workspace>,
-    beside: Arc<Workspace>,
     threads: usize,
     every: Duration,
     live: BTreeSet<UniqueId>,
@@ -181,8 +176,7 @@ impl Refresher {
 
     /// Builds and tests the project, beside the waves; with `with_live` before them, and also the models that live with them.
     pub async fn run(&self, with_live: bool) -> Result<RunSummary, RunnerError> {
-        let workspace = if with_live { &self.workspace } else { &self.beside };
-        let project = &workspace.project;
+        let project = &self.workspace.project;
         let exclude = match with_live {
             true => Vec::new(),
             false => self.live.iter().filter_map(|id| project.node(id)).map(|node| node.name.clone()).collect(),
@@ -190,12 +184,15 @@ impl Refresher {
         let options =
             BuildOptions { command: "refresh".to_owned(), exclude, threads: self.threads, ..BuildOptions::default() };
         // The first one is told node by node, the others by what went wrong in them.
-        let events = if with_live { workspace.events.clone() } else { EventSink::channel().0 };
-        let summary = build::build(Arc::new(workspace.another_run(events)), options).await?;
+        let run = match with_live {
+            true => self.workspace.another_run(self.workspace.events.clone()),
+            false => self.workspace.for_waiting_work().another_run(EventSink::channel().0),
+        };
+        let summary = build::build(Arc::new(run), options).await?;
         if !with_live {
             for failed in summary.results.iter().filter(|result| result.status.is_failure()) {
                 let reason = failed.message.as_deref().unwrap_or("failed");
-                workspace.events.warn(format!("refresh: {}: {reason}", failed.label));
+                self.workspace.events.warn(format!("refresh: {}: {reason}", failed.label));
             }
         }
         Ok(summary)

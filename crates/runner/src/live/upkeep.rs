@@ -3,8 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
 use wardlake_storage::Commit;
 
-use crate::{RunnerError, Workspace, adapter::table_name};
+use crate::{RunEvent, RunnerError, Workspace, adapter::table_name};
 
 /// A table is merged when it has so many small files more than its share.
 const SMALL_FILES: usize = 40;
@@ -24,6 +23,9 @@ const KEEP_EPOCHS: Duration = Duration::from_secs(60 * 60);
 const EPOCHS_AT_ONCE: usize = 2_000;
 /// Files that no version names are deleted when they are so old; longer than any write or read takes.
 const KEEP_FILES: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Every so many rounds files are deleted, in place of the rest.
+const VACUUM_ROUNDS: u32 = 180;
 
 /// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
 /// there are.
@@ -44,7 +46,8 @@ pub struct UpkeepReport {
 
 /// Keeps the tables in shape that grow with every wave.
 pub struct Upkeep {
-    workspace: Arc<Workspace>,
+    workspace: Workspace,
+    rounds: u32,
     tables: BTreeSet<TableName>,
     /// Of tables whose models say so (`meta: {wardlake: {trimmed_to: …}}`): the view that shows the rows that stay.
     views: BTreeMap<TableName, TableName>,
@@ -53,18 +56,33 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(workspace: Arc<Workspace>, models: &[&Node], sources: impl Iterator<Item = TableName>) -> Self {
+    pub(super) fn new(workspace: Workspace, models: &[&Node], sources: impl Iterator<Item = TableName>) -> Self {
         let relation = |id: &UniqueId| workspace.project.node(id).and_then(|node| table_name(&node.relation));
         let views = models
             .iter()
             .filter_map(|node| table_name(&node.relation).zip(node.trimmed_to.as_ref().and_then(relation)))
             .collect();
         let tables = models.iter().filter_map(|node| table_name(&node.relation)).chain(sources).collect();
-        Self { workspace, tables, views, left: BTreeMap::new() }
+        Self { workspace, rounds: 0, tables, views, left: BTreeMap::new() }
+    }
+
+    /// One round: merging often, deleting seldom. Tells what it did, if it did anything.
+    pub async fn round(&mut self) -> Result<(), RunnerError> {
+        let started = Instant::now();
+        self.rounds += 1;
+        let report = match self.rounds % VACUUM_ROUNDS {
+            0 => self.vacuum().await?,
+            _ => self.tidy().await?,
+        };
+        if report != UpkeepReport::default() {
+            let duration_s = started.elapsed().as_secs_f64();
+            self.workspace.events.tell(RunEvent::UpkeepFinished { report, duration_s });
+        }
+        Ok(())
     }
 
     /// Merges small files, trims tables, and forgets epochs nobody goes back to.
-    pub async fn tidy(&mut self) -> Result<UpkeepReport, RunnerError> {
+    async fn tidy(&mut self) -> Result<UpkeepReport, RunnerError> {
         let mut report = UpkeepReport::default();
         let lake = &self.workspace.lake;
         for table in &self.tables {
@@ -96,7 +114,7 @@ impl Upkeep {
     }
 
     /// Deletes files that neither the newest version of their table nor a kept epoch names.
-    pub async fn vacuum(&self) -> Result<UpkeepReport, RunnerError> {
+    async fn vacuum(&self) -> Result<UpkeepReport, RunnerError> {
         let mut report = UpkeepReport::default();
         let lake = &self.workspace.lake;
         let epochs = lake.epochs().await?;

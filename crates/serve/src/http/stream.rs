@@ -67,13 +67,12 @@ async fn next(mut following: Following, server: &crate::Server) -> Option<(Event
             }
         }
         following.epochs.borrow_and_update();
-        let Following { mut follower, epochs, stopped, is_first } = following;
-        let looking = server.background.streams.spawn(async move {
-            let news = follower.next().await;
-            (follower, news)
-        });
-        let (follower, news) = looking.await.ok()?;
-        following = Following { follower, epochs, stopped, is_first };
+        let look = async move {
+            let news = following.follower.next().await;
+            (following, news)
+        };
+        let news;
+        (following, news) = server.background.streams.run(look).await?;
         match news {
             Ok(Some(news)) => {
                 let kind = if news.is_whole { "snapshot" } else { "changes" };
