@@ -1,6 +1,8 @@
 //! Work that can wait has threads of its own: however long it thinks, waves and listeners go on. Each kind has its own, too: one that
-//! holds a table for the moment of a commit is not to stand behind another's long query.
+//! holds a table for the moment of a commit is not to stand behind another's long query. Where the processors are busy, these threads
+//! step back.
 
+use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     task::{JoinHandle, JoinSet},
@@ -12,6 +14,8 @@ use crate::ServeError;
 const FILES_AT_ONCE: usize = 32;
 /// Threads on which work that does many things at once may wait for files, and for others of them: enough never to wait for each other.
 const MANY_AT_ONCE: usize = 512;
+/// Of 0 to 99, where others have 50: niceness 9 on Linux, an eighth of a busy processor beside a thread of a wave.
+const PRIORITY: u8 = 25;
 
 /// The kinds of work that can wait.
 pub(crate) struct Background {
@@ -48,6 +52,7 @@ impl Threads {
     fn start(name: &str, threads: usize, waiting: usize) -> Result<Self, ServeError> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(threads.max(1)).max_blocking_threads(waiting).thread_name(name).enable_all();
+        builder.on_thread_start(step_back);
         let runtime = builder.build().map_err(|source| ServeError::Threads { source })?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
@@ -70,5 +75,12 @@ impl Drop for Threads {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+/// Lowers the priority of this thread. Where the system does not allow that, all are equal.
+fn step_back() {
+    if let Ok(priority) = ThreadPriorityValue::try_from(PRIORITY) {
+        let _ = set_current_thread_priority(ThreadPriority::Crossplatform(priority));
     }
 }

@@ -76,9 +76,11 @@ impl Waves {
 
     /// Runs until the server stops and everything that was accepted has been through a wave.
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        // A first build makes the views and tables that waves then keep fresh.
         let refresher = self.live.refresher();
-        refresh(&self.server, &refresher, true).await;
+        match refresher.prepare().await {
+            Ok(summary) => summary.epoch.into_iter().for_each(|epoch| self.server.show(epoch)),
+            Err(error) => self.server.workspace.events.warn(format!("the live models could not be prepared: {error}")),
+        }
         // What was loaded before the last stop, and not taken through any more, goes with the first wave.
         for feed in self.server.sources.feeds() {
             if let Ok(Some(version)) = self.server.workspace.lake.newest_version(feed.table_name()).await {
@@ -171,36 +173,41 @@ impl Waves {
     }
 }
 
-async fn keep_refreshing(server: Arc<Server>, refresher: Refresher, mut stopped: watch::Receiver<bool>) {
+/// Refreshes at once, and again at the interval. A stop does not wait for the end of one: it is as a crash, which leaves old tables.
+async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
+        let refreshed = tokio::select! {
+            refreshed = refresher.refresh() => refreshed,
+            _ = stopped.changed() => break,
+        };
+        match refreshed {
+            Ok(summary) => {
+                summary.epoch.into_iter().for_each(|epoch| server.show(epoch));
+                server.progress.write(|status| status.last_refresh_at = Some(Utc::now()));
+            }
+            Err(error) => server.workspace.events.warn(format!("the models could not be refreshed: {error}")),
+        }
         tokio::select! {
-            () = tokio::time::sleep(refresher.every()) => refresh(&server, &refresher, false).await,
+            () = tokio::time::sleep(refresher.every()) => {}
             _ = stopped.changed() => {}
         }
     }
 }
 
-/// A little upkeep between waves.
+/// A little upkeep between waves; a stop leaves the rest to the next start.
 async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
             _ = stopped.changed() => break,
         }
-        if let Err(error) = upkeep.round().await {
-            server.workspace.events.warn(format!("upkeep was put off: {error}"));
-        }
-    }
-}
-
-async fn refresh(server: &Server, refresher: &Refresher, with_live: bool) {
-    match refresher.run(with_live).await {
-        Ok(summary) => {
-            if let Some(epoch) = summary.epoch {
-                server.show(epoch);
+        tokio::select! {
+            done = upkeep.round() => {
+                if let Err(error) = done {
+                    server.workspace.events.warn(format!("upkeep was put off: {error}"));
+                }
             }
-            server.progress.write(|status| status.last_refresh_at = Some(Utc::now()));
+            _ = stopped.changed() => break,
         }
-        Err(error) => server.workspace.events.warn(format!("the models could not be refreshed: {error}")),
     }
 }

@@ -29,6 +29,10 @@ use crate::{
     publish, system,
 };
 
+/// What a build runs.
+pub(crate) const BUILT: [ResourceType; 4] =
+    [ResourceType::Seed, ResourceType::Model, ResourceType::Snapshot, ResourceType::Test];
+
 /// What to run, and how.
 #[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
@@ -63,13 +67,18 @@ pub(crate) struct BuildContext {
 
 /// Runs the selected nodes and publishes an epoch if none failed.
 pub async fn build(workspace: Arc<Workspace>, options: BuildOptions) -> Result<RunSummary, RunnerError> {
+    let types = if options.resource_types.is_empty() { BUILT.as_slice() } else { &options.resource_types };
+    let order = workspace.project.select(&options.select, &options.exclude, Some(types))?;
+    build_nodes(workspace, options, order).await
+}
+
+/// The same for the named nodes, in graph order.
+pub(crate) async fn build_nodes(
+    workspace: Arc<Workspace>,
+    options: BuildOptions,
+    order: Vec<UniqueId>,
+) -> Result<RunSummary, RunnerError> {
     let started = Instant::now();
-    let types = if options.resource_types.is_empty() {
-        vec![ResourceType::Seed, ResourceType::Model, ResourceType::Snapshot, ResourceType::Test]
-    } else {
-        options.resource_types.clone()
-    };
-    let order = workspace.project.select(&options.select, &options.exclude, Some(&types))?;
     workspace.events.tell(RunEvent::RunStarted {
         run_id: workspace.run_id.clone(),
         command: options.command.clone(),
@@ -78,8 +87,7 @@ pub async fn build(workspace: Arc<Workspace>, options: BuildOptions) -> Result<R
         total: order.len(),
         threads: options.threads,
     });
-    let gate_by_tests = types.len() > 1;
-    let schedule = Schedule::new(&workspace.project, order, gate_by_tests);
+    let schedule = Schedule::new(&workspace.project, order);
     let context = Arc::new(BuildContext::open(Arc::clone(&workspace), options, &schedule.order).await?);
     let results = run_schedule(&context, &schedule, None).await?;
     finish(&context, results, started).await
@@ -103,7 +111,7 @@ pub(crate) async fn build_partial(
     partial: Partial,
 ) -> Result<RunSummary, RunnerError> {
     let started = Instant::now();
-    let schedule = Schedule::new(&workspace.project, partial.order, false);
+    let schedule = Schedule::new(&workspace.project, partial.order);
     let working = partial.loaded.keys().cloned().collect();
     let states = NodeStates::unknown();
     let context = BuildContext::with(workspace, options, &schedule.order, working, states, true).await?;

@@ -12,9 +12,9 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Edges that pass through unselected nodes still count. With `gate_by_tests`, a node also waits for the tests of
-    /// everything upstream of it: bad rows are found before anything is built on them.
-    pub(crate) fn new(project: &Project, order: Vec<UniqueId>, gate_by_tests: bool) -> Self {
+    /// Edges that pass through unselected nodes still count. A node also waits for the selected tests of everything upstream of it:
+    /// bad rows are found before anything is built on them.
+    pub(crate) fn new(project: &Project, order: Vec<UniqueId>) -> Self {
         let selected: BTreeSet<&UniqueId> = order.iter().collect();
         let graph = project.graph();
         // Per node of the whole graph: the nearest selected ancestors.
@@ -32,9 +32,7 @@ impl Schedule {
         }
         let mut waits_for: HashMap<UniqueId, BTreeSet<UniqueId>> =
             order.iter().map(|id| (id.clone(), nearest.get(id).cloned().unwrap_or_default())).collect();
-        if gate_by_tests {
-            add_test_gates(project, &order, &mut waits_for);
-        }
+        add_test_gates(project, &order, &mut waits_for);
         Self { order, waits_for }
     }
 

@@ -142,13 +142,14 @@ impl Live {
         }
     }
 
-    /// The refresh as a task of its own: it runs beside the waves.
+    /// What comes before the waves, and the refresh beside them.
     pub fn refresher(&self) -> Refresher {
         Refresher {
             workspace: Arc::clone(&self.workspace),
             threads: self.options.threads,
             every: self.options.refresh,
             live: self.below.values().flatten().cloned().collect(),
+            is_first: true,
         }
     }
 
@@ -160,12 +161,14 @@ impl Live {
     }
 }
 
-/// Rebuilds what does not live with the waves.
+/// Builds what does not live with the waves.
 pub struct Refresher {
     workspace: Arc<Workspace>,
     threads: usize,
     every: Duration,
     live: BTreeSet<UniqueId>,
+    /// Whether the next refresh is the first.
+    is_first: bool,
 }
 
 impl Refresher {
@@ -174,28 +177,44 @@ impl Refresher {
         self.every
     }
 
-    /// Builds and tests the project, beside the waves; with `with_live` before them, and also the models that live with them.
-    pub async fn run(&self, with_live: bool) -> Result<RunSummary, RunnerError> {
+    /// Builds what waves need, before the first of them: the models that live with them and all that those read, and the views that read
+    /// nothing else. Tests come with the first refresh.
+    pub async fn prepare(&self) -> Result<RunSummary, RunnerError> {
         let project = &self.workspace.project;
-        let exclude = match with_live {
-            true => Vec::new(),
-            false => self.live.iter().filter_map(|id| project.node(id)).map(|node| node.name.clone()).collect(),
-        };
-        let options =
-            BuildOptions { command: "refresh".to_owned(), exclude, threads: self.threads, ..BuildOptions::default() };
-        // The first one is told node by node, the others by what went wrong in them.
-        let run = match with_live {
-            true => self.workspace.another_run(self.workspace.events.clone()),
-            false => self.workspace.for_waiting_work().another_run(EventSink::channel().0),
-        };
-        let summary = build::build(Arc::new(run), options).await?;
-        if !with_live {
+        let graph = project.graph();
+        let mut needed: BTreeSet<UniqueId> = graph.ancestors(&self.live, None);
+        needed.retain(|id| project.node(id).is_some());
+        needed.extend(self.live.iter().cloned());
+        for id in graph.topological_order() {
+            let has_all = |id| graph.parents(id).iter().all(|id| needed.contains(id) || project.node(id).is_none());
+            if project.node(id).is_some_and(is_transparent) && has_all(id) {
+                needed.insert(id.clone());
+            }
+        }
+        self.build(self.workspace.another_run(self.workspace.events.clone()), "prepare", graph.sort(needed)).await
+    }
+
+    /// Builds the models that do not live with the waves, and tests everything, beside the waves. The first time it is told node by
+    /// node, then by what went wrong.
+    pub async fn refresh(&mut self) -> Result<RunSummary, RunnerError> {
+        let project = &self.workspace.project;
+        let is_first = std::mem::replace(&mut self.is_first, false);
+        let order = project.select(&[], &[], Some(&build::BUILT))?;
+        let order = order.into_iter().filter(|id| !self.live.contains(id)).collect();
+        let events = if is_first { self.workspace.events.clone() } else { EventSink::channel().0 };
+        let summary = self.build(self.workspace.for_waiting_work().another_run(events), "refresh", order).await?;
+        if !is_first {
             for failed in summary.results.iter().filter(|result| result.status.is_failure()) {
                 let reason = failed.message.as_deref().unwrap_or("failed");
                 self.workspace.events.warn(format!("refresh: {}: {reason}", failed.label));
             }
         }
         Ok(summary)
+    }
+
+    async fn build(&self, run: Workspace, command: &str, order: Vec<UniqueId>) -> Result<RunSummary, RunnerError> {
+        let options = BuildOptions { command: command.to_owned(), threads: self.threads, ..BuildOptions::default() };
+        build::build_nodes(Arc::new(run), options, order).await
     }
 }
 

@@ -1,6 +1,9 @@
 //! `wardlake serve`: deliveries over HTTP, continuous models, change streams, folder watch, stops and kills.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
@@ -105,6 +108,59 @@ fn what_is_delivered_reaches_the_models_in_seconds() {
     // A batch build on the same lake finds nothing to do but what it always does.
     world.ok(&["build"]);
     assert_eq!(world.count("main.events"), 4);
+}
+
+#[test]
+fn neither_waves_nor_a_stop_wait_for_a_refresh() {
+    let world = ward();
+    world.write(
+        "models/endless.sql",
+        "{{ config(materialized='table') }}
+        select count(*) as n from generate_series(1, 10000000) as a(x) cross join generate_series(1, 10000000) as b(y) where x % 7 = y % 5",
+    );
+    let mut served = Served::start(&world, &[], &["http"]);
+    served
+        .await_event(|event| event["event"] == "node_started" && event["label"].as_str().unwrap().contains("endless"));
+    assert_eq!(served.post("/ingest/feed/events", &[TOKEN], event(1, "a").as_bytes()).status, 200);
+    served.wait_until_shown("feed.events", 1);
+    assert_eq!(Stream::open(served.http, "beds", None).next().rows, json!([{"ward": "a", "beds": 1}]));
+    let asked = Instant::now();
+    served.stop();
+    assert!(asked.elapsed() < Duration::from_secs(20), "the stop took {:?}", asked.elapsed());
+    assert_eq!(world.count("main.events"), 1);
+}
+
+#[test]
+fn a_table_is_trimmed_to_its_view_beside_the_waves() {
+    let world = ward();
+    world.write(
+        "models/recent.sql",
+        "{{ config(materialized='incremental', incremental_strategy='append', meta={'wardlake': {'trimmed_to': 'newest'}}) }}
+        select id, ward, _position as position from {{ changes(source('feed', 'events')) }}",
+    );
+    world.write(
+        "models/newest.sql",
+        "{{ config(materialized='view') }}
+        select * from {{ ref('recent') }} qualify row_number() over (partition by id order by position desc) = 1",
+    );
+    let mut served = Served::start(&world, &[], &["http"]);
+    let send = |served: &Served, number: u64| {
+        let event = event(number % 3, &format!("w{number}"));
+        assert_eq!(served.post("/ingest/feed/events", &[TOKEN], event.as_bytes()).status, 200);
+        served.wait_until_shown("feed.events", number);
+    };
+    (1..=60).for_each(|number| send(&served, number));
+    let upkeep = served.await_event(|event| event["event"] == "upkeep_finished" && event["trimmed"] != json!([]));
+    assert_eq!(upkeep["trimmed"], json!(["main.recent"]));
+    (61..=63).for_each(|number| send(&served, number));
+    served.stop();
+    let newest = world.sql("select ward from main.newest order by ward");
+    let newest: Vec<&str> = newest.iter().map(|row| row["ward"].as_str()).collect();
+    assert_eq!(newest, ["w61", "w62", "w63"]);
+    // It had at least 40 rows when it was trimmed to three; those that came meanwhile stayed.
+    let left = world.count("main.recent");
+    assert!((6..=26).contains(&left), "{left} rows are left");
+    assert_eq!(world.count("main.events"), 3);
 }
 
 #[test]
