@@ -256,6 +256,11 @@ impl Session {
         self.recurring.is_some()
     }
 
+    /// The rows and keys in memory, if it is.
+    pub fn held(&self) -> Option<&HeldRows> {
+        self.recurring.as_ref().map(|recurring| &recurring.held)
+    }
+
     /// All rows of a query; for results that are small by nature.
     pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, EngineError> {
         self.query(sql).await?.collect().await

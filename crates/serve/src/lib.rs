@@ -42,6 +42,8 @@ pub struct ServeOptions {
     pub threads: usize,
     /// Between two refreshes of the models that do not live with waves.
     pub refresh: Duration,
+    /// dbt selectors of what refreshes leave out.
+    pub exclude: Vec<String>,
     /// Bytes of one table that may wait to be loaded before senders are told to come back.
     pub max_waiting_bytes: u64,
     /// The folder of the journals, if not within the lake.
@@ -101,7 +103,9 @@ pub async fn serve(
     announce(&workspace, "http", None, &listener)?;
     let listeners = mllp::bind_all(&server, options.mllp).await?;
     let (stopping, stopped) = watch::channel(false);
-    let live = Live::new(Arc::clone(&workspace), LiveOptions { threads: options.threads, refresh: options.refresh });
+    let live_options =
+        LiveOptions { threads: options.threads, refresh: options.refresh, exclude: options.exclude.clone() };
+    let live = Live::new(Arc::clone(&workspace), live_options)?;
     let (moved, moves) = mpsc::unbounded_channel();
     let tables = source_tables(&workspace, &options.project_dir)?;
     let files = Files::new(Arc::clone(&server), tables, options.project_dir.clone(), options.threads, moved.clone());

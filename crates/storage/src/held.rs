@@ -54,6 +54,8 @@ pub struct HeldRows {
     files: Mutex<Files>,
     /// Per table and key columns: the keys of each file.
     keys: Mutex<HashMap<(TableName, Vec<String>), FileKeys>>,
+    /// The same of files that will be in the table soon; of the last such announcement.
+    expected: Mutex<HashMap<(TableName, Vec<String>), FileKeys>>,
 }
 
 type FileKeys = HashMap<Path, Arc<Keys>>;
@@ -73,10 +75,14 @@ struct Held {
 }
 
 /// The keys of a file: their hashes in order, and beside each the row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Keys {
     hashes: Vec<u64>,
     rows: Vec<u32>,
+    /// Where those begin whose first bits are 0, 1, 2, …, and where the last end. Hashes spread evenly: some four share their first bits.
+    starts: Vec<u32>,
+    /// Bits of a hash that are not such first ones.
+    shift: u32,
 }
 
 /// A data file of a version.
@@ -125,7 +131,7 @@ impl HeldRows {
     }
 
     /// The rows whose `columns` are a row of `keys`, which has as many columns. NULL is no key. `None` as in [`Self::table`], however
-    /// large the table is.
+    /// large the table is. Without any key the keys of the files are read all the same, for the next lookup.
     pub async fn matching(
         &self,
         head: &TableHead,
@@ -134,11 +140,9 @@ impl HeldRows {
     ) -> Result<Option<Vec<RecordBatch>>, StorageError> {
         let Some(files) = plain_files(head) else { return Ok(None) };
         let wanted = Wanted::new(head, columns, keys)?;
-        if wanted.hashes.is_empty() {
-            return Ok(Some(Vec::new()));
-        }
         let known = (head.name().clone(), columns.to_vec());
-        let held: FileKeys = self.lock_keys().get(&known).cloned().unwrap_or_default();
+        let mut held = lock(&self.expected).get(&known).cloned().unwrap_or_default();
+        held.extend(lock(&self.keys).get(&known).cloned().unwrap_or_default());
         let found = futures::stream::iter(files)
             .map(|file| {
                 let keys = held.get(&file.path).cloned();
@@ -155,7 +159,7 @@ impl HeldRows {
             .await?;
         // Keys of files that no version in use names go.
         let now = found.iter().map(|(_, file, keys)| (file.path.clone(), Arc::clone(keys))).collect();
-        self.lock_keys().insert(known, now);
+        lock(&self.keys).insert(known, now);
         let schema = Self::schema(head);
         let mut batches = Vec::new();
         for (rows, file, _) in found.into_iter().filter(|(rows, ..)| !rows.is_empty()) {
@@ -164,6 +168,24 @@ impl HeldRows {
             }
         }
         Ok(Some(batches))
+    }
+
+    /// Reads the keys of files that will be in the table soon, if rows of it are looked up: a lookup is not to wait for that.
+    pub(crate) async fn expect(&self, head: &TableHead, adds: &[Add]) -> Result<(), StorageError> {
+        let looked_up: Vec<Vec<String>> = lock(&self.keys)
+            .keys()
+            .filter(|(table, _)| table == head.name())
+            .map(|(_, columns)| columns.clone())
+            .collect();
+        for columns in looked_up {
+            let mut expected = FileKeys::new();
+            for (path, bytes) in adds.iter().filter_map(plain_file) {
+                let file = DataFile { path: path.clone(), bytes };
+                expected.insert(path, Arc::new(self.keys_of(head, &columns, &file).await?));
+            }
+            lock(&self.expected).insert((head.name().clone(), columns), expected);
+        }
+        Ok(())
     }
 
     async fn read_all(&self, head: &TableHead, files: Vec<DataFile>) -> Result<Vec<RecordBatch>, StorageError> {
@@ -180,11 +202,11 @@ impl HeldRows {
     /// All rows of a file.
     async fn rows(&self, head: &TableHead, file: &DataFile) -> Result<Rows, StorageError> {
         let place = (head.name().clone(), file.path.clone());
-        if let Some(rows) = self.lock_files().find(&place) {
+        if let Some(rows) = lock(&self.files).find(&place) {
             return Ok(rows);
         }
         let rows = Arc::new(read(head, file, None, None).await?);
-        self.lock_files().keep(place, &rows);
+        lock(&self.files).keep(place, &rows);
         Ok(rows)
     }
 
@@ -203,9 +225,7 @@ impl HeldRows {
             }
             first += batch.num_rows() as u32;
         }
-        keys.sort_unstable();
-        let (hashes, rows) = keys.into_iter().unzip();
-        Ok(Keys { hashes, rows })
+        Ok(Keys::new(keys))
     }
 
     /// Some rows of a file, in its order.
@@ -226,14 +246,10 @@ impl HeldRows {
         }
         Ok(taken)
     }
+}
 
-    fn lock_files(&self) -> MutexGuard<'_, Files> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_keys(&self) -> MutexGuard<'_, HashMap<(TableName, Vec<String>), FileKeys>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Files {
@@ -268,17 +284,40 @@ impl Files {
 }
 
 impl Keys {
-    /// The rows whose hash is one of `wanted`, which is in order.
+    /// Of the hash and the row of each key.
+    fn new(mut keys: Vec<(u64, u32)>) -> Self {
+        keys.sort_unstable();
+        let bits = (keys.len() / 4).max(1).ilog2();
+        let shift = u64::BITS - bits;
+        let mut starts = vec![0u32; (1 << bits) + 1];
+        for (hash, _) in &keys {
+            starts[first_bits(*hash, shift) + 1] += 1;
+        }
+        for place in 1..starts.len() {
+            starts[place] += starts[place - 1];
+        }
+        let (hashes, rows) = keys.into_iter().unzip();
+        Self { hashes, rows, starts, shift }
+    }
+
+    /// The rows whose hash is one of `wanted`.
     fn find(&self, wanted: &[u64]) -> Vec<u32> {
         let mut found = Vec::new();
         for hash in wanted {
-            let from = self.hashes.partition_point(|own| own < hash);
-            let same = self.hashes[from..].iter().take_while(|own| *own == hash).count();
-            found.extend_from_slice(&self.rows[from..from + same]);
+            let place = first_bits(*hash, self.shift);
+            for place in self.starts[place] as usize..self.starts[place + 1] as usize {
+                if self.hashes[place] == *hash {
+                    found.push(self.rows[place]);
+                }
+            }
         }
         found.sort_unstable();
         found
     }
+}
+
+fn first_bits(hash: u64, shift: u32) -> usize {
+    hash.checked_shr(shift).unwrap_or(0) as usize
 }
 
 /// Keys that are looked up.

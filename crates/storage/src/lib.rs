@@ -47,7 +47,7 @@ pub use held::HeldRows;
 pub use incremental::CHANGE_TYPE;
 pub use lake::Lake;
 pub use landing::LandingWriter;
-pub use maintain::VacuumReport;
+pub use maintain::{OptimizeSpec, VacuumReport};
 pub use merge::{DeleteInsertSpec, MergeSpec};
 pub use parquet::basic::Encoding;
 pub use scd2::{HardDeletes, Scd2Columns, Scd2Outcome, Scd2Spec, Scd2Strategy};

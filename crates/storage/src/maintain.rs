@@ -18,7 +18,7 @@ use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
 use wardlake_core::TableName;
 
 use crate::{
-    Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
+    Commit, CommitOutcome, HeldRows, Lake, StorageError, TableSnapshot,
     commit::{COMMITS_PER_CHECKPOINT, Change, resets},
     leftovers::remove_unnamed,
     log::{LogFiles, commit_actions},
@@ -34,6 +34,39 @@ pub struct VacuumReport {
     pub files: Vec<String>,
     /// Their bytes.
     pub bytes: u64,
+}
+
+/// Which files are merged.
+#[derive(Clone, Copy, Debug)]
+pub struct OptimizeSpec<'a> {
+    /// Bytes of a merged file, at most. Files of half as many and more are left alone.
+    pub target_bytes: u64,
+    /// Only files alike in size are merged, where there are so many of them: a row is then rewritten a few times, however often its
+    /// table is optimised. `None`: all.
+    pub alike: Option<usize>,
+    /// Readers who look rows up, for whom the new files are read before they are in the table.
+    pub held: Option<&'a HeldRows>,
+}
+
+impl OptimizeSpec<'static> {
+    /// Merges all small files.
+    pub fn all(target_bytes: u64) -> Self {
+        Self { target_bytes, alike: None, held: None }
+    }
+}
+
+/// Files of the next size have so many times the bytes.
+const NEXT_SIZE: u64 = 16;
+
+impl OptimizeSpec<'_> {
+    /// The size of a file among sizes that are merged with each other; `None` if it is large.
+    fn size(&self, bytes: u64) -> Option<u32> {
+        match (bytes < self.target_bytes / 2, self.alike) {
+            (false, _) => None,
+            (true, None) => Some(0),
+            (true, Some(_)) => Some(u32::from(bytes < self.target_bytes / NEXT_SIZE)),
+        }
+    }
 }
 
 impl Lake {
@@ -104,25 +137,32 @@ impl Lake {
         }
     }
 
-    /// Merges small files into files of about `target_bytes`, partition by partition. Rows do not change, and no reader of
-    /// changes sees it. Others may append meanwhile. `None` if there was nothing to merge, or others changed what was being merged.
+    /// Merges small files, partition by partition. Rows do not change, and no reader of changes sees it. Others may append meanwhile.
+    /// `None` if there was nothing to merge, or others changed what was being merged.
     pub async fn optimize(
         &self,
         session: &SessionState,
         table: &TableName,
-        target_bytes: u64,
+        spec: OptimizeSpec<'_>,
         commit: Commit,
     ) -> Result<Option<CommitOutcome>, StorageError> {
         let handle = self.handle(table)?;
         let newest = self.require(table).await?;
-        let bins = bins(&newest, target_bytes);
+        let bins = bins(&newest, spec);
         if bins.is_empty() {
             return Ok(None);
         }
         let mut layout = handle.layout(newest.schema(), newest.partition_columns(), &commit)?;
-        layout.options.target_file_bytes = target_bytes;
-        let operation = DeltaOperation::Optimize { predicate: None, target_size: target_bytes as i64 };
+        // A group is one file: were it split, its parts would be small files again.
+        layout.options.target_file_bytes = u64::MAX;
+        let operation = DeltaOperation::Optimize { predicate: None, target_size: spec.target_bytes as i64 };
         let files = merged(&newest, &bins, session, &layout).await?;
+        if let Some(held) = spec.held
+            && let Err(error) = held.expect(&newest.head(), &files.adds).await
+        {
+            files.discard(&handle.store()).await;
+            return Err(error);
+        }
         let removed = bins.into_iter().flatten().collect();
         let rewritten = Rewritten { removed, files, data_change: false, layout, operation };
         self.exchange(&newest, rewritten, &commit).await
@@ -244,19 +284,21 @@ fn commit_version(path: &Path) -> Option<u64> {
     name.parse().ok().filter(|_| name.len() == 20)
 }
 
-/// Groups of at least two small files of one partition, each group about one target file.
-fn bins(base: &TableSnapshot, target_bytes: u64) -> Vec<Vec<LogicalFileView>> {
-    let mut partitions: HashMap<BTreeMap<String, Option<String>>, Vec<LogicalFileView>> = HashMap::new();
-    for view in base.file_views().into_iter().filter(|view| (view.size().max(0) as u64) < target_bytes / 4 * 3) {
-        partitions.entry(view.partition_values_map().into_iter().collect()).or_default().push(view);
+/// Groups of at least two small files of one partition, each of one target file at most.
+fn bins(base: &TableSnapshot, spec: OptimizeSpec<'_>) -> Vec<Vec<LogicalFileView>> {
+    let mut alike: HashMap<(BTreeMap<String, Option<String>>, u32), Vec<LogicalFileView>> = HashMap::new();
+    for view in base.file_views() {
+        if let Some(size) = spec.size(view.size().max(0) as u64) {
+            alike.entry((view.partition_values_map().into_iter().collect(), size)).or_default().push(view);
+        }
     }
     let mut bins = Vec::new();
-    for mut views in partitions.into_values() {
+    for mut views in alike.into_values().filter(|views| views.len() >= spec.alike.unwrap_or_default()) {
         views.sort_by_key(|view| (view.modification_time(), view.path().into_owned()));
         let (mut bin, mut bytes) = (Vec::new(), 0);
         for view in views {
             let size = view.size().max(0) as u64;
-            if bytes + size > target_bytes && !bin.is_empty() {
+            if bytes + size > spec.target_bytes && !bin.is_empty() {
                 bins.push(std::mem::take(&mut bin));
                 bytes = 0;
             }
@@ -269,7 +311,7 @@ fn bins(base: &TableSnapshot, target_bytes: u64) -> Vec<Vec<LogicalFileView>> {
     bins
 }
 
-/// The rows of each bin in files of their own.
+/// The rows of each bin in a file of their own.
 async fn merged(
     base: &TableSnapshot,
     bins: &[Vec<LogicalFileView>],

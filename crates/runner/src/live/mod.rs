@@ -35,6 +35,8 @@ pub struct LiveOptions {
     pub threads: usize,
     /// Between two refreshes of the models that are rebuilt as a whole.
     pub refresh: Duration,
+    /// dbt selectors of what refreshes leave out.
+    pub exclude: Vec<String>,
 }
 
 /// What one wave did.
@@ -58,6 +60,8 @@ pub struct Wave {
 pub struct Live {
     workspace: Arc<Workspace>,
     options: LiveOptions,
+    /// What refreshes are about.
+    refreshed: Vec<UniqueId>,
     /// Per table of a source: the incremental models that rows of it reach, through views and each other.
     below: BTreeMap<TableName, BTreeSet<UniqueId>>,
     /// Those of them that read the table themselves or through views.
@@ -70,11 +74,13 @@ pub struct Live {
 }
 
 impl Live {
-    /// Prepares the waves of a project.
-    pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Self {
+    /// Prepares the waves of a project. An error if a selector is none.
+    pub fn new(workspace: Arc<Workspace>, options: LiveOptions) -> Result<Self, RunnerError> {
+        let refreshed = workspace.project.select(&[], &options.exclude, Some(&build::BUILT))?;
         let below = reached(&workspace.project, true);
         let entered = reached(&workspace.project, false);
-        Self { workspace, options, below, entered, moved: BTreeMap::new(), settled: BTreeSet::new(), waves: 0 }
+        let (moved, settled) = Default::default();
+        Ok(Self { workspace, options, refreshed, below, entered, moved, settled, waves: 0 })
     }
 
     /// Notes that a source table has a new version.
@@ -144,11 +150,13 @@ impl Live {
 
     /// What comes before the waves, and the refresh beside them.
     pub fn refresher(&self) -> Refresher {
+        let live: BTreeSet<UniqueId> = self.below.values().flatten().cloned().collect();
         Refresher {
             workspace: Arc::clone(&self.workspace),
             threads: self.options.threads,
             every: self.options.refresh,
-            live: self.below.values().flatten().cloned().collect(),
+            order: self.refreshed.iter().filter(|id| !live.contains(*id)).cloned().collect(),
+            live,
             is_first: true,
         }
     }
@@ -167,6 +175,8 @@ pub struct Refresher {
     threads: usize,
     every: Duration,
     live: BTreeSet<UniqueId>,
+    /// What a refresh builds, in graph order.
+    order: Vec<UniqueId>,
     /// Whether the next refresh is the first.
     is_first: bool,
 }
@@ -197,12 +207,10 @@ impl Refresher {
     /// Builds the models that do not live with the waves, and tests everything, beside the waves. The first time it is told node by
     /// node, then by what went wrong.
     pub async fn refresh(&mut self) -> Result<RunSummary, RunnerError> {
-        let project = &self.workspace.project;
         let is_first = std::mem::replace(&mut self.is_first, false);
-        let order = project.select(&[], &[], Some(&build::BUILT))?;
-        let order = order.into_iter().filter(|id| !self.live.contains(id)).collect();
         let events = if is_first { self.workspace.events.clone() } else { EventSink::channel().0 };
-        let summary = self.build(self.workspace.for_waiting_work().another_run(events), "refresh", order).await?;
+        let summary =
+            self.build(self.workspace.for_waiting_work().another_run(events), "refresh", self.order.clone()).await?;
         if !is_first {
             for failed in summary.results.iter().filter(|result| result.status.is_failure()) {
                 let reason = failed.message.as_deref().unwrap_or("failed");

@@ -10,14 +10,16 @@ use serde::{Deserialize, Serialize};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
-use wardlake_storage::Commit;
+use wardlake_storage::{Commit, OptimizeSpec};
 
 use crate::{RunEvent, RunnerError, Workspace, adapter::table_name};
 
-/// A table is merged when it has so many small files more than its share.
-const SMALL_FILES: usize = 40;
-/// Files are merged up to this size: what has been merged is seldom merged again, and one merge is over in a second.
-const MERGED_BYTES: u64 = 8 << 20;
+/// A table that is trimmed is so, or its files are merged, when it has so many of them.
+const TRIMMED_FILES: usize = 40;
+/// So many files alike in size are merged.
+const MERGED_FILES: usize = 16;
+/// Files are merged up to this size: a merge is over in seconds, and ten million events are some hundred files.
+const MERGED_BYTES: u64 = 32 << 20;
 /// Every epoch of the last hour is kept, of older ones the last of each hour.
 const KEEP_EPOCHS: Duration = Duration::from_secs(60 * 60);
 const EPOCHS_AT_ONCE: usize = 2_000;
@@ -88,15 +90,15 @@ impl Upkeep {
         for table in &self.tables {
             let Some(snapshot) = lake.snapshot(table, None).await? else { continue };
             lake.checkpoint_if_due(table).await?;
-            let small = snapshot.files().iter().filter(|file| file.bytes < MERGED_BYTES / 4 * 3).count();
-            if small < SMALL_FILES {
+            let trimmed_to = self.views.get(table);
+            if trimmed_to.is_some() && snapshot.files().len() < TRIMMED_FILES {
                 continue;
             }
             // On one thread: waves have the others.
             let session = self.workspace.engine.recurring_session(ReadState::Working)?;
             let state = session.context().state();
             let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
-            if let Some(view) = self.views.get(table)
+            if let Some(view) = trimmed_to
                 && snapshot.num_rows().is_some_and(has_grown)
             {
                 session.overlay(table.clone(), snapshot.provider(&state).await?);
@@ -105,7 +107,10 @@ impl Upkeep {
                     self.left.insert(table.clone(), outcome.rows());
                     report.trimmed.push(table.to_string());
                 }
-            } else if lake.optimize(&state, table, MERGED_BYTES, Commit::default()).await?.is_some() {
+                continue;
+            }
+            let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: session.held() };
+            if lake.optimize(&state, table, spec, Commit::default()).await?.is_some() {
                 report.merged.push(table.to_string());
             }
         }

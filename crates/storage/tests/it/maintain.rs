@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use wardlake_core::{ErrorKind, HasErrorKind};
-use wardlake_storage::Commit;
+use wardlake_storage::{Commit, OptimizeSpec};
 
 use crate::support::{TestLake, data_files, kv, lake, ledger, rows, rows_at, session, stream, table};
 
@@ -89,8 +89,31 @@ async fn optimize_merges_small_files() {
         lake.append(&t, stream(kv(&[(Some(i), "x")])), Commit::default()).await.unwrap();
     }
     let before = rows(&lake, "s.t").await;
-    lake.optimize(&session(), &t, 64 << 20, Commit::default()).await.unwrap().unwrap();
+    lake.optimize(&session(), &t, OptimizeSpec::all(64 << 20), Commit::default()).await.unwrap().unwrap();
     assert_eq!(lake.require(&t).await.unwrap().files().len(), 1);
     assert_eq!(rows(&lake, "s.t").await, before);
-    assert_eq!(lake.optimize(&session(), &t, 64 << 20, Commit::default()).await.unwrap(), None);
+    assert_eq!(lake.optimize(&session(), &t, OptimizeSpec::all(64 << 20), Commit::default()).await.unwrap(), None);
+}
+
+/// Upkeep that finds something to merge for ever would write for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn optimizing_comes_to_an_end() {
+    let lake = lake().await;
+    let t = table("s.t");
+    let spec = OptimizeSpec { target_bytes: 64 << 10, alike: Some(8), held: None };
+    let (mut merges, mut most) = (0, 0);
+    for first in 0..120 {
+        let rows = kv(&(0..700).map(|i| (Some(first * 700 + i), "noise")).collect::<Vec<_>>());
+        lake.append(&t, stream(rows), Commit::default()).await.unwrap();
+        merges += usize::from(lake.optimize(&session(), &t, spec, Commit::default()).await.unwrap().is_some());
+        most = most.max(lake.require(&t).await.unwrap().files().len());
+    }
+    assert!((15..=20).contains(&merges), "{merges} merges");
+    assert!(most <= 8 + 8 + 8, "{most} files at once");
+    assert_eq!(rows(&lake, "s.t").await.len(), 120 * 700);
+    assert_eq!(lake.optimize(&session(), &t, spec, Commit::default()).await.unwrap(), None);
+    while lake.optimize(&session(), &t, OptimizeSpec::all(64 << 10), Commit::default()).await.unwrap().is_some() {
+        merges += 1;
+        assert!(merges < 40, "it does not end");
+    }
 }

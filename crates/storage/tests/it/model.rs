@@ -1,7 +1,7 @@
 //! Any sequence of writes leaves the rows that the same sequence leaves in memory.
 
 use proptest::prelude::*;
-use wardlake_storage::{Commit, DeleteInsertSpec, MergeSpec};
+use wardlake_storage::{Commit, DeleteInsertSpec, MergeSpec, OptimizeSpec};
 
 use crate::support::{kv, lake, rows, session, stream, table};
 
@@ -77,7 +77,7 @@ async fn write(lake: &crate::support::TestLake, step: &Step) {
         }
         Step::Delete(key) => lake.replace_where(&session, &t, rows(&vec![]), &format!("k = {key}"), commit).await,
         Step::Optimize => {
-            lake.optimize(&session, &t, 1 << 20, commit).await.unwrap();
+            lake.optimize(&session, &t, OptimizeSpec::all(1 << 20), commit).await.unwrap();
             return;
         }
     };

@@ -27,6 +27,9 @@ pub(crate) struct ServeArgs {
     /// Seconds between two rebuilds of the models that take no increments, with all tests
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     refresh: u64,
+    /// What these rebuilds leave out, by dbt's selectors; `tag:history` in a project whose tests of all history are for the night
+    #[arg(long, num_args = 1.., value_name = "SELECTOR")]
+    exclude: Vec<String>,
     /// Megabytes of one table that may wait to be loaded before senders are told to come back
     #[arg(long, default_value_t = 256, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     max_waiting: u64,
@@ -43,6 +46,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ServeArgs) -> Result<Outcome
         mllp: args.mllp,
         threads: opened.threads,
         refresh: Duration::from_secs(args.refresh),
+        exclude: args.exclude.clone(),
         max_waiting_bytes: args.max_waiting << 20,
         intake: args.intake.clone(),
         project_dir: project.dir().to_owned(),

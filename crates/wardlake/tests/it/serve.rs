@@ -110,14 +110,14 @@ fn what_is_delivered_reaches_the_models_in_seconds() {
     assert_eq!(world.count("main.events"), 4);
 }
 
+/// A model whose build does not end.
+const ENDLESS: &str = "{{ config(materialized='table') }}
+select count(*) as n from generate_series(1, 10000000) as a(x) cross join generate_series(1, 10000000) as b(y) where x % 7 = y % 5";
+
 #[test]
 fn neither_waves_nor_a_stop_wait_for_a_refresh() {
     let world = ward();
-    world.write(
-        "models/endless.sql",
-        "{{ config(materialized='table') }}
-        select count(*) as n from generate_series(1, 10000000) as a(x) cross join generate_series(1, 10000000) as b(y) where x % 7 = y % 5",
-    );
+    world.write("models/endless.sql", ENDLESS);
     let mut served = Served::start(&world, &[], &["http"]);
     served
         .await_event(|event| event["event"] == "node_started" && event["label"].as_str().unwrap().contains("endless"));
@@ -128,6 +128,34 @@ fn neither_waves_nor_a_stop_wait_for_a_refresh() {
     served.stop();
     assert!(asked.elapsed() < Duration::from_secs(20), "the stop took {:?}", asked.elapsed());
     assert_eq!(world.count("main.events"), 1);
+}
+
+#[test]
+fn a_refresh_builds_what_waves_do_not_and_leaves_out_what_it_is_told_to() {
+    let world = ward();
+    world.write("models/endless.sql", ENDLESS);
+    world.write("tests/every_event_has_a_ward.sql", "select * from {{ ref('events') }} where ward is null");
+    let mut served = Served::start(&world, &["--exclude", "endless"], &["http"]);
+    let mut built = |command: &str| {
+        served.await_event(|event| event["event"] == "run_started" && event["command"] == command);
+        let mut labels = Vec::new();
+        loop {
+            let event =
+                served.await_event(|event| event["event"] == "node_finished" || event["event"] == "run_finished");
+            match event["result"]["label"].as_str() {
+                Some(label) => labels.push(label.to_owned()),
+                None => break,
+            }
+        }
+        labels.sort();
+        labels
+    };
+    assert_eq!(built("prepare"), ["incremental model main.events", "view model main.beds"]);
+    let refreshed = ["table model main.names", "test every_event_has_a_ward", "view model main.beds"];
+    assert_eq!(built("refresh"), refreshed);
+    served.stop();
+    let refused = world.fails(2, &["serve", "--http", "127.0.0.1:0", "--exclude", "colour:red"]);
+    assert!(refused.contains("`colour:` is not a selection method"), "{refused}");
 }
 
 #[test]
