@@ -284,9 +284,12 @@ fn commit_version(path: &Path) -> Option<u64> {
     name.parse().ok().filter(|_| name.len() == 20)
 }
 
+/// The value of each partition column.
+type Partition = BTreeMap<String, Option<String>>;
+
 /// Groups of at least two small files of one partition, each of one target file at most.
 fn bins(base: &TableSnapshot, spec: OptimizeSpec<'_>) -> Vec<Vec<LogicalFileView>> {
-    let mut alike: HashMap<(BTreeMap<String, Option<String>>, u32), Vec<LogicalFileView>> = HashMap::new();
+    let mut alike: HashMap<(Partition, u32), Vec<LogicalFileView>> = HashMap::new();
     for view in base.file_views() {
         if let Some(size) = spec.size(view.size().max(0) as u64) {
             alike.entry((view.partition_values_map().into_iter().collect(), size)).or_default().push(view);
