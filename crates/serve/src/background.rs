@@ -2,9 +2,11 @@
 //! holds a table for the moment of a commit is not to stand behind another's long query. Where the processors are busy, these threads
 //! step back.
 
+use std::mem::ManuallyDrop;
+
 use thread_priority::{ThreadPriority, ThreadPriorityValue, set_current_thread_priority};
 use tokio::{
-    runtime::{Builder, Handle, Runtime},
+    runtime::{Builder, Runtime},
     task::{JoinHandle, JoinSet},
 };
 
@@ -41,12 +43,9 @@ impl Background {
     }
 }
 
-/// The threads of one kind.
-pub(crate) struct Threads {
-    handle: Handle,
-    /// Taken by the end.
-    runtime: Option<Runtime>,
-}
+/// The threads of one kind. What still runs at the end is work nobody waits for, and ends with the process: the libraries would take it for
+/// a crash if they lost their threads before.
+pub(crate) struct Threads(ManuallyDrop<Runtime>);
 
 impl Threads {
     fn start(name: &str, threads: usize, waiting: usize) -> Result<Self, ServeError> {
@@ -54,27 +53,18 @@ impl Threads {
         builder.worker_threads(threads.max(1)).max_blocking_threads(waiting).thread_name(name).enable_all();
         builder.on_thread_start(step_back);
         let runtime = builder.build().map_err(|source| ServeError::Threads { source })?;
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        Ok(Self(ManuallyDrop::new(runtime)))
     }
 
     pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.handle.spawn(work)
+        self.0.spawn(work)
     }
 
     /// Does the work there, for as long as the caller waits for it. None if it died.
     pub(crate) async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
         let mut only = JoinSet::new();
-        only.spawn_on(work, &self.handle);
+        only.spawn_on(work, self.0.handle());
         only.join_next().await?.ok()
-    }
-}
-
-impl Drop for Threads {
-    /// What still runs then is work nobody waits for.
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 
