@@ -141,11 +141,11 @@ impl HeldRows {
         let Some(files) = plain_files(head) else { return Ok(None) };
         let wanted = Wanted::new(head, columns, keys)?;
         let known = (head.name().clone(), columns.to_vec());
-        let mut held = lock(&self.expected).get(&known).cloned().unwrap_or_default();
-        held.extend(lock(&self.keys).get(&known).cloned().unwrap_or_default());
+        let held: FileKeys = lock(&self.keys).get(&known).cloned().unwrap_or_default();
+        let expected = |path: &Path| lock(&self.expected).get(&known)?.get(path).cloned();
         let found = futures::stream::iter(files)
             .map(|file| {
-                let keys = held.get(&file.path).cloned();
+                let keys = held.get(&file.path).cloned().or_else(|| expected(&file.path));
                 async {
                     let keys = match keys {
                         Some(keys) => keys,
@@ -304,8 +304,8 @@ impl Keys {
     fn find(&self, wanted: &[u64]) -> Vec<u32> {
         let mut found = Vec::new();
         for hash in wanted {
-            let place = first_bits(*hash, self.shift);
-            for place in self.starts[place] as usize..self.starts[place + 1] as usize {
+            let first = first_bits(*hash, self.shift);
+            for place in self.starts[first] as usize..self.starts[first + 1] as usize {
                 if self.hashes[place] == *hash {
                     found.push(self.rows[place]);
                 }

@@ -55,19 +55,8 @@ impl OptimizeSpec<'static> {
     }
 }
 
-/// Files of the next size have so many times the bytes.
-const NEXT_SIZE: u64 = 16;
-
-impl OptimizeSpec<'_> {
-    /// The size of a file among sizes that are merged with each other; `None` if it is large.
-    fn size(&self, bytes: u64) -> Option<u32> {
-        match (bytes < self.target_bytes / 2, self.alike) {
-            (false, _) => None,
-            (true, None) => Some(0),
-            (true, Some(_)) => Some(u32::from(bytes < self.target_bytes / NEXT_SIZE)),
-        }
-    }
-}
+/// Of files that are merged with their like, the tiny ones are so many times smaller than the target.
+const TINY: u64 = 16;
 
 impl Lake {
     /// Makes an old version the newest again, in a new commit. Its ledger comes back too: what was consumed later counts as
@@ -289,23 +278,23 @@ type Partition = BTreeMap<String, Option<String>>;
 
 /// Groups of at least two small files of one partition, each of one target file at most.
 fn bins(base: &TableSnapshot, spec: OptimizeSpec<'_>) -> Vec<Vec<LogicalFileView>> {
-    let mut alike: HashMap<(Partition, u32), Vec<LogicalFileView>> = HashMap::new();
-    for view in base.file_views() {
-        if let Some(size) = spec.size(view.size().max(0) as u64) {
-            alike.entry((view.partition_values_map().into_iter().collect(), size)).or_default().push(view);
-        }
+    let bytes = |view: &LogicalFileView| view.size().max(0) as u64;
+    let mut alike: HashMap<(Partition, bool), Vec<LogicalFileView>> = HashMap::new();
+    for view in base.file_views().into_iter().filter(|view| bytes(view) < spec.target_bytes / 2) {
+        let is_tiny = spec.alike.is_some() && bytes(&view) < spec.target_bytes / TINY;
+        alike.entry((view.partition_values_map().into_iter().collect(), is_tiny)).or_default().push(view);
     }
     let mut bins = Vec::new();
     for mut views in alike.into_values().filter(|views| views.len() >= spec.alike.unwrap_or_default()) {
         views.sort_by_key(|view| (view.modification_time(), view.path().into_owned()));
-        let (mut bin, mut bytes) = (Vec::new(), 0);
+        let (mut bin, mut sum) = (Vec::new(), 0);
         for view in views {
-            let size = view.size().max(0) as u64;
-            if bytes + size > spec.target_bytes && !bin.is_empty() {
+            let size = bytes(&view);
+            if sum + size > spec.target_bytes && !bin.is_empty() {
                 bins.push(std::mem::take(&mut bin));
-                bytes = 0;
+                sum = 0;
             }
-            bytes += size;
+            sum += size;
             bin.push(view);
         }
         bins.push(bin);

@@ -18,17 +18,15 @@ use crate::{RunEvent, RunnerError, Workspace, adapter::table_name};
 const TRIMMED_FILES: usize = 40;
 /// So many files alike in size are merged.
 const MERGED_FILES: usize = 16;
-/// Files are merged up to this size: a merge is over in seconds, and ten million events are some hundred files.
+/// Files are merged up to this size: a merge is over in seconds, and ten million rows are some twenty files.
 const MERGED_BYTES: u64 = 32 << 20;
 /// Every epoch of the last hour is kept, of older ones the last of each hour.
 const KEEP_EPOCHS: Duration = Duration::from_secs(60 * 60);
 const EPOCHS_AT_ONCE: usize = 2_000;
 /// Files that no version names are deleted when they are so old; longer than any write or read takes.
 const KEEP_FILES: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// Every so many rounds files are deleted, in place of the rest.
 const VACUUM_ROUNDS: u32 = 180;
-
 /// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
 /// there are.
 const TRIM_GROWTH: u64 = 2;
