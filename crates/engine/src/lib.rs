@@ -5,6 +5,7 @@ mod catalog;
 pub mod dialect;
 mod error;
 pub mod functions;
+mod join_sides;
 mod memory;
 mod options;
 mod recurring;

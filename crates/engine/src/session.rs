@@ -22,13 +22,14 @@ use datafusion::{
     sql::parser::Statement,
 };
 use futures::{StreamExt, TryStreamExt};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use wardlake_core::{TableName, did_you_mean};
 use wardlake_storage::{HeldRows, Lake, TableHead, TableSnapshot};
 
 use crate::{
     EngineError, EngineOptions,
     catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
-    dialect, functions,
+    dialect, functions, join_sides,
     memory::{MemoryTable, conform},
     recurring::{Recurring, Run, Step},
     share::Share,
@@ -39,10 +40,19 @@ use crate::{
 pub struct Engine {
     lake: Arc<Lake>,
     runtime: Arc<RuntimeEnv>,
-    /// The same with a part of the memory.
-    waiting: Arc<RuntimeEnv>,
+    waiting: Waiting,
+    /// The turns of work that can wait, if it is for that.
+    turns: Option<Arc<Mutex<()>>>,
     options: EngineOptions,
     recurring: Arc<Recurring>,
+}
+
+/// What all work that can wait shares.
+#[derive(Clone)]
+struct Waiting {
+    /// The engine's with a part of the memory.
+    runtime: Arc<RuntimeEnv>,
+    turns: Arc<Mutex<()>>,
 }
 
 impl Engine {
@@ -63,13 +73,26 @@ impl Engine {
             )
             .build_arc()?;
         let share = Share::new(Arc::clone(&runtime.memory_pool), options.memory_limit_bytes / 2);
-        let waiting = RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(share)).build_arc()?;
-        Ok(Self { lake, runtime, waiting, options, recurring: Arc::default() })
+        let waiting = Waiting {
+            runtime: RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(share)).build_arc()?,
+            turns: Arc::default(),
+        };
+        Ok(Self { lake, runtime, waiting, turns: None, options, recurring: Arc::default() })
     }
 
-    /// The same engine for work that can wait: all of it together takes half of the memory at most.
+    /// The same engine for work that can wait: all of it together takes half of the memory at most, and what reads much does so by turns.
     pub fn for_waiting_work(&self) -> Self {
-        Self { runtime: Arc::clone(&self.waiting), ..self.clone() }
+        let Waiting { runtime, turns } = self.waiting.clone();
+        Self { runtime, turns: Some(turns), ..self.clone() }
+    }
+
+    /// Waits for the turn, which lasts until it is dropped: what work that can wait takes of the memory, it takes one after the other.
+    /// Nobody waits for a turn with an engine for other work.
+    pub async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match &self.turns {
+            Some(turns) => Some(Arc::clone(turns).lock_owned().await),
+            None => None,
+        }
     }
 
     /// The lake it reads.
@@ -109,6 +132,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_default_features()
+            .with_physical_optimizer_rules(join_sides::rules())
             .build();
         let context = SessionContext::new_with_state(session_state);
         functions::register_all(&context)?;

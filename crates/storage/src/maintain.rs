@@ -126,35 +126,34 @@ impl Lake {
         }
     }
 
-    /// Merges small files, partition by partition. Rows do not change, and no reader of changes sees it. Others may append meanwhile.
-    /// `None` if there was nothing to merge, or others changed what was being merged.
+    /// Merges small files of `base`, partition by partition. Rows do not change, and no reader of changes sees it. Others may append
+    /// meanwhile. `None` if there was nothing to merge, or others changed what was being merged.
     pub async fn optimize(
         &self,
         session: &SessionState,
-        table: &TableName,
+        base: &TableSnapshot,
         spec: OptimizeSpec<'_>,
         commit: Commit,
     ) -> Result<Option<CommitOutcome>, StorageError> {
-        let handle = self.handle(table)?;
-        let newest = self.require(table).await?;
-        let bins = bins(&newest, spec);
+        let bins = bins(base, spec);
         if bins.is_empty() {
             return Ok(None);
         }
-        let mut layout = handle.layout(newest.schema(), newest.partition_columns(), &commit)?;
+        let handle = &base.handle;
+        let mut layout = handle.layout(base.schema(), base.partition_columns(), &commit)?;
         // A group is one file: were it split, its parts would be small files again.
         layout.options.target_file_bytes = u64::MAX;
         let operation = DeltaOperation::Optimize { predicate: None, target_size: spec.target_bytes as i64 };
-        let files = merged(&newest, &bins, session, &layout).await?;
+        let files = merged(base, &bins, session, &layout).await?;
         if let Some(held) = spec.held
-            && let Err(error) = held.expect(&newest.head(), &files.adds).await
+            && let Err(error) = held.expect(&base.head(), &files.adds).await
         {
             files.discard(&handle.store()).await;
             return Err(error);
         }
         let removed = bins.into_iter().flatten().collect();
         let rewritten = Rewritten { removed, files, data_change: false, layout, operation };
-        self.exchange(&newest, rewritten, &commit).await
+        self.exchange(base, rewritten, &commit).await
     }
 
     /// Leaves of the rows of `base` those of the streams, which are some of them. Rows that others append meanwhile stay, and no reader of

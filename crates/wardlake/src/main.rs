@@ -1,6 +1,7 @@
 //! `wardlake`: the command line. Arguments in, events out; the work is done by the crates below.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the one crate that talks to a terminal")]
 
+mod allocator;
 mod args;
 mod artifacts;
 mod commands;
@@ -15,10 +16,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
+    allocator::give_back_soon();
     let cli = args::Cli::parse();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_env("WARDLAKE_LOG"))

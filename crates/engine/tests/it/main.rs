@@ -7,5 +7,6 @@ mod dialect;
 mod documented;
 mod invariants;
 mod layouts;
+mod memory;
 mod recurring;
 mod slt;

@@ -18,6 +18,9 @@ use crate::{
     adapter::{EngineAdapter, table_name},
 };
 
+/// Begins the identity of what may have other rows each time.
+const VOLATILE: &str = "volatile:";
+
 /// What the terminal calls a node: `table model gold.dim_patient`, `test not_null_x`.
 pub(crate) fn label(node: &Node) -> String {
     match node.resource_type {
@@ -37,6 +40,7 @@ fn relation_text(node: &Node) -> String {
 
 /// Runs a node to its end; failures become part of the result.
 pub(crate) async fn run_node(context: &Arc<BuildContext>, id: &UniqueId) -> NodeResult {
+    let _turn = context.workspace.engine.turn().await;
     let started_at = Utc::now();
     let Some(node) = context.node(id) else {
         return super::skipped(context, id, "the node is not in the project".to_owned());
@@ -123,8 +127,8 @@ async fn run_model(
 fn note(context: &BuildContext, node: &Node, result: &mut NodeResult, written: Written) {
     let identity = match written.version {
         Some(version) => format!("{}@{version}", relation_text(node)),
-        // A view is what it reads; a volatile one never equals itself.
-        None => result.fingerprint.clone().unwrap_or_else(|| format!("volatile:{}", context.workspace.run_id)),
+        // A view is what it reads.
+        None => result.fingerprint.clone().unwrap_or_else(|| volatile(context)),
     };
     context.states.settle(&node.unique_id.to_string(), identity);
     result.rows = written.rows;
@@ -166,26 +170,38 @@ async fn node_fingerprint(
     compiled: &Compiled,
 ) -> Result<Option<String>, RunnerError> {
     let has_hooks = !compiled.pre_hooks.is_empty() || !compiled.post_hooks.is_empty();
-    if context.options.full_refresh || has_hooks || !context.states.is_deterministic(&compiled.sql) {
+    if context.options.full_refresh || has_hooks {
+        return Ok(None);
+    }
+    query_fingerprint(context, id, node, &compiled.sql).await
+}
+
+/// What stands for the rows of a node's query; none if they may be others each time.
+async fn query_fingerprint(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    sql: &str,
+) -> Result<Option<String>, RunnerError> {
+    if !context.states.is_deterministic(sql) {
         return Ok(None);
     }
     let mut inputs = Vec::new();
     for parent in context.workspace.project.graph().parents(id) {
-        match input_identity(context, parent).await? {
+        match Box::pin(input_identity(context, parent)).await? {
             Some(identity) => inputs.push(identity),
             None => return Ok(None),
         }
     }
     inputs.sort_unstable();
     let settings = format!("{:?}", node.config);
-    let parts = [compiled.sql.as_str(), settings.as_str()];
-    Ok(Some(fingerprint(parts.into_iter().chain(inputs.iter().map(String::as_str)))))
+    Ok(Some(fingerprint([sql, settings.as_str()].into_iter().chain(inputs.iter().map(String::as_str)))))
 }
 
 /// What stands for the rows of an upstream node now.
 async fn input_identity(context: &Arc<BuildContext>, id: &UniqueId) -> Result<Option<String>, RunnerError> {
     if let Some(identity) = context.states.identity(id.as_str()) {
-        return Ok((!identity.starts_with("volatile:")).then_some(identity));
+        return Ok((!identity.starts_with(VOLATILE)).then_some(identity));
     }
     let project = &context.workspace.project;
     if let Some(source) = project.source(id) {
@@ -197,26 +213,29 @@ async fn input_identity(context: &Arc<BuildContext>, id: &UniqueId) -> Result<Op
         return Ok(version.map(|version| format!("{name}@{version}")));
     }
     let Some(node) = project.node(id) else { return Ok(None) };
-    if node.config.materialized == "ephemeral" {
-        let mut inputs = vec![node.raw_code.clone()];
-        for parent in context.workspace.project.graph().parents(id) {
-            match Box::pin(input_identity(context, parent)).await? {
-                Some(identity) => inputs.push(identity),
-                None => return Ok(None),
-            }
-        }
-        return Ok(Some(fingerprint(inputs.iter().map(String::as_str))));
+    let name = table_name(&node.relation);
+    // Not part of this run: its published version, or its query and what that reads.
+    let query = match (node.config.materialized.as_str(), &name) {
+        ("ephemeral", _) => Some(node.raw_code.clone()),
+        ("view", Some(name)) => context.session.view_sql(name).await?,
+        _ => None,
+    };
+    if let Some(query) = query {
+        let print = query_fingerprint(context, id, node, &query).await?;
+        context.states.settle(id.as_str(), print.clone().unwrap_or_else(|| volatile(context)));
+        return Ok(print);
     }
-    // Not part of this run: its published version, or the fingerprint of a published view.
-    let Some(name) = table_name(&node.relation) else { return Ok(None) };
+    let Some(name) = name else { return Ok(None) };
     if let Some(version) = context.previous.get(&name) {
         return Ok(Some(format!("{name}@{version}")));
     }
-    if node.config.materialized == "view" {
-        return Ok(context.states.last(id.as_str()).map(|state| state.fingerprint.clone()));
-    }
     let version = context.workspace.lake.newest_version(&name).await?;
     Ok(version.map(|version| format!("{name}@{version}")))
+}
+
+/// What stands for rows that may be others each time: it never equals itself.
+fn volatile(context: &BuildContext) -> String {
+    format!("{VOLATILE}{}", context.workspace.run_id)
 }
 
 /// Whether the node's last result stands: equal fingerprint, and nobody wrote the table since.

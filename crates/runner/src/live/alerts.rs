@@ -158,6 +158,7 @@ impl Alerts {
         let now = self.now(&session).await;
         let (mut notices, mut failures) = (Vec::new(), Vec::new());
         for (place, alert) in self.declared.alerts.iter().enumerate() {
+            let _turn = self.workspace.engine.turn().await;
             let rows = match session.collect(&self.queries[place]).await {
                 Ok(rows) => rows,
                 Err(error) => {

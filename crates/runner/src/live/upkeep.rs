@@ -92,6 +92,7 @@ impl Upkeep {
             if trimmed_to.is_some() && snapshot.files().len() < TRIMMED_FILES {
                 continue;
             }
+            let _turn = self.workspace.engine.turn().await;
             // On one thread: waves have the others.
             let session = self.workspace.engine.recurring_session(ReadState::Working)?;
             let state = session.context().state();
@@ -108,7 +109,7 @@ impl Upkeep {
                 continue;
             }
             let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: session.held() };
-            if lake.optimize(&state, table, spec, Commit::default()).await?.is_some() {
+            if lake.optimize(&state, &snapshot, spec, Commit::default()).await?.is_some() {
                 report.merged.push(table.to_string());
             }
         }

@@ -6,7 +6,7 @@ use arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use wardlake_storage::{Commit, CommitOutcome, HeldRows, Lake, OptimizeSpec, SchemaChange, StorageError};
 
-use crate::support::{TestLake, batch, ints, lake, ledger, query, session, stream, table, texts};
+use crate::support::{TestLake, batch, ints, lake, ledger, optimize, query, session, stream, table, texts};
 
 /// `count` rows from `first` on: a number, a key that every eighth row lacks, a text that does not compress.
 fn numbered(first: i64, count: i64) -> RecordBatch {
@@ -60,7 +60,7 @@ async fn rows_are_found_by_key_in_small_and_large_files() {
         assert_eq!(own.len(), 5);
         assert_eq!(own, scanned);
         let spec = OptimizeSpec { held: Some(&held), ..OptimizeSpec::all(64 << 20) };
-        lake.optimize(&session(), &table("s.t"), spec, Commit::default()).await.unwrap();
+        optimize(&lake, &table("s.t"), spec).await;
     }
     let now = lake.require(&table("s.t")).await.unwrap();
     assert_eq!(now.files().len(), 1);
@@ -93,7 +93,7 @@ async fn small_tables_and_news_are_held_and_others_are_not() {
     }
     assert_eq!(held.appended_since(&now.head(), Some(versions[2])).await.unwrap().unwrap().len(), 0);
     // What was merged before it was read is news all the same, and what was read before is none.
-    lake.optimize(&session(), &table("s.t"), OptimizeSpec::all(64 << 20), Commit::default()).await.unwrap().unwrap();
+    optimize(&lake, &table("s.t"), OptimizeSpec::all(64 << 20)).await.unwrap();
     let merged = lake.require(&table("s.t")).await.unwrap();
     let news = HeldRows::default().appended_since(&merged.head(), Some(versions[1])).await.unwrap().unwrap();
     assert_eq!(sorted(news).await, scan("SELECT n, k, noise FROM t WHERE n >= 200 ORDER BY n").await);
@@ -161,7 +161,7 @@ async fn a_head_follows_every_commit_and_knows_a_table_made_anew() {
     let moved = lake.append(&name, stream(numbered(50, 1)), requires).await.unwrap_err();
     assert!(matches!(moved, StorageError::LedgerMoved { .. }), "{moved}");
     lake.append(&name, stream(numbered(60, 1)), ledger(&[("other", 1)])).await.unwrap();
-    lake.optimize(&session(), &name, OptimizeSpec::all(64 << 20), Commit::default()).await.unwrap().unwrap();
+    optimize(&lake, &name, OptimizeSpec::all(64 << 20)).await.unwrap();
     assert_eq!(same().await, 10);
     let wider = batch(&[("n", ints([7])), ("k", texts(["K7"])), ("noise", texts(["x"])), ("more", ints([1]))]);
     let commit = Commit { schema_change: SchemaChange::AppendNewColumns, ..frequent("feed", 6) };

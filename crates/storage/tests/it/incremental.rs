@@ -2,7 +2,7 @@
 
 use wardlake_storage::{Commit, MergeSpec, OptimizeSpec, SchemaChange, StorageError};
 
-use crate::support::{TestLake, batch, ints, kv, lake, query, session, stream, table, texts};
+use crate::support::{TestLake, batch, ints, kv, lake, optimize, query, session, stream, table, texts};
 
 async fn append(lake: &TestLake, rows: &[(Option<i64>, &str)]) -> u64 {
     lake.append(&table("s.t"), stream(kv(rows)), Commit::default()).await.unwrap().version()
@@ -41,7 +41,7 @@ async fn optimize_hides_no_new_row_and_invents_none() {
     let commit = Commit { schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
     let wider = batch(&[("k", ints([3])), ("v", texts(["c"])), ("x", texts(["x"]))]);
     lake.append(&table("s.t"), stream(wider), commit).await.unwrap();
-    let merged = lake.optimize(&session(), &table("s.t"), OptimizeSpec::all(1 << 20), Commit::default()).await.unwrap();
+    let merged = optimize(&lake, &table("s.t"), OptimizeSpec::all(1 << 20)).await;
     assert_eq!(merged.map(|outcome| outcome.version()), Some(3));
     append(&lake, &[(Some(4), "d")]).await;
     assert_eq!(since(&lake, Some(0)).await, ["2,b", "3,c", "4,d"]);

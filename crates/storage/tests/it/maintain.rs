@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use wardlake_core::{ErrorKind, HasErrorKind};
 use wardlake_storage::{Commit, OptimizeSpec};
 
-use crate::support::{TestLake, data_files, kv, lake, ledger, rows, rows_at, session, stream, table};
+use crate::support::{TestLake, data_files, kv, lake, ledger, optimize, rows, rows_at, stream, table};
 
 async fn overwritten(times: i64) -> TestLake {
     let lake = lake().await;
@@ -89,10 +89,10 @@ async fn optimize_merges_small_files() {
         lake.append(&t, stream(kv(&[(Some(i), "x")])), Commit::default()).await.unwrap();
     }
     let before = rows(&lake, "s.t").await;
-    lake.optimize(&session(), &t, OptimizeSpec::all(64 << 20), Commit::default()).await.unwrap().unwrap();
+    optimize(&lake, &t, OptimizeSpec::all(64 << 20)).await.unwrap();
     assert_eq!(lake.require(&t).await.unwrap().files().len(), 1);
     assert_eq!(rows(&lake, "s.t").await, before);
-    assert_eq!(lake.optimize(&session(), &t, OptimizeSpec::all(64 << 20), Commit::default()).await.unwrap(), None);
+    assert_eq!(optimize(&lake, &t, OptimizeSpec::all(64 << 20)).await, None);
 }
 
 /// Upkeep that finds something to merge for ever would write for ever.
@@ -105,14 +105,14 @@ async fn optimizing_comes_to_an_end() {
     for first in 0..120 {
         let rows = kv(&(0..700).map(|i| (Some(first * 700 + i), "noise")).collect::<Vec<_>>());
         lake.append(&t, stream(rows), Commit::default()).await.unwrap();
-        merges += usize::from(lake.optimize(&session(), &t, spec, Commit::default()).await.unwrap().is_some());
+        merges += usize::from(optimize(&lake, &t, spec).await.is_some());
         most = most.max(lake.require(&t).await.unwrap().files().len());
     }
     assert!((15..=20).contains(&merges), "{merges} merges");
     assert!(most <= 8 + 8 + 8, "{most} files at once");
     assert_eq!(rows(&lake, "s.t").await.len(), 120 * 700);
-    assert_eq!(lake.optimize(&session(), &t, spec, Commit::default()).await.unwrap(), None);
-    while lake.optimize(&session(), &t, OptimizeSpec::all(64 << 10), Commit::default()).await.unwrap().is_some() {
+    assert_eq!(optimize(&lake, &t, spec).await, None);
+    while optimize(&lake, &t, OptimizeSpec::all(64 << 10)).await.is_some() {
         merges += 1;
         assert!(merges < 40, "it does not end");
     }

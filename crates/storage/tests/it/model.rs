@@ -77,7 +77,9 @@ async fn write(lake: &crate::support::TestLake, step: &Step) {
         }
         Step::Delete(key) => lake.replace_where(&session, &t, rows(&vec![]), &format!("k = {key}"), commit).await,
         Step::Optimize => {
-            lake.optimize(&session, &t, OptimizeSpec::all(1 << 20), commit).await.unwrap();
+            lake.optimize(&session, &lake.require(&t).await.unwrap(), OptimizeSpec::all(1 << 20), commit)
+                .await
+                .unwrap();
             return;
         }
     };

@@ -13,7 +13,7 @@ use datafusion::{
     prelude::SessionContext,
 };
 use wardlake_core::{LedgerEntry, TableName};
-use wardlake_storage::{Commit, Lake};
+use wardlake_storage::{Commit, CommitOutcome, Lake, OptimizeSpec};
 
 pub(crate) struct TestLake {
     pub(crate) lake: Arc<Lake>,
@@ -113,4 +113,10 @@ pub(crate) fn data_files(lake: &TestLake, name: &str) -> usize {
         }
     }
     found
+}
+
+/// Merges files of the table's newest version.
+pub(crate) async fn optimize(lake: &Lake, table: &TableName, spec: OptimizeSpec<'_>) -> Option<CommitOutcome> {
+    let newest = lake.require(table).await.unwrap();
+    lake.optimize(&session(), &newest, spec, Commit::default()).await.unwrap()
 }

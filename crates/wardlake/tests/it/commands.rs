@@ -32,6 +32,28 @@ fn a_build_runs_in_order_tests_and_publishes() {
     assert_eq!(world.ok(&["epochs", "list"]).lines().count(), 1, "nothing new, nothing published");
 }
 
+/// The rows of a view are those of the tables below it, whoever wrote these since.
+#[test]
+fn what_reads_a_view_runs_again_when_a_table_below_it_has_moved() {
+    let world = project(&[
+        ("beds.sql", "{{ config(materialized='table') }} select * from {{ ref('bed_list') }}"),
+        ("staffed.sql", "{{ config(materialized='view') }} select * from {{ ref('beds') }} where staffed = 'Y'"),
+        ("known.sql", "{{ config(materialized='view') }} select * from {{ ref('staffed') }}"),
+        ("counted.sql", "{{ config(materialized='table') }} select count(*) as beds from {{ ref('known') }}"),
+        ("schema.yml", "models:\n  - name: known\n    columns:\n      - name: bed\n        tests: [unique]\n"),
+    ]);
+    world.write("seeds/bed_list.csv", "bed,staffed\n01,Y\n02,N\n");
+    world.ok(&["build"]);
+    let unchanged = world.ok(&["run", "--select", "counted"]);
+    assert!(unchanged.contains("unchanged"), "{unchanged}");
+    world.write("seeds/bed_list.csv", "bed,staffed\n01,Y\n01,Y\n");
+    world.ok(&["build", "--select", "bed_list", "beds"]);
+    world.ok(&["run", "--select", "counted"]);
+    assert_eq!(world.value("select beds from main.counted"), "2");
+    let printed = world.fails(1, &["test", "--select", "unique_known_bed"]);
+    assert!(printed.contains("ERROR=1"), "{printed}");
+}
+
 #[test]
 fn a_failed_gate_leaves_the_published_tables() {
     let world = project(&[

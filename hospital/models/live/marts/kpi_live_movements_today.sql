@@ -11,26 +11,40 @@ with today as (
 
 ),
 
+counted as (
+
+    select
+        hospital_id,
+        department_id,
+        before_department_id,
+        count(*) filter (where event_type = 'A01') as admissions,
+        count(*) filter (where verdict = 'ended' and bed_id is not null) as discharges,
+        count(*) filter (where role = 'move' and department_id <> before_department_id) as transfers
+    from today
+    group by hospital_id, department_id, before_department_id
+
+),
+
+-- A transfer is one into a department and one out of another.
+sides as (
+
+    select true as is_into
+    union all
+    select false as is_into
+
+),
+
 movements as (
 
-    select hospital_id, department_id, 1 as admissions, 0 as discharges, 0 as transfers_in, 0 as transfers_out
-    from today
-    where event_type = 'A01'
-    union all
-    select hospital_id, department_id, 0 as admissions, 1 as discharges, 0 as transfers_in, 0 as transfers_out
-    from today
-    where verdict = 'ended'
-        and bed_id is not null
-    union all
-    select hospital_id, department_id, 0 as admissions, 0 as discharges, 1 as transfers_in, 0 as transfers_out
-    from today
-    where role = 'move'
-        and department_id <> before_department_id
-    union all
-    select hospital_id, before_department_id as department_id, 0 as admissions, 0 as discharges, 0 as transfers_in, 1 as transfers_out
-    from today
-    where role = 'move'
-        and department_id <> before_department_id
+    select
+        counted.hospital_id,
+        case when sides.is_into then counted.department_id else counted.before_department_id end as department_id,
+        case when sides.is_into then counted.admissions else 0 end as admissions,
+        case when sides.is_into then counted.discharges else 0 end as discharges,
+        case when sides.is_into then counted.transfers else 0 end as transfers_in,
+        case when sides.is_into then 0 else counted.transfers end as transfers_out
+    from counted
+    cross join sides
 
 )
 
@@ -44,4 +58,5 @@ select
     cast(sum(movements.transfers_out) as bigint) as transfers_out
 from movements
 cross join {{ ref('int_live_clock') }} as clock
+where movements.admissions + movements.discharges + movements.transfers_in + movements.transfers_out > 0
 group by movements.hospital_id, movements.department_id, clock.as_of_date
