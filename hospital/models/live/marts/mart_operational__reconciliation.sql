@@ -4,48 +4,10 @@
 
 {{ config(materialized='table') }}
 
-with stream_segments as (
-
-    select
-        *,
-        lag(bed_id) over (partition by hospital_id, encounter_id order by valid_from) as before_bed_id,
-        lag(valid_to) over (partition by hospital_id, encounter_id order by valid_from) as before_valid_to
-    from {{ ref('fct_bed_movement') }}
-    where recorded_to is null
-        and bed_id is not null
-        and (valid_to is null or valid_to > valid_from)
-
-),
-
--- One stay is as long as the bed stays the same: leaves and changes of class do not cut it.
-stream_stays as (
-
-    select
-        hospital_id,
-        encounter_id,
-        bed_id,
-        row_number() over (partition by hospital_id, encounter_id, bed_id order by min(valid_from)) as bed_turn,
-        min(valid_from) as started_at,
-        case when count(*) = count(valid_to) then max(valid_to) end as ended_at,
-        min(finding) as finding,
-        max(recorded_from) as recorded_from
-    from (
-        select
-            *,
-            sum(case when before_bed_id = bed_id and before_valid_to = valid_from then 0 else 1 end) over (
-                partition by hospital_id, encounter_id order by valid_from
-                rows between unbounded preceding and current row
-            ) as stay_number
-        from stream_segments
-    ) as numbered
-    group by hospital_id, encounter_id, bed_id, stay_number
-
-),
-
-senders as (
+with senders as (
 
     select hospital_id, min(started_at) as stream_began_at, max(recorded_from) as stream_told_until
-    from stream_stays
+    from {{ ref('int_bed_stream_stays') }}
     group by hospital_id
 
 ),
@@ -83,7 +45,7 @@ paired as (
         stream_stays.finding,
         stream_stays.recorded_from
     from extract_stays
-    full outer join stream_stays
+    full outer join {{ ref('int_bed_stream_stays') }} as stream_stays
         on extract_stays.hospital_id = stream_stays.hospital_id
         and extract_stays.encounter_id = stream_stays.encounter_id
         and extract_stays.bed_id = stream_stays.bed_id
