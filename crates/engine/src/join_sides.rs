@@ -12,29 +12,39 @@ use datafusion::{
     physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     physical_plan::{
         ExecutionPlan,
-        joins::HashJoinExec,
+        joins::{CrossJoinExec, HashJoinExec},
         statistics::{StatisticsArgs, StatisticsContext},
     },
 };
 
-/// Holds the right side of a left join in memory where nothing is known of its size, and nothing says that the left one is small.
-/// DataFusion leaves the sides as they are then and holds the left one: the facts, to which the other adds a few columns.
+/// A side of so many bytes is held without a second thought; of so many rows, where bytes are not known.
+const SMALL_BYTES: usize = 64 << 20;
+const SMALL_ROWS: usize = 1 << 20;
+
+/// Holds the right side of left and cross joins in memory where that may be small and nothing says that the left one is. Where the size
+/// of one of them is not known, DataFusion leaves the sides as they are and holds the left one: the facts, to which the other adds
+/// a few columns.
 #[derive(Debug)]
 struct HoldWhatIsAdded;
 
 impl PhysicalOptimizerRule for HoldWhatIsAdded {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let few = config.optimizer.hash_join_single_partition_threshold_rows;
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         plan.transform_up(|node| {
-            let Some(join) = node.downcast_ref::<HashJoinExec>().filter(|join| *join.join_type() == JoinType::Left)
-            else {
+            let is_better =
+                |left, right| -> Result<bool> { Ok(is_small(left)? != Some(true) && is_small(right)? != Some(false)) };
+            let exchanged = if let Some(join) = node.downcast_ref::<HashJoinExec>()
+                && *join.join_type() == JoinType::Left
+                && is_better(join.left(), join.right())?
+            {
+                join.swap_inputs(*join.partition_mode())?
+            } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
+                && is_better(join.left(), join.right())?
+            {
+                join.swap_inputs()?
+            } else {
                 return Ok(Transformed::no(node));
             };
-            let has_few = rows(join.left())?.is_some_and(|rows| rows < few);
-            if has_few || rows(join.right())?.is_some() {
-                return Ok(Transformed::no(node));
-            }
-            Ok(Transformed::yes(join.swap_inputs(*join.partition_mode())?))
+            Ok(Transformed::yes(exchanged))
         })
         .data()
     }
@@ -48,10 +58,11 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
     }
 }
 
-/// How many rows a plan is thought to give, if anything is known.
-fn rows(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<usize>> {
+/// Whether a plan is thought to give little, if anything is known.
+fn is_small(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<bool>> {
     let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())?;
-    Ok(statistics.num_rows.get_value().copied())
+    let by_bytes = statistics.total_byte_size.get_value().map(|bytes| *bytes <= SMALL_BYTES);
+    Ok(by_bytes.or_else(|| statistics.num_rows.get_value().map(|rows| *rows <= SMALL_ROWS)))
 }
 
 /// The rules of DataFusion, and this one where sides have been chosen.

@@ -13,15 +13,16 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 use wardlake_core::TableName;
-use wardlake_runner::{Live, Refresher, Upkeep};
+use wardlake_runner::{Live, Refresher, RunnerError, Upkeep};
 
 use crate::Server;
 
 /// After a failure the next try waits so long, and twice as long after each further one, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Between two rounds of upkeep.
+/// Between two rounds of upkeep, and of checkpoints.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// A stop waits so long for what was accepted to be loaded; the rest is in the journal.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -194,20 +195,29 @@ async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stop
     }
 }
 
-/// A little upkeep between waves; a stop leaves the rest to the next start.
+/// A little upkeep between waves, and checkpoints beside it; a stop leaves the rest to the next start.
 async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
-    while !*stopped.borrow() {
-        tokio::select! {
-            () = tokio::time::sleep(TIDY_EVERY) => {}
-            _ = stopped.changed() => break,
+    let tell = |done: Result<(), RunnerError>| {
+        if let Err(error) = done {
+            server.workspace.events.warn(format!("upkeep was put off: {error}"));
         }
-        tokio::select! {
-            done = upkeep.round() => {
-                if let Err(error) = done {
-                    server.workspace.events.warn(format!("upkeep was put off: {error}"));
-                }
-            }
-            _ = stopped.changed() => break,
+    };
+    let checkpoints = upkeep.checkpoints();
+    let checkpointing = async {
+        loop {
+            tokio::time::sleep(CHECKPOINT_EVERY).await;
+            tell(checkpoints.write().await);
         }
+    };
+    let tidying = async {
+        loop {
+            tokio::time::sleep(TIDY_EVERY).await;
+            tell(upkeep.round().await);
+        }
+    };
+    tokio::select! {
+        () = checkpointing => {}
+        () = tidying => {}
+        _ = stopped.wait_for(|is_stopped| *is_stopped) => {}
     }
 }

@@ -231,12 +231,13 @@ impl TableHandle {
         }
     }
 
-    /// Writes a checkpoint of the newest version.
+    /// Writes a checkpoint of the newest version, by which the state in memory is as compact as the checkpoint.
     pub(crate) async fn checkpoint(&self) -> Result<(), StorageError> {
         let Some(table) = self.refresh().await? else {
             return Err(StorageError::TableNotFound { table: self.name.clone() });
         };
-        checkpoints::create_checkpoint(&table, None).await.map_err(StorageError::delta(&self.name))
+        checkpoints::create_checkpoint(&table, None).await.map_err(StorageError::delta(&self.name))?;
+        self.reopen().await
     }
 }
 

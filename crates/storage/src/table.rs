@@ -21,12 +21,12 @@ use crate::{
     log::{Ledger, LogFiles},
 };
 
-/// Chained refreshes after which a table is opened anew: each refresh adds a batch to the state in memory, and every later
-/// refresh walks them all.
-const REFRESHES_PER_OPEN: u32 = 20;
+/// Commits that are taken into a state before it is read anew: each adds a batch of a row or two with all its statistics to the memory, some
+/// 25 KB, and every later step copies them all. What is read anew is one batch up to the last checkpoint.
+const COMMITS_PER_OPEN: u64 = 64;
 
 /// States before the newest one that stay in memory.
-const EARLIER_STATES: usize = 4;
+const EARLIER_STATES: usize = 2;
 
 /// A table's place, lock and cache. Shared by all its readers and writers in this process.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ struct Cached {
     table: DeltaTable,
     /// When the commit file of this version was written: tells a table from one created anew under its name.
     committed_at: Option<DateTime<Utc>>,
-    refreshes: u32,
+    /// Commits it took in since it was read.
+    commits: u64,
     ledger: Option<Ledger>,
     /// States of the same table before this one: readers hold epochs while writers go on.
     earlier: VecDeque<DeltaTable>,
@@ -119,14 +120,12 @@ impl TableHandle {
         if next?.is_none() {
             return Ok(Some(cached.table));
         }
-        if let Some(table) = self.step(&cached, None).await? {
+        if let Some(newest) = self.newest_version().await?
+            && let Some(table) = self.step(&cached, newest).await?
+        {
             return Ok(Some(table));
         }
-        let opened = self.open().await?;
-        if let Some(now) = self.lock_cache().as_mut() {
-            now.earlier = cached.with_itself();
-        }
-        Ok(opened)
+        self.open().await
     }
 
     /// The state at a version that is not before the one in memory, as an epoch that a server has just published. `None` if it cannot be
@@ -142,53 +141,76 @@ impl TableHandle {
             return Ok(Some(cached.table));
         }
         match self.commit_time(version).await? {
-            Some(_) => self.step(&cached, Some(version)).await,
+            Some(_) => self.step(&cached, version).await,
             None => Ok(None),
         }
     }
 
-    /// Brings the state in memory forward, to a version or the newest; `None` if it has to be opened anew.
-    async fn step(&self, cached: &Cached, to: Option<u64>) -> Result<Option<DeltaTable>, StorageError> {
-        let mut table = cached.table.clone();
-        if cached.refreshes >= REFRESHES_PER_OPEN || table.update_incremental(to).await.is_err() {
-            return Ok(None);
+    /// The state that is in memory is read anew, as compact as the log allows.
+    pub(crate) async fn reopen(&self) -> Result<(), StorageError> {
+        let _one = self.refreshing.lock().await;
+        if let Some(cached) = self.cached() {
+            self.open_at(&cached, cached.table.version().unwrap_or_default()).await?;
         }
-        let before = cached.table.version().unwrap_or_default();
-        let ledger = match &cached.ledger {
-            Some(ledger) => {
-                let now = table.version().unwrap_or_default();
-                ledger.clone().advance(&self.name, &self.log_store, before + 1, now).await.ok()
-            }
-            None => None,
-        };
-        self.keep(table.clone(), cached.refreshes + 1, ledger, cached.with_itself()).await?;
-        Ok(Some(table))
+        Ok(())
     }
 
+    /// Brings the state in memory forward to a version; `None` if it cannot be had that way.
+    async fn step(&self, cached: &Cached, to: u64) -> Result<Option<DeltaTable>, StorageError> {
+        let before = cached.table.version().unwrap_or_default();
+        let commits = cached.commits + to.saturating_sub(before);
+        let mut table = cached.table.clone();
+        if commits > COMMITS_PER_OPEN || table.update_incremental(Some(to)).await.is_err() {
+            return Ok(self.open_at(cached, to).await.unwrap_or_default());
+        }
+        let ledger = match &cached.ledger {
+            Some(ledger) => ledger.clone().advance(&self.name, &self.log_store, before + 1, to).await.ok(),
+            None => None,
+        };
+        let (state, earlier) = (table.clone(), cached.with_itself());
+        self.keep(Cached { table, committed_at: None, commits, ledger, earlier }).await?;
+        Ok(Some(state))
+    }
+
+    /// Reads the newest state.
     async fn open(&self) -> Result<Option<DeltaTable>, StorageError> {
         if self.newest_version().await?.is_none() {
             self.forget();
             return Ok(None);
         }
+        self.load(None, VecDeque::new()).await
+    }
+
+    /// Reads the state at a version; others in memory stay there as earlier ones.
+    async fn open_at(&self, cached: &Cached, version: u64) -> Result<Option<DeltaTable>, StorageError> {
+        let is_same = cached.table.version() == Some(version);
+        self.load(Some(version), if is_same { cached.earlier.clone() } else { cached.with_itself() }).await
+    }
+
+    async fn load(
+        &self,
+        version: Option<u64>,
+        earlier: VecDeque<DeltaTable>,
+    ) -> Result<Option<DeltaTable>, StorageError> {
         let mut table = DeltaTable::new(Arc::clone(&self.log_store));
-        match table.load().await {
+        let loaded = match version {
+            Some(version) => table.load_version(version).await,
+            None => table.load().await,
+        };
+        match loaded {
             Ok(()) => {}
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(error) => return Err(StorageError::delta(&self.name)(error)),
         }
-        self.keep(table.clone(), 0, None, VecDeque::new()).await?;
-        Ok(Some(table))
+        let state = table.clone();
+        self.keep(Cached { table, committed_at: None, commits: 0, ledger: None, earlier }).await?;
+        Ok(Some(state))
     }
 
-    async fn keep(
-        &self,
-        table: DeltaTable,
-        refreshes: u32,
-        ledger: Option<Ledger>,
-        earlier: VecDeque<DeltaTable>,
-    ) -> Result<(), StorageError> {
-        let committed_at = self.commit_time(table.version().unwrap_or_default()).await?;
-        *self.lock_cache() = Some(Cached { table, committed_at, refreshes, ledger, earlier });
+    /// Keeps a state in memory.
+    async fn keep(&self, mut state: Cached) -> Result<(), StorageError> {
+        state.committed_at = self.commit_time(state.table.version().unwrap_or_default()).await?;
+        *self.lock_cache() = Some(state);
         Ok(())
     }
 

@@ -20,13 +20,15 @@ async fn a_left_join_holds_what_is_added() {
     let sql =
         "with recursive added as (select 1 as k, 'one' as name union all select k + 1, 'more' from added where k < 3)
                select facts.n, added.name from (select value as n from range(0, 5)) as facts
-               left join added on facts.n = added.k order by 1";
+               left join added on facts.n = added.k cross join (select count(*) as n from added) as all_added order by 1";
     for session in
         [engine.session(ReadState::Working).await.unwrap(), engine.recurring_session(ReadState::Working).unwrap()]
     {
         let query = session.query(sql).await.unwrap();
         let plan = query.explain().await.unwrap();
         assert!(plan.contains("join_type=Right"), "{plan}");
+        let held = plan.lines().skip_while(|line| !line.contains("CrossJoinExec")).nth(1);
+        assert!(held.is_some_and(|held| held.contains("count(")), "{plan}");
         let rows = pretty_format_batches(&query.collect().await.unwrap()).unwrap().to_string();
         let names: Vec<&str> = rows.lines().skip(3).filter_map(|line| line.split('|').nth(2)).map(str::trim).collect();
         assert_eq!(names, ["", "one", "more", "more", ""], "{rows}");

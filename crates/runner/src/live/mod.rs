@@ -25,7 +25,7 @@ use crate::{
 pub use self::{
     alerts::{Alerts, Notice, Severity},
     follow::{Follower, ModelNews},
-    upkeep::{Upkeep, UpkeepReport},
+    upkeep::{Checkpoints, Upkeep, UpkeepReport},
 };
 
 /// How models are kept fresh.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
-use wardlake_storage::{Commit, OptimizeSpec};
+use wardlake_storage::{Commit, Lake, OptimizeSpec};
 
 use crate::{RunEvent, RunnerError, Workspace, adapter::table_name};
 
@@ -42,6 +43,24 @@ pub struct UpkeepReport {
     pub epochs_forgotten: usize,
     /// Bytes of files that were deleted.
     pub bytes_deleted: u64,
+}
+
+/// The checkpoints of the tables that grow with every wave.
+pub struct Checkpoints {
+    lake: Arc<Lake>,
+    tables: BTreeSet<TableName>,
+}
+
+impl Checkpoints {
+    /// Writes those that are due.
+    pub async fn write(&self) -> Result<(), RunnerError> {
+        for table in &self.tables {
+            if self.lake.exists(table).await? {
+                self.lake.checkpoint_if_due(table).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Keeps the tables in shape that grow with every wave.
@@ -81,13 +100,18 @@ impl Upkeep {
         Ok(())
     }
 
+    /// Beside the rounds, which wait for their turns: a checkpoint of each table to which so much was committed since the last that the next
+    /// reader would have much to read.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints { lake: Arc::clone(&self.workspace.lake), tables: self.tables.clone() }
+    }
+
     /// Merges small files, trims tables, and forgets epochs nobody goes back to.
     async fn tidy(&mut self) -> Result<UpkeepReport, RunnerError> {
         let mut report = UpkeepReport::default();
         let lake = &self.workspace.lake;
         for table in &self.tables {
             let Some(snapshot) = lake.snapshot(table, None).await? else { continue };
-            lake.checkpoint_if_due(table).await?;
             let trimmed_to = self.views.get(table);
             if trimmed_to.is_some() && snapshot.files().len() < TRIMMED_FILES {
                 continue;
