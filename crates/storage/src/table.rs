@@ -254,3 +254,37 @@ impl TableHandle {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, RecordBatch};
+    use datafusion::physical_plan::memory::MemoryStream;
+
+    use super::*;
+    use crate::{Commit, Lake};
+
+    /// A server commits several times a second and reads the full state now and then.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_state_stays_compact_however_many_commits_it_has_taken_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+        let name: TableName = "s.t".parse().unwrap();
+        let handle = lake.handle(&name).unwrap();
+        let commits = || handle.cached().map(|cached| cached.commits);
+        for n in 0..150 {
+            let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![n])) as _)]).unwrap();
+            let stream = MemoryStream::try_new(vec![rows.clone()], rows.schema(), None).unwrap();
+            let commit = Commit { is_frequent: true, ..Commit::default() };
+            lake.append(&name, vec![Box::pin(stream)], commit).await.unwrap();
+            if n % 10 == 9 {
+                let state = lake.require(&name).await.unwrap();
+                assert_eq!((state.version(), state.files().len()), (n as u64, n as usize + 1));
+                assert!(commits().is_some_and(|commits| commits <= COMMITS_PER_OPEN), "{:?}", commits());
+            }
+        }
+        assert!(commits() > Some(0));
+        lake.checkpoint(&name).await.unwrap();
+        assert_eq!(commits(), Some(0));
+        assert_eq!(lake.require(&name).await.unwrap().files().len(), 150);
+    }
+}

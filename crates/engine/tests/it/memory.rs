@@ -19,7 +19,7 @@ async fn a_left_join_holds_what_is_added() {
     let engine = engine(&folder).await;
     let sql =
         "with recursive added as (select 1 as k, 'one' as name union all select k + 1, 'more' from added where k < 3)
-               select facts.n, added.name from (select value as n from range(0, 5)) as facts
+               select facts.n, added.name, all_added.n from (select value as n from range(0, 5)) as facts
                left join added on facts.n = added.k cross join (select count(*) as n from added) as all_added order by 1";
     for session in
         [engine.session(ReadState::Working).await.unwrap(), engine.recurring_session(ReadState::Working).unwrap()]
