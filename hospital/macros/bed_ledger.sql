@@ -20,7 +20,7 @@ with versions as (
         hospital_id,
         encounter_id,
         version,
-        bool_or(bed_state in ('occupied', 'held') and valid_to is null) as is_in_bed,
+        max(case when bed_state in ('occupied', 'held') and valid_to is null then 1 else 0 end) as is_in_bed,
         max(greatest(occurred_at, recorded_from, coalesce(valid_to, occurred_at))) as last_at
     from {{ relation }}
     group by hospital_id, encounter_id, version
@@ -29,9 +29,16 @@ with versions as (
 
 newest as (
 
-    select *
+    -- Summed up, not sorted: a sort of texts that share their bytes counts these with every row. `is_in_bed` is 1 or 0, for the first of
+    -- many numbers is cheaper to keep than the first of many truths.
+    select
+        hospital_id,
+        encounter_id,
+        max(version) as version,
+        first_value(is_in_bed order by version desc) as is_in_bed,
+        first_value(last_at order by version desc) as last_at
     from versions
-    qualify row_number() over (partition by hospital_id, encounter_id order by version desc) = 1
+    group by hospital_id, encounter_id
 
 ),
 
@@ -40,7 +47,7 @@ kept as (
     select newest.hospital_id, newest.encounter_id, newest.version
     from newest
     cross join {{ ref('int_live_clock') }} as clock
-    where newest.is_in_bed
+    where newest.is_in_bed = 1
         or coalesce(
             newest.last_at >= {{ dbt.dateadd('day', -1 * var('live_keep_days'), 'clock.newest_event_at') }},
             true
