@@ -55,9 +55,7 @@ impl Checkpoints {
     /// Writes those that are due.
     pub async fn write(&self) -> Result<(), RunnerError> {
         for table in &self.tables {
-            if self.lake.exists(table).await? {
-                self.lake.checkpoint_if_due(table).await?;
-            }
+            self.lake.checkpoint_if_due(table).await?;
         }
         Ok(())
     }
