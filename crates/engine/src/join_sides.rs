@@ -12,18 +12,22 @@ use datafusion::{
     physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     physical_plan::{
         ExecutionPlan,
-        joins::{CrossJoinExec, HashJoinExec},
+        joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
         statistics::{StatisticsArgs, StatisticsContext},
+        unnest::UnnestExec,
     },
 };
 
-/// A side of so many bytes is held without a second thought; of so many rows, where bytes are not known.
-const SMALL_BYTES: usize = 64 << 20;
-const SMALL_ROWS: usize = 1 << 20;
+use crate::memory::MemoryExec;
 
-/// Holds the right side of left and cross joins in memory where that may be small and nothing says that the left one is. Where the size
-/// of one of them is not known, DataFusion leaves the sides as they are and holds the left one: the facts, to which the other adds
-/// a few columns.
+/// A side of no more bytes and rows than that, as far as they are known, is held without a second thought. Bytes are estimates, which
+/// leave out what texts take.
+const SMALL_BYTES: usize = 64 << 20;
+const SMALL_ROWS: usize = 1 << 16;
+
+/// Holds the right side of left and cross joins in memory where that may be small and nothing says that the left one is; that of a
+/// join by a condition where it is known to be small, for ranges are written both ways round. Where the size of one of them is not
+/// known, DataFusion leaves the sides as they are and holds the left one: the facts, to which the other adds a few columns.
 #[derive(Debug)]
 struct HoldWhatIsAdded;
 
@@ -39,6 +43,12 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
                 join.swap_inputs(*join.partition_mode())?
             } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
                 && is_better(join.left(), join.right())?
+            {
+                join.swap_inputs()?
+            } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+                && matches!(join.join_type(), JoinType::Inner | JoinType::Left)
+                && is_small(join.left())? != Some(true)
+                && is_small(join.right())? == Some(true)
             {
                 join.swap_inputs()?
             } else {
@@ -58,11 +68,20 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
     }
 }
 
-/// Whether a plan is thought to give little, if anything is known.
+/// Whether a plan is thought to give little, if anything is known. What is made of one held table row by row, or of fewer rows than it
+/// has, is little.
 fn is_small(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<bool>> {
     let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())?;
     let by_bytes = statistics.total_byte_size.get_value().map(|bytes| *bytes <= SMALL_BYTES);
-    Ok(by_bytes.or_else(|| statistics.num_rows.get_value().map(|rows| *rows <= SMALL_ROWS)))
+    let by_rows = statistics.num_rows.get_value().map(|rows| *rows <= SMALL_ROWS);
+    if by_bytes.is_some() || by_rows.is_some() {
+        return Ok(Some(by_bytes.unwrap_or(true) && by_rows.unwrap_or(true)));
+    }
+    match (plan.downcast_ref::<MemoryExec>(), plan.children().as_slice()) {
+        (Some(scan), _) => Ok(scan.is_held().then_some(true)),
+        (None, [only]) if !plan.is::<UnnestExec>() => is_small(only),
+        _ => Ok(None),
+    }
 }
 
 /// The rules of DataFusion, and this one where sides have been chosen.

@@ -27,16 +27,18 @@ pub(crate) struct MemoryTable {
     name: TableName,
     schema: SchemaRef,
     rows: Vec<RecordBatch>,
+    /// They are few by nature: only such tables are held.
+    is_held: bool,
 }
 
 impl MemoryTable {
     pub(crate) fn new(name: TableName, schema: SchemaRef, rows: Vec<RecordBatch>) -> Self {
-        Self { name, schema, rows }
+        Self { name, schema, rows, is_held: false }
     }
 
     /// Rows of a table of the lake that are held.
     pub(crate) fn held(name: TableName, head: &TableHead, rows: Vec<RecordBatch>) -> Self {
-        Self::new(name, HeldRows::schema(head), rows)
+        Self { name, schema: HeldRows::schema(head), rows, is_held: true }
     }
 
     /// A table of this kind, if it is one.
@@ -79,6 +81,7 @@ impl TableProvider for MemoryTable {
             schema: Arc::clone(&self.schema),
             projection: projection.cloned(),
             rows,
+            is_held: self.is_held,
             properties: Arc::new(properties),
         }))
     }
@@ -92,6 +95,7 @@ pub(crate) struct MemoryExec {
     schema: SchemaRef,
     projection: Option<Vec<usize>>,
     rows: Arc<Mutex<Vec<RecordBatch>>>,
+    is_held: bool,
     properties: Arc<PlanProperties>,
 }
 
@@ -108,6 +112,11 @@ impl MemoryExec {
 
     pub(crate) fn table(&self) -> &TableName {
         &self.name
+    }
+
+    /// Whether its rows are few, whichever they are.
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
     }
 
     pub(crate) fn fits(&self, table: &MemoryTable) -> bool {

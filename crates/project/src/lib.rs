@@ -5,6 +5,7 @@
 //! one into SQL; [`Manifest`] and [`RunResults`] are the artifacts.
 
 mod adapter;
+mod alerts;
 mod artifacts;
 pub mod audit;
 mod compile;
@@ -31,6 +32,7 @@ mod templates;
 mod yaml;
 
 pub use adapter::{Adapter, AdapterError, Cell, Column, QueryResult};
+pub use alerts::{AlertClock, AlertRule, AlertRules, AlertSeverity};
 pub use artifacts::{Manifest, Metadata, RunResult, RunResults, RunStatus, Timing};
 pub use compile::Compiled;
 pub use config::{

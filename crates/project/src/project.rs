@@ -10,7 +10,8 @@ use serde_json::{Map, Value as Json, json};
 use wardlake_core::{Diagnostic, Diagnostics};
 
 use crate::{
-    Doc, Exposure, Graph, LoadOptions, MacroPatch, Node, Package, Relation, ResourceType, Source, Target, UniqueId,
+    AlertRules, Doc, Exposure, Graph, LoadOptions, MacroPatch, Node, Package, Relation, ResourceType, Source, Target,
+    UniqueId,
     audit::RelationCall,
     jinja::{Jinja, MacroDef, Scope},
     load::{self, Loader},
@@ -45,6 +46,7 @@ pub struct Project {
     catalog: Arc<Catalog>,
     graph: Graph,
     selectors: Selectors,
+    alerts: AlertRules,
     warnings: Vec<Diagnostic>,
 }
 
@@ -54,7 +56,7 @@ impl Project {
         load::load(options)
     }
 
-    pub(crate) fn assemble(loader: Loader, graph: Graph, selectors: Selectors) -> Self {
+    pub(crate) fn assemble(loader: Loader, graph: Graph, selectors: Selectors, alerts: AlertRules) -> Self {
         let relations = loader
             .nodes
             .values()
@@ -78,6 +80,7 @@ impl Project {
             catalog,
             graph,
             selectors,
+            alerts,
             warnings: loader.problems.0,
         }
     }
@@ -145,6 +148,11 @@ impl Project {
         };
         let Found::Here(id) = found else { return None };
         self.catalog.relations.get_key_value(&id).map(|(id, (relation, _))| (id, relation))
+    }
+
+    /// What people are told while a server runs.
+    pub fn alerts(&self) -> &AlertRules {
+        &self.alerts
     }
 
     /// Nodes that are switched off.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value as Json, json};
 use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
-use crate::yaml::Yaml;
+use crate::yaml::{self, Yaml};
 
 /// One environment the project can be built in.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +63,7 @@ impl Target {
         let mut problems = Diagnostics::default();
         for (key, _) in tree.entries() {
             if !TOP_KEYS.contains(&key.text.as_str()) {
-                problems.push(unknown_key(file, key, &TOP_KEYS));
+                problems.push(yaml::unknown_key(file, key, &TOP_KEYS));
             }
         }
         let mut target = Self::fallback(dir, None);
@@ -139,23 +139,11 @@ impl Target {
                 },
                 "vars" => self.vars.extend(render_map(value, render)?),
                 "meta" => {}
-                _ => problems.push(unknown_key(file, key, &TARGET_KEYS)),
+                _ => problems.push(yaml::unknown_key(file, key, &TARGET_KEYS)),
             }
         }
         Ok(())
     }
-}
-
-fn unknown_key(file: &Path, key: &crate::yaml::Key, known: &[&str]) -> Diagnostic {
-    let problem = Diagnostic::error("WL-P003", format!("`{}` is not a key of wardlake.yml here", key.text)).at(
-        file,
-        key.at.line,
-        key.at.column,
-    );
-    problem.help(match did_you_mean(&key.text, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known keys: {}", known.join(", ")),
-    })
 }
 
 fn render_map(

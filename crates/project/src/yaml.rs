@@ -7,7 +7,7 @@ use std::path::Path;
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value as Json};
-use wardlake_core::Diagnostic;
+use wardlake_core::{Diagnostic, did_you_mean};
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -192,6 +192,17 @@ impl Yaml {
     pub(crate) fn to_map(&self) -> Map<String, Json> {
         self.entries().iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect()
     }
+}
+
+/// What is said of a key that a file's block does not have.
+pub(crate) fn unknown_key(file: &Path, key: &Key, known: &[&str]) -> Diagnostic {
+    let message = format!("`{}` is not a key of {} here", key.text, file.display());
+    Diagnostic::error("WL-P003", message).at(file, key.at.line, key.at.column).help(
+        match did_you_mean(&key.text, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known keys: {}", known.join(", ")),
+        },
+    )
 }
 
 /// Reads `true`, `yes`, `on`, `1` and their opposites, as YAML 1.1 and Jinja spell them.

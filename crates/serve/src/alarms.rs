@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use wardlake_runner::{Alerts, Notice, RunEvent};
 
 use crate::Server;
@@ -10,7 +13,8 @@ use crate::Server;
 /// Conditions are asked at most so often, however many epochs there are, and for no more than this share of the time: waves come first.
 const ASK_EVERY: Duration = Duration::from_secs(3);
 const SHARE: u32 = 10;
-/// A webhook that does not answer is tried again after these pauses, then given up with a warning: `system.alerts` has it.
+/// A webhook that does not take a notice is tried again after these pauses, the last of them until a day has passed; then the notice is
+/// given up with a warning: `system.alerts` has it.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
@@ -18,17 +22,18 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(120),
     Duration::from_secs(600),
 ];
+const GIVEN_UP: Duration = Duration::from_secs(24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Asks after each epoch until the server stops. Time passes without epochs too: a condition that holds for a quarter of an hour is
 /// asked again meanwhile.
 pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
-    let mut alerts = match Alerts::load(&server.workspace, &server.project_dir).await {
+    let mut alerts = match Alerts::load(&server.workspace).await {
         Ok(alerts) if alerts.is_empty() => return,
         Ok(alerts) => alerts,
         Err(error) => return server.workspace.events.warn(format!("no alert is watched: {error}")),
     };
-    let client = reqwest::Client::builder().timeout(TIMEOUT).build().ok();
+    let webhooks: Vec<_> = alerts.webhooks().iter().map(|url| deliver_to(&server, url)).collect();
     let mut epochs = server.epoch.subscribe();
     let mut told_of = None;
     while !*stopped.borrow() {
@@ -37,10 +42,8 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
             Ok((notices, failures)) => {
                 for notice in notices {
                     server.workspace.events.tell(RunEvent::Alert { notice: notice.clone() });
-                    for webhook in alerts.webhooks() {
-                        if let Some(client) = client.clone() {
-                            tokio::spawn(deliver(Arc::clone(&server), client, webhook.to_owned(), notice.clone()));
-                        }
+                    for webhook in &webhooks {
+                        let _ = webhook.send(notice.clone());
                     }
                 }
                 // The same failure is told once: a view may be missing until the first build.
@@ -64,20 +67,31 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
     }
 }
 
-async fn deliver(server: Arc<Server>, client: reqwest::Client, webhook: String, notice: Notice) {
-    let mut pauses = PAUSES.iter();
-    loop {
-        let sent = client.post(&webhook).json(&notice).send().await.and_then(reqwest::Response::error_for_status);
-        match (sent, pauses.next()) {
-            (Ok(_), _) => return,
-            (Err(_), Some(pause)) => tokio::time::sleep(*pause).await,
-            (Err(error), None) => {
-                let reason = error.without_url();
-                return server
-                    .workspace
-                    .events
-                    .warn(format!("alert {}: a webhook did not take it: {reason}", notice.alert));
+/// Where notices go on to a webhook, one after the other: what cleared is not overtaken by what was raised before.
+fn deliver_to(server: &Arc<Server>, webhook: &str) -> mpsc::UnboundedSender<Notice> {
+    let (sender, mut notices) = mpsc::unbounded_channel::<Notice>();
+    let (server, webhook) = (Arc::clone(server), webhook.to_owned());
+    tokio::spawn(async move {
+        let client = reqwest::Client::new();
+        while let Some(notice) = notices.recv().await {
+            let warn = |what: &str, reason: reqwest::Error| {
+                let reason = reason.without_url();
+                server.workspace.events.warn(format!("alert {}: a webhook {what}: {reason}", notice.alert));
+            };
+            let started = Instant::now();
+            for tries in 0.. {
+                let request = client.post(&webhook).timeout(TIMEOUT).json(&notice);
+                let Err(error) = request.send().await.and_then(reqwest::Response::error_for_status) else { break };
+                if started.elapsed() >= GIVEN_UP {
+                    warn("did not take it for a day and is not tried again; it is in system.alerts", error);
+                    break;
+                }
+                if tries == 0 {
+                    warn("did not take it and is tried again", error);
+                }
+                tokio::time::sleep(PAUSES[PAUSES.len().min(tries + 1) - 1]).await;
             }
         }
-    }
+    });
+    sender
 }

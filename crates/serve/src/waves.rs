@@ -197,22 +197,18 @@ async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stop
 
 /// A little upkeep between waves, and checkpoints beside it; a stop leaves the rest to the next start.
 async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
-    let tell = |done: Result<(), RunnerError>| {
-        if let Err(error) = done {
-            server.workspace.events.warn(format!("upkeep was put off: {error}"));
-        }
-    };
+    let tell = |failure: RunnerError| server.workspace.events.warn(format!("upkeep was put off: {failure}"));
     let checkpoints = upkeep.checkpoints();
     let checkpointing = async {
         loop {
             tokio::time::sleep(CHECKPOINT_EVERY).await;
-            tell(checkpoints.write().await);
+            checkpoints.write().await.into_iter().for_each(tell);
         }
     };
     let tidying = async {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
-            tell(upkeep.round().await);
+            upkeep.round().await.into_iter().for_each(tell);
         }
     };
     tokio::select! {

@@ -35,6 +35,26 @@ async fn a_left_join_holds_what_is_added() {
     }
 }
 
+/// A condition over one row next to many: the one row is held, not the many, whose texts share bytes that are counted with every batch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_by_a_condition_holds_the_side_known_to_be_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+    let engine =
+        Engine::new(lake, EngineOptions { memory_limit_bytes: 256 << 20, ..EngineOptions::default() }).unwrap();
+    let sql = "with facts as (select concat('one of many encounters, ', value) as id, max(value) as n from range(0, 500000) group by 1)
+               select count(facts.id) as n from facts cross join (values (1)) as clock (k) where facts.n >= clock.k";
+    for session in
+        [engine.session(ReadState::Working).await.unwrap(), engine.recurring_session(ReadState::Working).unwrap()]
+    {
+        let query = session.query(sql).await.unwrap();
+        let plan = query.explain().await.unwrap();
+        assert!(plan.contains("NestedLoopJoinExec"), "{plan}");
+        let rows = pretty_format_batches(&query.collect().await.unwrap()).unwrap().to_string();
+        assert!(rows.contains("| 499999 |"), "{rows}");
+    }
+}
+
 #[tokio::test]
 async fn work_that_can_wait_takes_turns_and_other_work_does_not() {
     let folder = tempfile::tempdir().unwrap();

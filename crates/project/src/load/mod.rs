@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use wardlake_core::{Diagnostic, Diagnostics, Severity, did_you_mean};
 
 use crate::{
-    Doc, Exposure, Graph, LoadOptions, MacroPatch, Node, Package, Source, Target, UniqueId,
+    AlertRules, Doc, Exposure, Graph, LoadOptions, MacroPatch, Node, Package, Source, Target, UniqueId,
     files::{self, FileKind, SourceFile, par_map},
     jinja::DocBlock,
     lookup::Lookup,
@@ -255,12 +255,14 @@ impl Loader {
                 Graph::default()
             }
         };
-        let selectors = Selectors::read(&self.packages[0].dir, &mut self.problems);
+        let Package { dir, name, .. } = &self.packages[0];
+        let selectors = Selectors::read(dir, &mut self.problems);
+        let alerts = AlertRules::read(dir, name, &self.lookup, &mut self.problems);
         sort(&mut self.problems);
         if self.problems.has_errors() {
             return Err(self.problems);
         }
-        Ok(Project::assemble(self, graph, selectors))
+        Ok(Project::assemble(self, graph, selectors, alerts))
     }
 
     fn cycle(&self, cycle: &[UniqueId]) -> Diagnostic {

@@ -42,6 +42,44 @@ fn every_problem_at_once_each_with_its_place() {
 }
 
 #[test]
+fn every_problem_of_the_alerts_at_once_each_with_its_place() {
+    let alerts = "version: 2
+clock: {model: clok, column: at}
+webhooks: https://example.org
+alerts:
+  - {name: full, model: beds, key: [ward], when: rate > 1, message: full, for: 15 minutes}
+  - {name: full, model: beds, sql: select 1, key: [], when: rate > 1, severity: loud}
+  - {name: long, modell: beds, key: ward, when: true, message: long}
+";
+    let found = problems(&[("models/beds.sql", "select 1 as ward"), ("alerts.yml", alerts)]);
+    let expected = [
+        "WL-P005 alerts.yml:1:10", // version
+        "WL-P014 alerts.yml:2:16", // the clock's model
+        "WL-P005 alerts.yml:3:11", // webhooks: no list
+        "WL-P005 alerts.yml:5:80", // for
+        "WL-P005 alerts.yml:6:5",  // key, message, model and sql
+        "WL-P005 alerts.yml:6:81", // severity
+        "WL-P003 alerts.yml:7:18", // modell
+        "WL-P005 alerts.yml:7:5",  // model
+        "WL-P005 alerts.yml:7:37", // key: no list
+        "WL-P005 alerts.yml:7:49", // when: no text
+    ];
+    for place in expected {
+        assert!(found.iter().any(|f| f == place), "{place} not in {found:#?}");
+    }
+    assert_eq!(found.len(), expected.len() + 2, "{found:#?}");
+
+    let alert = "  - {name: full, model: beds, key: [ward], when: rate > 1, message: full, for: 15m}\n";
+    let twice = format!("alerts:\n{alert}{alert}");
+    assert_eq!(problems(&[("models/beds.sql", "select 1"), ("alerts.yml", &twice)]), ["WL-P010 alerts.yml:3:5"]);
+    let once = format!("clock: {{model: beds, column: at}}\nalerts:\n{alert}");
+    let project = Folder::new(&[("models/beds.sql", "select 1"), ("alerts.yml", &once)]).try_load().unwrap();
+    let rules = project.alerts();
+    assert_eq!(rules.clock.as_ref().unwrap().model, "model.shop.beds");
+    assert_eq!(rules.alerts[0].held, std::time::Duration::from_secs(900));
+}
+
+#[test]
 fn a_table_is_trimmed_to_a_view_that_is_there() {
     let with = |name: &str| {
         let config = format!(

@@ -1,7 +1,7 @@
 //! Alerts: conditions over live models, asked again with every epoch. A thing in alarm is told once, when its condition has held
 //! long enough, and once more when it clears.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{Array, RecordBatch},
@@ -10,8 +10,9 @@ use arrow::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use wardlake_core::{Diagnostic, Diagnostics, LedgerEntry};
+use wardlake_core::LedgerEntry;
 use wardlake_engine::{ReadState, Session};
+use wardlake_project::{AlertRule, AlertSeverity};
 
 use crate::{
     RunnerError, Workspace, build,
@@ -19,64 +20,8 @@ use crate::{
     system::{self, Columns},
 };
 
-/// The file in the project folder.
-const FILE: &str = "alerts.yml";
 /// Which things are in alarm. Losing it costs a repeated notice, never a missed one.
 const STATE: &str = "_state/alerts.json";
-
-/// How much somebody should care.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// Somebody should look.
-    #[default]
-    Warning,
-    /// Somebody has to act.
-    Critical,
-}
-
-/// One alert as declared.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Alert {
-    name: String,
-    /// The model whose rows are looked at, or `sql` in its place.
-    model: Option<String>,
-    sql: Option<String>,
-    /// Columns that say which thing a row is about.
-    key: Vec<String>,
-    value: Option<String>,
-    when: String,
-    #[serde(default, rename = "for")]
-    held: Option<String>,
-    #[serde(default)]
-    severity: Severity,
-    /// `{column}` is filled in.
-    message: String,
-}
-
-/// Where the data's own time stands: `for` is measured by it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Clock {
-    model: String,
-    column: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Declared {
-    #[serde(default, rename = "version")]
-    _version: Option<u32>,
-    clock: Option<Clock>,
-    /// Told by `POST` as JSON; an empty text is none.
-    #[serde(default)]
-    webhooks: Vec<String>,
-    #[serde(default)]
-    alerts: Vec<Alert>,
-}
 
 /// What people are told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +29,7 @@ pub struct Notice {
     /// The alert.
     pub alert: String,
     /// How much somebody should care.
-    pub severity: Severity,
+    pub severity: AlertSeverity,
     /// In alarm, or not any more.
     pub is_raised: bool,
     /// Which thing, column by column.
@@ -111,43 +56,50 @@ struct Alarm {
 /// The alerts of a project and what is in alarm.
 pub struct Alerts {
     workspace: Workspace,
-    declared: Declared,
-    /// Per alert: the query of the rows in alarm.
-    queries: Vec<String>,
-    held: Vec<Duration>,
+    webhooks: Vec<String>,
+    /// Each with the query of its rows in alarm, or why there is none.
+    watched: Vec<(AlertRule, Result<String, String>)>,
     /// By alert, then by key as JSON.
     alarms: BTreeMap<String, BTreeMap<String, Alarm>>,
 }
 
 impl Alerts {
-    /// Reads `alerts.yml`; a project without one has none.
-    pub async fn load(workspace: &Arc<Workspace>, project_dir: &Path) -> Result<Self, RunnerError> {
-        let mut declared = read(&project_dir.join(FILE))?;
+    /// The alerts that the project declares.
+    pub async fn load(workspace: &Arc<Workspace>) -> Result<Self, RunnerError> {
+        let rules = workspace.project.alerts();
         let session = workspace.engine.session(ReadState::Working).await?;
         // Addresses come from the environment as secrets do.
-        for webhook in &mut declared.webhooks {
-            *webhook = build::compile_inline(workspace, &session, webhook).await?.trim().to_owned();
+        let mut webhooks = Vec::new();
+        for webhook in &rules.webhooks {
+            webhooks.push(build::compile_inline(workspace, &session, webhook).await?.trim().to_owned());
         }
-        let (mut queries, mut held) = (Vec::new(), Vec::new());
-        for alert in &declared.alerts {
-            queries.push(query(workspace, &session, alert).await?);
-            held.push(alert.held.as_deref().map_or(Ok(Duration::ZERO), |text| duration(&alert.name, text))?);
+        webhooks.retain(|url| !url.is_empty());
+        let mut watched = Vec::new();
+        for alert in &rules.alerts {
+            let compiled = build::compile_inline(workspace, &session, &alert.sql).await;
+            let query = compiled
+                .map(|rows| {
+                    let rows = rows.trim().trim_end_matches(';');
+                    format!("select * from (\n{rows}\n) as watched where {}", alert.when)
+                })
+                .map_err(|error| error.to_string());
+            watched.push((alert.clone(), query));
         }
         let alarms = match workspace.lake.get(&STATE.into()).await? {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
-        Ok(Self { workspace: workspace.for_waiting_work(), declared, queries, held, alarms })
+        Ok(Self { workspace: workspace.for_waiting_work(), webhooks, watched, alarms })
     }
 
     /// Whether there is anything to ask.
     pub fn is_empty(&self) -> bool {
-        self.declared.alerts.is_empty()
+        self.watched.is_empty()
     }
 
     /// Where notices are sent beside the log.
-    pub fn webhooks(&self) -> impl Iterator<Item = &str> {
-        self.declared.webhooks.iter().map(String::as_str).filter(|url| !url.is_empty())
+    pub fn webhooks(&self) -> &[String] {
+        &self.webhooks
     }
 
     /// Asks every alert of the newest epoch; what is to be told. An alert whose query fails keeps its alarms and is named in the
@@ -157,17 +109,21 @@ impl Alerts {
         let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::new(epoch)))?;
         let now = self.now(&session).await;
         let (mut notices, mut failures) = (Vec::new(), Vec::new());
-        for (place, alert) in self.declared.alerts.iter().enumerate() {
-            let _turn = self.workspace.engine.turn().await;
-            let rows = match session.collect(&self.queries[place]).await {
-                Ok(rows) => rows,
-                Err(error) => {
-                    failures.push(format!("alert {}: {error}", alert.name));
-                    continue;
+        for (alert, query) in &self.watched {
+            let rows = match query {
+                Ok(query) => {
+                    let _turn = self.workspace.engine.turn().await;
+                    session.collect(query).await.map_err(|error| error.to_string())
                 }
+                Err(reason) => Err(reason.clone()),
             };
-            let alarms = self.alarms.entry(alert.name.clone()).or_default();
-            judge(alert, self.held[place], &rows, now, alarms, &mut notices)?;
+            match rows {
+                Ok(rows) => {
+                    let alarms = self.alarms.entry(alert.name.clone()).or_default();
+                    judge(alert, &rows, now, alarms, &mut notices)?;
+                }
+                Err(reason) => failures.push(format!("alert {}: {reason}", alert.name)),
+            }
         }
         if !notices.is_empty() {
             self.record(&notices).await?;
@@ -177,8 +133,9 @@ impl Alerts {
 
     /// The data's time, or the machine's where no clock is declared or it cannot be read.
     async fn now(&self, session: &Session) -> DateTime<Utc> {
-        let Some(clock) = &self.declared.clock else { return Utc::now() };
-        let node = self.workspace.project.nodes().values().find(|node| node.name == clock.model);
+        let project = &self.workspace.project;
+        let Some(clock) = &project.alerts().clock else { return Utc::now() };
+        let node = project.node(&clock.model);
         let Some(name) = node.and_then(|node| crate::adapter::table_name(&node.relation)) else { return Utc::now() };
         let sql = format!(
             "select arrow_cast(max({}), 'Timestamp({:?}, None)') from {}",
@@ -217,14 +174,13 @@ impl Alerts {
     }
 }
 
-fn name_of(severity: Severity) -> Option<String> {
+fn name_of(severity: AlertSeverity) -> Option<String> {
     serde_json::to_value(severity).ok()?.as_str().map(str::to_owned)
 }
 
 /// Compares the rows in alarm with what was in alarm before.
 fn judge(
-    alert: &Alert,
-    held: Duration,
+    alert: &AlertRule,
     rows: &[RecordBatch],
     now: DateTime<Utc>,
     alarms: &mut BTreeMap<String, Alarm>,
@@ -245,7 +201,7 @@ fn judge(
             let mut alarm =
                 before.remove(&id).unwrap_or(Alarm { since: now, is_told: false, value: None, message: String::new() });
             let lasts = (now - alarm.since).to_std().unwrap_or_default();
-            if !alarm.is_told && lasts >= held {
+            if !alarm.is_told && lasts >= alert.held {
                 alarm = Alarm { is_told: true, value: value.clone(), message: message.clone(), ..alarm };
                 notices.push(notice(alert, key, &alarm, true, now));
             }
@@ -259,7 +215,13 @@ fn judge(
     Ok(())
 }
 
-fn notice(alert: &Alert, key: BTreeMap<String, String>, alarm: &Alarm, is_raised: bool, at: DateTime<Utc>) -> Notice {
+fn notice(
+    alert: &AlertRule,
+    key: BTreeMap<String, String>,
+    alarm: &Alarm,
+    is_raised: bool,
+    at: DateTime<Utc>,
+) -> Notice {
     Notice {
         alert: alert.name.clone(),
         severity: alert.severity,
@@ -290,68 +252,25 @@ fn filled(message: &str, cells: &BTreeMap<String, Option<String>>) -> String {
     })
 }
 
-fn problem(message: impl Into<String>) -> RunnerError {
-    let mut diagnostics = Diagnostics::default();
-    diagnostics.0.push(Diagnostic::error("WL-S003", message).at(Path::new(FILE), 1, 1));
-    RunnerError::Project(diagnostics)
-}
-
-fn read(path: &Path) -> Result<Declared, RunnerError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Declared::default()),
-        Err(error) => return Err(problem(format!("it cannot be read: {error}"))),
-    };
-    let map = wardlake_project::parse_vars(&text).map_err(|found| problem(found.to_string()))?;
-    serde_json::from_value(serde_json::Value::Object(map)).map_err(|error| problem(error.to_string()))
-}
-
-/// The rows of a model, or of a query, for which the condition holds.
-async fn query(workspace: &Arc<Workspace>, session: &Session, alert: &Alert) -> Result<String, RunnerError> {
-    let rows = match (&alert.model, &alert.sql) {
-        (Some(model), None) => format!("select * from {{{{ ref('{model}') }}}}"),
-        (None, Some(sql)) => sql.clone(),
-        _ => return Err(problem(format!("alert `{}` needs either `model` or `sql`", alert.name))),
-    };
-    let sql = build::compile_inline(workspace, session, &rows).await?;
-    Ok(format!("select * from (\n{}\n) as watched where {}", sql.trim().trim_end_matches(';'), alert.when))
-}
-
-/// `90s`, `15m`, `4h`, `1d`.
-fn duration(alert: &str, text: &str) -> Result<Duration, RunnerError> {
-    let (number, unit) = text.split_at(text.len().saturating_sub(1));
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => 0,
-    };
-    match number.trim().parse::<u64>() {
-        Ok(number) if seconds > 0 => Ok(Duration::from_secs(number * seconds)),
-        _ => Err(problem(format!("alert `{alert}`: `for: {text}` is no time; write 90s, 15m, 4h or 1d"))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use arrow::array::StringArray;
 
     use super::*;
 
-    fn alert(held: &str) -> (Alert, Duration) {
-        let alert = Alert {
+    fn alert() -> AlertRule {
+        AlertRule {
             name: "full".to_owned(),
-            model: Some("beds".to_owned()),
-            sql: None,
+            sql: "select * from beds".to_owned(),
             key: vec!["ward".to_owned()],
             value: Some("rate".to_owned()),
             when: "rate > 0.9".to_owned(),
-            held: None,
-            severity: Severity::Warning,
+            held: Duration::from_secs(15 * 60),
+            severity: AlertSeverity::Warning,
             message: "{ward} is at {rate}; {nothing}".to_owned(),
-        };
-        (alert, duration("full", held).unwrap())
+        }
     }
 
     fn rows(wards: &[(&str, &str)]) -> Vec<RecordBatch> {
@@ -363,12 +282,12 @@ mod tests {
 
     #[test]
     fn a_thing_is_told_once_when_it_has_lasted_and_once_when_it_clears() {
-        let (alert, held) = alert("15m");
+        let alert = alert();
         let mut alarms = BTreeMap::new();
         let mut told = |minute: i64, wards: &[(&str, &str)]| {
             let mut notices = Vec::new();
             let now = DateTime::from_timestamp(minute * 60, 0).unwrap();
-            judge(&alert, held, &rows(wards), now, &mut alarms, &mut notices).unwrap();
+            judge(&alert, &rows(wards), now, &mut alarms, &mut notices).unwrap();
             notices.into_iter().map(|notice| (notice.is_raised, notice.message)).collect::<Vec<_>>()
         };
         assert_eq!(told(0, &[("a", "0.95")]), []);
@@ -380,14 +299,5 @@ mod tests {
         assert_eq!(told(17, &[]), [(false, "a is at 0.97; {nothing}".to_owned())]);
         assert_eq!(told(18, &[("b", "0.95")]), []);
         assert_eq!(told(33, &[("b", "0.95")]).len(), 1);
-    }
-
-    #[test]
-    fn times_are_written_with_a_unit() {
-        assert_eq!(duration("a", "90s").unwrap(), Duration::from_secs(90));
-        assert_eq!(duration("a", "4h").unwrap(), Duration::from_secs(14_400));
-        for wrong in ["", "15", "m", "-1m", "15 minutes"] {
-            assert!(duration("a", wrong).is_err(), "{wrong}");
-        }
     }
 }

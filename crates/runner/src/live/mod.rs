@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use self::{
-    alerts::{Alerts, Notice, Severity},
+    alerts::{Alerts, Notice},
     follow::{Follower, ModelNews},
     upkeep::{Checkpoints, Upkeep, UpkeepReport},
 };

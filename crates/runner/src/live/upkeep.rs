@@ -52,12 +52,13 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Writes those that are due.
-    pub async fn write(&self) -> Result<(), RunnerError> {
+    /// Writes those that are due, and gives back what failed.
+    pub async fn write(&self) -> Vec<RunnerError> {
+        let mut failures = Vec::new();
         for table in &self.tables {
-            self.lake.checkpoint_if_due(table).await?;
+            failures.extend(self.lake.checkpoint_if_due(table).await.err().map(RunnerError::from));
         }
-        Ok(())
+        failures
     }
 }
 
@@ -83,19 +84,21 @@ impl Upkeep {
         Self { workspace, rounds: 0, tables, views, left: BTreeMap::new() }
     }
 
-    /// One round: merging often, deleting seldom. Tells what it did, if it did anything.
-    pub async fn round(&mut self) -> Result<(), RunnerError> {
+    /// One round: merging often, deleting seldom. Tells what it did, if it did anything, and gives back what failed: that is left to a later
+    /// round, and keeps nothing else from being done.
+    pub async fn round(&mut self) -> Vec<RunnerError> {
         let started = Instant::now();
         self.rounds += 1;
-        let report = match self.rounds % VACUUM_ROUNDS {
-            0 => self.vacuum().await?,
-            _ => self.tidy().await?,
+        let mut report = UpkeepReport::default();
+        let failures = match self.rounds % VACUUM_ROUNDS {
+            0 => self.vacuum(&mut report).await,
+            _ => self.tidy(&mut report).await,
         };
         if report != UpkeepReport::default() {
             let duration_s = started.elapsed().as_secs_f64();
             self.workspace.events.tell(RunEvent::UpkeepFinished { report, duration_s });
         }
-        Ok(())
+        failures
     }
 
     /// Beside the rounds, which wait for their turns: a checkpoint of each table to which so much was committed since the last that the next
@@ -105,51 +108,68 @@ impl Upkeep {
     }
 
     /// Merges small files, trims tables, and forgets epochs nobody goes back to.
-    async fn tidy(&mut self) -> Result<UpkeepReport, RunnerError> {
-        let mut report = UpkeepReport::default();
-        let lake = &self.workspace.lake;
-        for table in &self.tables {
-            let Some(snapshot) = lake.snapshot(table, None).await? else { continue };
-            let trimmed_to = self.views.get(table);
-            if trimmed_to.is_some() && snapshot.files().len() < TRIMMED_FILES {
-                continue;
-            }
-            let _turn = self.workspace.engine.turn().await;
-            // On one thread: waves have the others.
-            let session = self.workspace.engine.recurring_session(ReadState::Working)?;
-            let state = session.context().state();
-            let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
-            if let Some(view) = trimmed_to
-                && snapshot.num_rows().is_some_and(has_grown)
-            {
-                session.overlay(table.clone(), snapshot.provider(&state).await?);
-                let query = session.query(&format!("select * from {}", view.quoted())).await?;
-                if let Some(outcome) = lake.trim(&snapshot, query.streams().await?, Commit::default()).await? {
-                    self.left.insert(table.clone(), outcome.rows());
-                    report.trimmed.push(table.to_string());
-                }
-                continue;
-            }
-            let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: session.held() };
-            if lake.optimize(&state, &snapshot, spec, Commit::default()).await?.is_some() {
-                report.merged.push(table.to_string());
-            }
+    async fn tidy(&mut self, report: &mut UpkeepReport) -> Vec<RunnerError> {
+        let mut failures = Vec::new();
+        for table in self.tables.clone() {
+            failures.extend(self.tidy_table(&table, report).await.err());
         }
-        report.epochs_forgotten = lake.thin_epochs(KEEP_EPOCHS, EPOCHS_AT_ONCE).await?;
-        Ok(report)
+        match self.workspace.lake.thin_epochs(KEEP_EPOCHS, EPOCHS_AT_ONCE).await {
+            Ok(epochs) => report.epochs_forgotten = epochs,
+            Err(error) => failures.push(error.into()),
+        }
+        failures
+    }
+
+    /// Trims a table that says so, or merges its small files.
+    async fn tidy_table(&mut self, table: &TableName, report: &mut UpkeepReport) -> Result<(), RunnerError> {
+        let lake = &self.workspace.lake;
+        let trimmed_to = self.views.get(table);
+        let due_files = if trimmed_to.is_some() { TRIMMED_FILES } else { MERGED_FILES };
+        let snapshot = lake.snapshot(table, None).await?.filter(|snapshot| snapshot.files().len() >= due_files);
+        let Some(snapshot) = snapshot else { return Ok(()) };
+        let _turn = self.workspace.engine.turn().await;
+        // On one thread: waves have the others.
+        let session = self.workspace.engine.recurring_session(ReadState::Working)?;
+        let state = session.context().state();
+        let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
+        if let Some(view) = trimmed_to
+            && snapshot.num_rows().is_some_and(has_grown)
+        {
+            session.overlay(table.clone(), snapshot.provider(&state).await?);
+            let query = session.query(&format!("select * from {}", view.quoted())).await?;
+            if let Some(outcome) = lake.trim(&snapshot, query.streams().await?, Commit::default()).await? {
+                self.left.insert(table.clone(), outcome.rows());
+                report.trimmed.push(table.to_string());
+            }
+            return Ok(());
+        }
+        let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: session.held() };
+        if lake.optimize(&state, &snapshot, spec, Commit::default()).await?.is_some() {
+            report.merged.push(table.to_string());
+        }
+        Ok(())
     }
 
     /// Deletes files that neither the newest version of their table nor a kept epoch names.
-    async fn vacuum(&self) -> Result<UpkeepReport, RunnerError> {
-        let mut report = UpkeepReport::default();
+    async fn vacuum(&self, report: &mut UpkeepReport) -> Vec<RunnerError> {
         let lake = &self.workspace.lake;
-        let epochs = lake.epochs().await?;
+        let epochs = match lake.epochs().await {
+            Ok(epochs) => epochs,
+            Err(error) => return vec![error.into()],
+        };
+        let mut failures = Vec::new();
         for table in &self.tables {
             let kept: BTreeSet<u64> = epochs.iter().filter_map(|epoch| epoch.tables.get(table).copied()).collect();
-            if lake.exists(table).await? {
-                report.bytes_deleted += lake.vacuum(table, KEEP_FILES, &kept, false).await?.bytes;
+            let deleted = match lake.exists(table).await {
+                Ok(true) => lake.vacuum(table, KEEP_FILES, &kept, false).await,
+                Ok(false) => continue,
+                Err(error) => Err(error),
+            };
+            match deleted {
+                Ok(deleted) => report.bytes_deleted += deleted.bytes,
+                Err(error) => failures.push(error.into()),
             }
         }
-        Ok(report)
+        failures
     }
 }

@@ -1,12 +1,14 @@
 //! `wardlake serve`: deliveries over HTTP, continuous models, change streams, folder watch, stops and kills.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use flate2::{Compression, write::GzEncoder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     served::{Served, Stream},
@@ -189,6 +191,69 @@ fn a_table_is_trimmed_to_its_view_beside_the_waves() {
     let left = world.count("main.recent");
     assert!((6..=26).contains(&left), "{left} rows are left");
     assert_eq!(world.count("main.events"), 3);
+}
+
+/// Takes what is posted to a free port, from the third request on.
+fn webhook() -> (SocketAddr, mpsc::Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (send, taken) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (request, stream) in listener.incoming().enumerate() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let mut bytes = 0;
+            let mut line = String::new();
+            while reader.read_line(&mut line).unwrap() > 2 {
+                let length = line.to_ascii_lowercase().strip_prefix("content-length:").map(str::trim).map(str::parse);
+                bytes = length.map_or(bytes, Result::unwrap);
+                line.clear();
+            }
+            let mut body = vec![0; bytes];
+            reader.read_exact(&mut body).unwrap();
+            let status = if request < 2 { "503 Service Unavailable" } else { "200 OK" };
+            let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+            reader.get_mut().write_all(answer.as_bytes()).unwrap();
+            if request >= 2 && send.send(serde_json::from_slice(&body).unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    (address, taken)
+}
+
+#[test]
+fn an_alert_is_told_once_when_it_is_raised_and_once_when_it_clears() {
+    let world = ward();
+    let (address, taken) = webhook();
+    let alerts = format!(
+        "webhooks: ['http://{address}/{{{{ 'told' }}}}']
+alerts:
+  - {{name: lost, sql: select * from nowhere, key: [ward], when: true, message: lost}}
+  - {{name: full, model: beds, key: [ward], value: beds, when: beds > 2, message: '{{ward}} has {{beds}}'}}
+"
+    );
+    world.write("alerts.yml", &alerts);
+    let mut served = Served::start(&world, &[], &["http"]);
+    let send = |served: &Served, number: u64, beds: u64| {
+        let event = json!({"id": "1", "ward": "a", "beds": beds}).to_string();
+        assert_eq!(served.post("/ingest/feed/events", &[TOKEN], event.as_bytes()).status, 200);
+        served.wait_until_shown("feed.events", number);
+    };
+    send(&served, 1, 3);
+    served.await_event(|event| event["event"] == "alert" && event["notice"]["is_raised"] == true);
+    send(&served, 2, 4);
+    send(&served, 3, 1);
+    served.await_event(|event| event["event"] == "alert" && event["notice"]["is_raised"] == false);
+    // The webhook refused twice; what cleared waited for what was raised.
+    let told = [taken.recv().unwrap(), taken.recv().unwrap()];
+    let told =
+        told.each_ref().map(|notice| (notice["is_raised"].as_bool().unwrap(), notice["message"].as_str().unwrap()));
+    assert_eq!(told, [(true, "a has 3"), (false, "a has 3")]);
+    served.stop();
+    let kept = world.sql("select alert, state, key, value from system.alerts order by told_at");
+    let kept: Vec<String> =
+        kept.iter().map(|row| format!("{} {} {}", row["alert"], row["state"], row["value"])).collect();
+    assert_eq!(kept, ["full raised 3", "full cleared 3"]);
 }
 
 #[test]
