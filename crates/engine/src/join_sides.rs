@@ -11,19 +11,21 @@ use datafusion::{
     error::Result,
     physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     physical_plan::{
-        ExecutionPlan,
+        ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions,
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
         statistics::{StatisticsArgs, StatisticsContext},
         unnest::UnnestExec,
     },
 };
 
-use crate::memory::MemoryExec;
+use crate::{memory::MemoryExec, session::BATCH_ROWS};
 
 /// A side of no more bytes and rows than that, as far as they are known, is held without a second thought. Bytes are estimates, which
 /// leave out what texts take.
 const SMALL_BYTES: usize = 64 << 20;
 const SMALL_ROWS: usize = 1 << 16;
+
+const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
 
 /// Holds the right side of left and cross joins in memory where that may be small and nothing says that the left one is; that of a
 /// join by a condition where it is known to be small, for ranges are written both ways round. Where the size of one of them is not
@@ -56,6 +58,14 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
             };
             Ok(Transformed::yes(exchanged))
         })
+        .data()?
+        .transform_up(|node| match node.children().as_slice() {
+            [held, other] if counts_every_batch(&node) => {
+                let sides = vec![with_own_bytes(held), Arc::clone(other)];
+                Ok(Transformed::yes(Arc::clone(&node).replace_children(sides, RECOMPUTED)?))
+            }
+            _ => Ok(Transformed::no(Arc::clone(&node))),
+        })
         .data()
     }
 
@@ -66,6 +76,19 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Joins without keys count all bytes behind each batch of the side that they hold. Batches that are cut from one result, or refer to
+/// the texts of one, share them: what is counted grows with the square of the rows.
+fn counts_every_batch(join: &Arc<dyn ExecutionPlan>) -> bool {
+    join.is::<CrossJoinExec>() || join.is::<NestedLoopJoinExec>()
+}
+
+/// The same rows in batches that share no bytes, or none to speak of: two of them are put together as one, and texts are copied where less
+/// than half of the bytes behind them are theirs. (A target of one batch would not do: batches above half of the target pass as they are.)
+#[expect(deprecated, reason = "operators put batches together within them, and joins do not")]
+fn with_own_bytes(plan: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    Arc::new(datafusion::physical_plan::coalesce_batches::CoalesceBatchesExec::new(Arc::clone(plan), 2 * BATCH_ROWS))
 }
 
 /// Whether a plan is thought to give little, if anything is known. What is made of one held table row by row, or of fewer rows than it

@@ -35,6 +35,9 @@ use crate::{
     share::Share,
 };
 
+/// Rows that operators hand on at once.
+pub(crate) const BATCH_ROWS: usize = 8192;
+
 /// One machine's share of memory, threads and spill space over one lake.
 #[derive(Clone)]
 pub struct Engine {
@@ -122,7 +125,7 @@ impl Engine {
             .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(true)
-            .with_batch_size(8192);
+            .with_batch_size(BATCH_ROWS);
         let settings = config.options_mut();
         settings.execution.parquet.pushdown_filters = false;
         settings.execution.time_zone = Some("+00:00".to_owned());

@@ -44,7 +44,7 @@ pub struct AlertRule {
     /// The condition, in SQL.
     pub when: String,
     /// How long it has to hold.
-    pub held: Duration,
+    pub lasting: Duration,
     /// How much somebody should care.
     pub severity: AlertSeverity,
     /// The text; `{column}` is filled in.
@@ -150,10 +150,10 @@ impl Reader<'_> {
                 None
             }
         };
-        let held = block.get("for").and_then(|held| {
-            let read = held.as_str().and_then(duration);
+        let lasting = block.get("for").and_then(|lasting| {
+            let read = lasting.as_str().and_then(duration);
             if read.is_none() {
-                self.wrong(held.at, format!("{what}: `for` is no time; write 90s, 15m, 4h or 1d"));
+                self.wrong(lasting.at, format!("{what}: `for` is no time; write 90s, 15m, 4h or 1d"));
             }
             read
         });
@@ -170,7 +170,7 @@ impl Reader<'_> {
             key,
             value,
             when: when?,
-            held: held.unwrap_or_default(),
+            lasting: lasting.unwrap_or_default(),
             severity: severity.unwrap_or_default(),
             message: message?,
         })

@@ -33,7 +33,8 @@ pub use intake::{
     topic_position,
 };
 pub use live::{
-    Alerts, Checkpoints, Follower, Live, LiveOptions, ModelNews, Notice, Refresher, Upkeep, UpkeepReport, Wave,
+    Alerts, Checkpoints, Follower, Live, LiveOptions, ModelNews, Notice, Pictures, Refresher, Upkeep, UpkeepReport,
+    Wave,
 };
 pub use quality::{
     AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use reqwest::StatusCode;
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
@@ -13,8 +14,8 @@ use crate::Server;
 /// Conditions are asked at most so often, however many epochs there are, and for no more than this share of the time: waves come first.
 const ASK_EVERY: Duration = Duration::from_secs(3);
 const SHARE: u32 = 10;
-/// A webhook that does not take a notice is tried again after these pauses, the last of them until a day has passed; then the notice is
-/// given up with a warning: `system.alerts` has it.
+/// A webhook that does not take a notice is tried again after these pauses, the last of them until a day has passed. A stop ends that,
+/// too: `system.alerts` has every notice.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
@@ -24,6 +25,9 @@ const PAUSES: [Duration; 5] = [
 ];
 const GIVEN_UP: Duration = Duration::from_secs(24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Answers of a webhook that will not like the same notice better another time.
+const REFUSALS: [StatusCode; 3] =
+    [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNPROCESSABLE_ENTITY];
 
 /// Asks after each epoch until the server stops. Time passes without epochs too: a condition that holds for a quarter of an hour is
 /// asked again meanwhile.
@@ -33,7 +37,11 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
         Ok(alerts) => alerts,
         Err(error) => return server.workspace.events.warn(format!("no alert is watched: {error}")),
     };
-    let webhooks: Vec<_> = alerts.webhooks().iter().map(|url| deliver_to(&server, url)).collect();
+    let client = match reqwest::Client::builder().timeout(TIMEOUT).build() {
+        Ok(client) => client,
+        Err(error) => return server.workspace.events.warn(format!("no alert is watched: {error}")),
+    };
+    let webhooks: Vec<_> = alerts.webhooks().iter().map(|url| deliver_to(&server, &client, url)).collect();
     let mut epochs = server.epoch.subscribe();
     let mut told_of = None;
     while !*stopped.borrow() {
@@ -43,7 +51,7 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
                 for notice in notices {
                     server.workspace.events.tell(RunEvent::Alert { notice: notice.clone() });
                     for webhook in &webhooks {
-                        let _ = webhook.send(notice.clone());
+                        let _ = webhook.send((Instant::now(), notice.clone()));
                     }
                 }
                 // The same failure is told once: a view may be missing until the first build.
@@ -67,23 +75,27 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
     }
 }
 
-/// Where notices go on to a webhook, one after the other: what cleared is not overtaken by what was raised before.
-fn deliver_to(server: &Arc<Server>, webhook: &str) -> mpsc::UnboundedSender<Notice> {
-    let (sender, mut notices) = mpsc::unbounded_channel::<Notice>();
-    let (server, webhook) = (Arc::clone(server), webhook.to_owned());
+/// Where notices go on to a webhook, one after the other, each with when it was told: a thing that cleared is not told of before it was
+/// raised.
+fn deliver_to(
+    server: &Arc<Server>,
+    client: &reqwest::Client,
+    webhook: &str,
+) -> mpsc::UnboundedSender<(Instant, Notice)> {
+    let (sender, mut notices) = mpsc::unbounded_channel::<(Instant, Notice)>();
+    let (server, client, webhook) = (Arc::clone(server), client.clone(), webhook.to_owned());
     tokio::spawn(async move {
-        let client = reqwest::Client::new();
-        while let Some(notice) = notices.recv().await {
+        while let Some((told, notice)) = notices.recv().await {
             let warn = |what: &str, reason: reqwest::Error| {
                 let reason = reason.without_url();
                 server.workspace.events.warn(format!("alert {}: a webhook {what}: {reason}", notice.alert));
             };
-            let started = Instant::now();
             for tries in 0.. {
-                let request = client.post(&webhook).timeout(TIMEOUT).json(&notice);
-                let Err(error) = request.send().await.and_then(reqwest::Response::error_for_status) else { break };
-                if started.elapsed() >= GIVEN_UP {
-                    warn("did not take it for a day and is not tried again; it is in system.alerts", error);
+                let sent = client.post(&webhook).json(&notice).send().await;
+                let Err(error) = sent.and_then(reqwest::Response::error_for_status) else { break };
+                let is_refused = error.status().is_some_and(|status| REFUSALS.contains(&status));
+                if is_refused || told.elapsed() >= GIVEN_UP {
+                    warn("did not take it and is not tried again; it is in system.alerts", error);
                     break;
                 }
                 if tries == 0 {

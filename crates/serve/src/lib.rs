@@ -26,7 +26,7 @@ use tokio::{
     task::JoinSet,
 };
 use wardlake_connect::kafka::KafkaMonitor;
-use wardlake_runner::{Live, LiveOptions, RunEvent, Workspace, source_tables};
+use wardlake_runner::{Live, LiveOptions, Pictures, RunEvent, Workspace, source_tables};
 
 use self::{background::Background, folders::Files, sources::Sources, topics::Topics, waves::Waves};
 pub use self::{error::ServeError, http::status::KEPT_STATUS};
@@ -62,6 +62,8 @@ pub(crate) struct Server {
     pub(crate) brokers: BTreeMap<String, KafkaMonitor>,
     /// The number of the newest epoch.
     pub(crate) epoch: watch::Sender<u64>,
+    /// What followed views show.
+    pub(crate) pictures: Arc<Pictures>,
     /// How the waves go.
     pub(crate) progress: waves::Progress,
     pub(crate) background: Background,
@@ -96,6 +98,7 @@ pub async fn serve(
         sources,
         brokers: topics.iter().map(|topics| (topics.label().to_owned(), topics.monitor())).collect(),
         epoch,
+        pictures: Arc::default(),
         progress: Default::default(),
         background: Background::start(options.threads)?,
     });

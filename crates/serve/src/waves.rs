@@ -197,18 +197,23 @@ async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stop
 
 /// A little upkeep between waves, and checkpoints beside it; a stop leaves the rest to the next start.
 async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
-    let tell = |failure: RunnerError| server.workspace.events.warn(format!("upkeep was put off: {failure}"));
+    let tell = |failures: Vec<RunnerError>| {
+        if !failures.is_empty() {
+            let failures: Vec<String> = failures.iter().map(ToString::to_string).collect();
+            server.workspace.events.warn(format!("upkeep was put off: {}", failures.join("; ")));
+        }
+    };
     let checkpoints = upkeep.checkpoints();
     let checkpointing = async {
         loop {
             tokio::time::sleep(CHECKPOINT_EVERY).await;
-            checkpoints.write().await.into_iter().for_each(tell);
+            tell(checkpoints.write().await);
         }
     };
     let tidying = async {
         loop {
             tokio::time::sleep(TIDY_EVERY).await;
-            upkeep.round().await.into_iter().for_each(tell);
+            tell(upkeep.round().await);
         }
     };
     tokio::select! {

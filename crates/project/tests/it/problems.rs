@@ -76,7 +76,7 @@ alerts:
     let project = Folder::new(&[("models/beds.sql", "select 1"), ("alerts.yml", &once)]).try_load().unwrap();
     let rules = project.alerts();
     assert_eq!(rules.clock.as_ref().unwrap().model, "model.shop.beds");
-    assert_eq!(rules.alerts[0].held, std::time::Duration::from_secs(900));
+    assert_eq!(rules.alerts[0].lasting, std::time::Duration::from_secs(900));
 }
 
 #[test]

@@ -55,10 +55,10 @@ struct Alarm {
 
 /// The alerts of a project and what is in alarm.
 pub struct Alerts {
-    workspace: Workspace,
+    workspace: Arc<Workspace>,
     webhooks: Vec<String>,
-    /// Each with the query of its rows in alarm, or why there is none.
-    watched: Vec<(AlertRule, Result<String, String>)>,
+    /// Each with the query of its rows in alarm, once it is compiled.
+    watched: Vec<(AlertRule, Option<String>)>,
     /// By alert, then by key as JSON.
     alarms: BTreeMap<String, BTreeMap<String, Alarm>>,
 }
@@ -70,26 +70,19 @@ impl Alerts {
         let session = workspace.engine.session(ReadState::Working).await?;
         // Addresses come from the environment as secrets do.
         let mut webhooks = Vec::new();
-        for webhook in &rules.webhooks {
-            webhooks.push(build::compile_inline(workspace, &session, webhook).await?.trim().to_owned());
+        for (place, webhook) in rules.webhooks.iter().enumerate() {
+            match build::compile_inline(workspace, &session, webhook).await {
+                Ok(url) => webhooks.push(url.trim().to_owned()),
+                Err(error) => workspace.events.warn(format!("webhook {} of alerts.yml: {error}", place + 1)),
+            }
         }
         webhooks.retain(|url| !url.is_empty());
-        let mut watched = Vec::new();
-        for alert in &rules.alerts {
-            let compiled = build::compile_inline(workspace, &session, &alert.sql).await;
-            let query = compiled
-                .map(|rows| {
-                    let rows = rows.trim().trim_end_matches(';');
-                    format!("select * from (\n{rows}\n) as watched where {}", alert.when)
-                })
-                .map_err(|error| error.to_string());
-            watched.push((alert.clone(), query));
-        }
         let alarms = match workspace.lake.get(&STATE.into()).await? {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
-        Ok(Self { workspace: workspace.for_waiting_work(), webhooks, watched, alarms })
+        let watched = rules.alerts.iter().map(|alert| (alert.clone(), None)).collect();
+        Ok(Self { workspace: Arc::new(workspace.for_waiting_work()), webhooks, watched, alarms })
     }
 
     /// Whether there is anything to ask.
@@ -109,20 +102,13 @@ impl Alerts {
         let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::new(epoch)))?;
         let now = self.now(&session).await;
         let (mut notices, mut failures) = (Vec::new(), Vec::new());
-        for (alert, query) in &self.watched {
-            let rows = match query {
-                Ok(query) => {
-                    let _turn = self.workspace.engine.turn().await;
-                    session.collect(query).await.map_err(|error| error.to_string())
-                }
-                Err(reason) => Err(reason.clone()),
-            };
-            match rows {
+        for (alert, query) in &mut self.watched {
+            match rows_in_alarm(&self.workspace, &session, alert, query).await {
                 Ok(rows) => {
                     let alarms = self.alarms.entry(alert.name.clone()).or_default();
                     judge(alert, &rows, now, alarms, &mut notices)?;
                 }
-                Err(reason) => failures.push(format!("alert {}: {reason}", alert.name)),
+                Err(error) => failures.push(format!("alert {}: {error}", alert.name)),
             }
         }
         if !notices.is_empty() {
@@ -174,6 +160,25 @@ impl Alerts {
     }
 }
 
+/// The rows for which the condition of an alert holds. Its `query` is compiled when it can be, and kept.
+async fn rows_in_alarm(
+    workspace: &Arc<Workspace>,
+    session: &Session,
+    alert: &AlertRule,
+    query: &mut Option<String>,
+) -> Result<Vec<RecordBatch>, RunnerError> {
+    let query = match query {
+        Some(query) => query,
+        None => {
+            let rows = build::compile_inline(workspace, session, &alert.sql).await?;
+            let rows = rows.trim().trim_end_matches(';');
+            query.insert(format!("select * from (\n{rows}\n) as watched where {}", alert.when))
+        }
+    };
+    let _turn = workspace.engine.turn().await;
+    Ok(session.collect(query).await?)
+}
+
 fn name_of(severity: AlertSeverity) -> Option<String> {
     serde_json::to_value(severity).ok()?.as_str().map(str::to_owned)
 }
@@ -201,7 +206,7 @@ fn judge(
             let mut alarm =
                 before.remove(&id).unwrap_or(Alarm { since: now, is_told: false, value: None, message: String::new() });
             let lasts = (now - alarm.since).to_std().unwrap_or_default();
-            if !alarm.is_told && lasts >= alert.held {
+            if !alarm.is_told && lasts >= alert.lasting {
                 alarm = Alarm { is_told: true, value: value.clone(), message: message.clone(), ..alarm };
                 notices.push(notice(alert, key, &alarm, true, now));
             }
@@ -267,7 +272,7 @@ mod tests {
             key: vec!["ward".to_owned()],
             value: Some("rate".to_owned()),
             when: "rate > 0.9".to_owned(),
-            held: Duration::from_secs(15 * 60),
+            lasting: Duration::from_secs(15 * 60),
             severity: AlertSeverity::Warning,
             message: "{ward} is at {rate}; {nothing}".to_owned(),
         }

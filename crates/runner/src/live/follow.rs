@@ -1,6 +1,9 @@
 //! Following one model: what is new in it from epoch to epoch.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arrow::{array::RecordBatch, json::ArrayWriter};
 use wardlake_core::{RowHasher, TableName};
@@ -13,9 +16,29 @@ use crate::{RunnerError, Workspace, adapter::table_name};
 /// Rows of a view that are sent at most: a screen shows figures, not a warehouse.
 const MAX_VIEW_ROWS: usize = 10_000;
 
+/// What views show, worked out once for all who follow them. The last of each view that was followed stays in memory.
+#[derive(Debug, Default)]
+pub struct Pictures(Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<Option<Picture>>>>>);
+
+/// What a view shows in an epoch.
+#[derive(Clone, Debug)]
+struct Picture {
+    epoch: u64,
+    rows: Arc<str>,
+    digest: u128,
+}
+
+impl Pictures {
+    /// The newest picture of a view. Who works out the next one holds it: others wait for that one.
+    fn of(&self, view: &TableName) -> Arc<tokio::sync::Mutex<Option<Picture>>> {
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(view.clone()).or_default())
+    }
+}
+
 /// Someone who follows a model.
 pub struct Follower {
     workspace: Workspace,
+    pictures: Arc<Pictures>,
     name: TableName,
     keys: Vec<String>,
     /// The last epoch that was looked at.
@@ -33,18 +56,19 @@ pub struct ModelNews {
     pub is_whole: bool,
     /// A JSON array of objects. Changes name in `_change_type` what happened: insert, delete, update_preimage or
     /// update_postimage.
-    pub rows: String,
+    pub rows: Arc<str>,
 }
 
 impl Follower {
     /// Follows a model, by its name or `schema.name`, from the epoch `since` on; without it from now on. `None` if there is
     /// no such model.
-    pub fn new(workspace: &Arc<Workspace>, model: &str, since: Option<u64>) -> Option<Self> {
+    pub fn new(workspace: &Arc<Workspace>, pictures: &Arc<Pictures>, model: &str, since: Option<u64>) -> Option<Self> {
         let models = workspace.project.nodes().values().filter(|node| node.resource_type == ResourceType::Model);
         let mut named = models.filter_map(|node| Some((node, table_name(&node.relation)?)));
         let (node, name) = named.find(|(node, name)| node.name == model || name.to_string() == model)?;
         let keys = node.config.unique_key.clone();
-        Some(Self { workspace: workspace.for_waiting_work(), name, keys, seen: since, shown: None })
+        let (workspace, pictures) = (workspace.for_waiting_work(), Arc::clone(pictures));
+        Some(Self { workspace, pictures, name, keys, seen: since, shown: None })
     }
 
     /// What is new in the newest epoch since the last call; `None` if nothing is.
@@ -54,34 +78,44 @@ impl Follower {
             return Ok(None);
         }
         let newest = Arc::new(newest);
+        if newest.views.contains_key(&self.name) {
+            return self.view_news(newest).await;
+        }
         let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::clone(&newest)))?;
-        let news = if newest.views.contains_key(&self.name) {
-            self.view_news(&session, newest.number).await?
-        } else {
-            self.table_news(&session, &newest).await?
-        };
+        let news = self.table_news(&session, &newest).await?;
         self.seen = Some(newest.number);
         Ok(news)
     }
 
-    async fn view_news(&mut self, session: &Session, epoch: u64) -> Result<Option<ModelNews>, RunnerError> {
+    async fn view_news(&mut self, newest: Arc<Epoch>) -> Result<Option<ModelNews>, RunnerError> {
+        let newest_picture = self.pictures.of(&self.name);
+        let mut newest_picture = newest_picture.lock().await;
+        let picture = match newest_picture.as_ref().filter(|picture| picture.epoch >= newest.number) {
+            Some(picture) => picture.clone(),
+            None => newest_picture.insert(self.picture(newest).await?).clone(),
+        };
+        self.seen = Some(picture.epoch);
+        if self.shown.replace(picture.digest) == Some(picture.digest) {
+            return Ok(None);
+        }
+        Ok(Some(ModelNews { epoch: picture.epoch, is_whole: true, rows: picture.rows }))
+    }
+
+    async fn picture(&self, epoch: Arc<Epoch>) -> Result<Picture, RunnerError> {
+        let number = epoch.number;
+        let session = self.workspace.engine.recurring_session(ReadState::Epoch(epoch))?;
         let sql = format!("select * from {} limit {MAX_VIEW_ROWS}", self.name.quoted());
         let rows = json(&session.collect(&sql).await?)?;
         let mut hasher = RowHasher::default();
         hasher.field(Some(rows.as_bytes()));
-        let shows = hasher.finish().0;
-        if self.shown == Some(shows) {
-            return Ok(None);
-        }
-        self.shown = Some(shows);
-        Ok(Some(ModelNews { epoch, is_whole: true, rows }))
+        Ok(Picture { epoch: number, rows, digest: hasher.finish().0 })
     }
 
     async fn table_news(&self, session: &Session, newest: &Epoch) -> Result<Option<ModelNews>, RunnerError> {
         let Some(version) = newest.tables.get(&self.name) else { return Ok(None) };
         // A new follower begins now.
         let Some(seen) = self.seen else {
-            return Ok(Some(ModelNews { epoch: newest.number, is_whole: false, rows: "[]".to_owned() }));
+            return Ok(Some(ModelNews { epoch: newest.number, is_whole: false, rows: "[]".into() }));
         };
         let then = match seen {
             0 => None,
@@ -109,11 +143,11 @@ impl Follower {
     }
 }
 
-fn json(batches: &[RecordBatch]) -> Result<String, RunnerError> {
+fn json(batches: &[RecordBatch]) -> Result<Arc<str>, RunnerError> {
     let mut writer = ArrayWriter::new(Vec::new());
     writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
     writer.finish()?;
     let bytes = writer.into_inner();
     // A writer that was given nothing writes nothing.
-    Ok(if bytes.is_empty() { "[]".to_owned() } else { String::from_utf8_lossy(&bytes).into_owned() })
+    Ok(if bytes.is_empty() { "[]".into() } else { String::from_utf8_lossy(&bytes).into() })
 }

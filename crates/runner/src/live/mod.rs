@@ -24,7 +24,7 @@ use crate::{
 
 pub use self::{
     alerts::{Alerts, Notice},
-    follow::{Follower, ModelNews},
+    follow::{Follower, ModelNews, Pictures},
     upkeep::{Checkpoints, Upkeep, UpkeepReport},
 };
 

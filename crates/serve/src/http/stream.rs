@@ -39,7 +39,7 @@ pub(crate) async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let workspace = &app.server.workspace;
-    let Some(follower) = Follower::new(workspace, &model, last.or(since)) else {
+    let Some(follower) = Follower::new(workspace, &app.server.pictures, &model, last.or(since)) else {
         let names: Vec<&str> = workspace.project.nodes().values().map(|node| node.name.as_str()).collect();
         let refusal = Refusal::new(StatusCode::NOT_FOUND, format!("there is no model `{model}`"));
         return Err(match did_you_mean(&model, names) {
