@@ -1,4 +1,4 @@
-//! Which side of a join is held in memory.
+//! Which side of a join is held in memory, and how much of it is counted.
 
 use std::sync::Arc;
 
@@ -24,8 +24,6 @@ use crate::{memory::MemoryExec, session::BATCH_ROWS};
 /// leave out what texts take.
 const SMALL_BYTES: usize = 64 << 20;
 const SMALL_ROWS: usize = 1 << 16;
-
-const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
 
 /// Holds the right side of left and cross joins in memory where that may be small and nothing says that the left one is; that of a
 /// join by a condition where it is known to be small, for ranges are written both ways round. Where the size of one of them is not
@@ -58,14 +56,6 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
             };
             Ok(Transformed::yes(exchanged))
         })
-        .data()?
-        .transform_up(|node| match node.children().as_slice() {
-            [held, other] if counts_every_batch(&node) => {
-                let sides = vec![with_own_bytes(held), Arc::clone(other)];
-                Ok(Transformed::yes(Arc::clone(&node).replace_children(sides, RECOMPUTED)?))
-            }
-            _ => Ok(Transformed::no(Arc::clone(&node))),
-        })
         .data()
     }
 
@@ -79,10 +69,32 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
 }
 
 /// Joins without keys count all bytes behind each batch of the side that they hold. Batches that are cut from one result, or refer to
-/// the texts of one, share them: what is counted grows with the square of the rows.
-fn counts_every_batch(join: &Arc<dyn ExecutionPlan>) -> bool {
-    join.is::<CrossJoinExec>() || join.is::<NestedLoopJoinExec>()
+/// the texts of one, share them: what is counted grows with the square of the rows. So they are given batches that do not.
+#[derive(Debug)]
+struct CountBytesOnce;
+
+impl PhysicalOptimizerRule for CountBytesOnce {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| match node.children().as_slice() {
+            [held, other] if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() => {
+                let sides = vec![with_own_bytes(held), Arc::clone(other)];
+                Ok(Transformed::yes(Arc::clone(&node).replace_children(sides, RECOMPUTED)?))
+            }
+            _ => Ok(Transformed::no(Arc::clone(&node))),
+        })
+        .data()
+    }
+
+    fn name(&self) -> &'static str {
+        "count_bytes_once"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
 }
+
+const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
 
 /// The same rows in batches that share no bytes, or none to speak of: two of them are put together as one, and texts are copied where less
 /// than half of the bytes behind them are theirs. (A target of one batch would not do: batches above half of the target pass as they are.)
@@ -107,10 +119,12 @@ fn is_small(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<bool>> {
     }
 }
 
-/// The rules of DataFusion, and this one where sides have been chosen.
+/// The rules of DataFusion, with ours: sides are exchanged where DataFusion has chosen them, and bytes are owned where nothing is moved any
+/// more (a projection would be moved past them without end).
 pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let chosen = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |place| place + 1);
     rules.insert(chosen, Arc::new(HoldWhatIsAdded));
+    rules.push(Arc::new(CountBytesOnce));
     rules
 }

@@ -38,6 +38,17 @@ async fn a_left_join_holds_what_is_added() {
     }
 }
 
+/// What is added to an aggregate is planned to an end, and gives what it should: DataFusion moves projections past its operators.
+#[tokio::test]
+async fn a_join_by_a_condition_below_an_aggregate_is_planned() {
+    let folder = tempfile::tempdir().unwrap();
+    let session = engine(&folder).await.session(ReadState::Working).await.unwrap();
+    let sql = "with cut as (select max(n) as at from (values (1), (3)) as cuts (n))
+               select max(events.n) as n from (values (1), (2), (5)) as events (n) cross join cut where events.n <= coalesce(cut.at, events.n)";
+    let rows = pretty_format_batches(&session.collect(sql).await.unwrap()).unwrap().to_string();
+    assert!(rows.contains("| 2 |"), "{rows}");
+}
+
 /// Batches of one result share its bytes, which joins without keys count with every batch: a million rows of 50 bytes would be three
 /// gigabytes. One row next to them is held in their place; where nothing is known of either side, they own their bytes. Nothing may
 /// spill, as a join that spills reads its side twice.
