@@ -109,8 +109,9 @@ fn is_small(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<bool>> {
     let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())?;
     let by_bytes = statistics.total_byte_size.get_value().map(|bytes| *bytes <= SMALL_BYTES);
     let by_rows = statistics.num_rows.get_value().map(|rows| *rows <= SMALL_ROWS);
-    if by_bytes.is_some() || by_rows.is_some() {
-        return Ok(Some(by_bytes.unwrap_or(true) && by_rows.unwrap_or(true)));
+    let known = [by_bytes, by_rows].into_iter().flatten().reduce(|one, other| one && other);
+    if known.is_some() {
+        return Ok(known);
     }
     match (plan.downcast_ref::<MemoryExec>(), plan.children().as_slice()) {
         (Some(scan), _) => Ok(scan.is_held().then_some(true)),

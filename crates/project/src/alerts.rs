@@ -1,6 +1,6 @@
 //! `alerts.yml`: what people are told while it happens.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use wardlake_core::{Diagnostic, Diagnostics};
@@ -74,14 +74,7 @@ pub struct AlertRules {
 impl AlertRules {
     /// Reads the file, if the project `package` has one, and adds to `problems` all that is wrong with it.
     pub(crate) fn read(dir: &Path, package: &str, lookup: &Lookup, problems: &mut Diagnostics) -> Self {
-        let tree = match fs::read_to_string(dir.join(FILE)) {
-            Ok(text) => yaml::parse(Path::new(FILE), &text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Self::default(),
-            Err(error) => {
-                Err(Diagnostic::error("WL-P002", format!("this file cannot be read: {error}")).at(FILE, 1, 1))
-            }
-        };
-        match tree {
+        match yaml::read(&dir.join(FILE), Path::new(FILE)) {
             Ok(Some(tree)) => Reader { package, lookup, problems }.rules(&tree),
             Ok(None) => Self::default(),
             Err(problem) => {

@@ -3,7 +3,7 @@
 //! One layer over saphyr, so that the rest of the crate speaks of keys and values, and every message about a project
 //! can point at the exact spot. Merge keys (`<<: *anchor`) are resolved here.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value as Json};
@@ -40,6 +40,15 @@ pub(crate) enum YamlValue {
     Text(String),
     List(Vec<Yaml>),
     Map(Vec<(Key, Yaml)>),
+}
+
+/// The first document of a file, which messages call `shown`; none if there is no such file or nothing in it.
+pub(crate) fn read(file: &Path, shown: &Path) -> Result<Option<Yaml>, Diagnostic> {
+    match fs::read_to_string(file) {
+        Ok(text) => parse(shown, &text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Diagnostic::error("WL-P002", format!("this file cannot be read: {error}")).at(shown, 1, 1)),
+    }
 }
 
 /// The first document of `text`; none for an empty file.

@@ -37,11 +37,13 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
         Ok(alerts) => alerts,
         Err(error) => return server.workspace.events.warn(format!("no alert is watched: {error}")),
     };
-    let client = match reqwest::Client::builder().timeout(TIMEOUT).build() {
-        Ok(client) => client,
-        Err(error) => return server.workspace.events.warn(format!("no alert is watched: {error}")),
+    let webhooks: Vec<_> = match reqwest::Client::builder().timeout(TIMEOUT).build() {
+        Ok(client) => alerts.webhooks().iter().map(|url| deliver_to(&server, &client, url)).collect(),
+        Err(error) => {
+            server.workspace.events.warn(format!("no webhook is told of alerts: {error}"));
+            Vec::new()
+        }
     };
-    let webhooks: Vec<_> = alerts.webhooks().iter().map(|url| deliver_to(&server, &client, url)).collect();
     let mut epochs = server.epoch.subscribe();
     let mut told_of = None;
     while !*stopped.borrow() {

@@ -24,7 +24,7 @@ use crate::{
 pub(super) fn start(options: LoadOptions) -> Result<Loader, Diagnostics> {
     let mut problems = Diagnostics::default();
     let dir = std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone());
-    let Some(root_tree) = read_yaml(&dir.join("dbt_project.yml"), Path::new("dbt_project.yml"))? else {
+    let Some(root_tree) = yaml::read(&dir.join("dbt_project.yml"), Path::new("dbt_project.yml"))? else {
         let problem = Diagnostic::error("WL-P002", format!("there is no dbt_project.yml in {}", dir.display()))
             .help("change to the project's folder, name it with --project-dir, or start one with `wardlake init`");
         return Err(problem.into());
@@ -44,7 +44,7 @@ pub(super) fn start(options: LoadOptions) -> Result<Loader, Diagnostics> {
     let mut packages = Vec::new();
     packages.extend(read_package(&dir, Path::new(""), &root_tree, &bare, &mut problems));
     for (folder, prefix) in package_folders(&dir, &root_tree) {
-        match read_yaml(&folder.join("dbt_project.yml"), &prefix.join("dbt_project.yml")) {
+        match yaml::read(&folder.join("dbt_project.yml"), &prefix.join("dbt_project.yml")) {
             Ok(Some(tree)) => packages.extend(read_package(&folder, &prefix, &tree, &bare, &mut problems)),
             Ok(None) => {}
             Err(problem) => problems.push(problem),
@@ -93,15 +93,6 @@ fn loader(
     }
 }
 
-/// The YAML of a file; none if there is no such file or nothing in it.
-fn read_yaml(file: &Path, shown: &Path) -> Result<Option<Yaml>, Diagnostic> {
-    match fs::read_to_string(file) {
-        Ok(text) => yaml::parse(shown, &text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Diagnostic::error("WL-P002", format!("this file cannot be read: {error}")).at(shown, 1, 1)),
-    }
-}
-
 fn read_target(
     dir: &Path,
     options: &LoadOptions,
@@ -110,7 +101,7 @@ fn read_target(
     problems: &mut Diagnostics,
 ) -> Result<Target, Diagnostics> {
     let file = Path::new("wardlake.yml");
-    let mut target = match read_yaml(&dir.join(file), file)? {
+    let mut target = match yaml::read(&dir.join(file), file)? {
         Some(tree) => {
             Target::read(dir, file, &tree, options.target.as_deref(), &mut |value| bare.value(root, file, value))
                 .map_err(|more| {

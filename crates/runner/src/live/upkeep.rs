@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
-use wardlake_storage::{Commit, Lake, OptimizeSpec};
+use wardlake_storage::{Commit, Epoch, Lake, OptimizeSpec};
 
 use crate::{RunEvent, RunnerError, Workspace, adapter::table_name};
 
@@ -152,24 +152,27 @@ impl Upkeep {
 
     /// Deletes files that neither the newest version of their table nor a kept epoch names.
     async fn vacuum(&self, report: &mut UpkeepReport) -> Vec<RunnerError> {
-        let lake = &self.workspace.lake;
-        let epochs = match lake.epochs().await {
+        let epochs = match self.workspace.lake.epochs().await {
             Ok(epochs) => epochs,
             Err(error) => return vec![error.into()],
         };
         let mut failures = Vec::new();
         for table in &self.tables {
-            let kept: BTreeSet<u64> = epochs.iter().filter_map(|epoch| epoch.tables.get(table).copied()).collect();
-            let deleted = match lake.exists(table).await {
-                Ok(true) => lake.vacuum(table, KEEP_FILES, &kept, false).await,
-                Ok(false) => continue,
-                Err(error) => Err(error),
-            };
-            match deleted {
-                Ok(deleted) => report.bytes_deleted += deleted.bytes,
-                Err(error) => failures.push(error.into()),
+            match self.vacuum_table(table, &epochs).await {
+                Ok(bytes) => report.bytes_deleted += bytes,
+                Err(error) => failures.push(error),
             }
         }
         failures
+    }
+
+    /// The bytes of what was deleted of a table.
+    async fn vacuum_table(&self, table: &TableName, epochs: &[Epoch]) -> Result<u64, RunnerError> {
+        let lake = &self.workspace.lake;
+        if !lake.exists(table).await? {
+            return Ok(0);
+        }
+        let kept: BTreeSet<u64> = epochs.iter().filter_map(|epoch| epoch.tables.get(table).copied()).collect();
+        Ok(lake.vacuum(table, KEEP_FILES, &kept, false).await?.bytes)
     }
 }
