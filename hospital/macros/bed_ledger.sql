@@ -35,8 +35,8 @@ newest as (
         hospital_id,
         encounter_id,
         max(version) as version,
-        first_value(is_in_bed order by version desc) as is_in_bed,
-        first_value(last_at order by version desc) as last_at
+        {{ newest_value('is_in_bed', 'version') }} as is_in_bed,
+        {{ newest_value('last_at', 'version') }} as last_at
     from versions
     group by hospital_id, encounter_id
 
@@ -64,10 +64,43 @@ inner join {{ relation }} as events
     and kept.version = events.version
 {%- endmacro %}
 
+{#- Of the rows of a group the value of the one that is highest in `by`. -#}
+{% macro newest_value(column, by) -%}
+    {{ return(adapter.dispatch('newest_value', 'hospital')(column, by)) }}
+{%- endmacro %}
+
+{% macro default__newest_value(column, by) -%}
+    first_value({{ column }} order by {{ by }} desc)
+{%- endmacro %}
+
+{% macro duckdb__newest_value(column, by) -%}
+    arg_max({{ column }}, {{ by }})
+{%- endmacro %}
+
+{#- The trigger that an event of `relation` counts by: one that updates or cancels a numbered movement (ZBE) stands for the event it changes. -#}
+{% macro told_trigger(relation) -%}
+case
+        when {{ relation }}.zbe_action in ('UPDATE', 'CANCEL') then coalesce({{ relation }}.zbe_original_event, {{ relation }}.event_type)
+        else {{ relation }}.event_type
+    end
+{%- endmacro %}
+
+{#-
+    What a bed is called within its hospital. Extracts call it by an id of its own (`known` are the columns of stg_hospital__beds, joined by
+    hospital and bed_id); elsewhere a bed is its point of care, room and bed, and its facility where that is not the hospital (HL7, data
+    type PL): bed A stands in every room.
+-#}
+{% macro bed_key(place, known) -%}
+case
+            when {{ known }}.bed_id is not null then {{ known }}.bed_id
+            else coalesce({{ place }}.department_id, '') || '^' || coalesce({{ place }}.room_id, '') || '^' || {{ place }}.bed_id
+                || coalesce('^' || {{ place }}.facility, '')
+        end
+{%- endmacro %}
+
 {#-
     Events of `relation` (columns of int_bed_events) as events of encounters: those that say something about a bed. A swap is a move of
-    two encounters, a merge of encounters concerns both of them. An event that updates or cancels a numbered movement (ZBE)
-    stands for the event it changes.
+    two encounters, a merge of encounters concerns both of them.
 -#}
 {% macro bed_encounter_events(relation) -%}
 with told_events as (
@@ -80,14 +113,13 @@ with told_events as (
         triggers.kind,
         triggers.place_order
     from {{ relation }} as events
-    inner join {{ ref('int_adt_triggers') }} as triggers
-        on triggers.event_type = case
-            when events.zbe_action in ('UPDATE', 'CANCEL') then coalesce(events.zbe_original_event, events.event_type)
-            else events.event_type
-        end
+    inner join {{ ref('int_adt_triggers') }} as triggers on triggers.event_type = {{ told_trigger('events') }}
     where triggers.role <> 'none'
+        and events.withheld is null
         and events.hospital_id is not null
         and events.occurred_at is not null
+        -- An update that names no place moves nobody.
+        and (triggers.role <> 'update' or events.department_id is not null or events.bed_id is not null)
 
 )
 
@@ -100,9 +132,12 @@ select
     encounter_id,
     cast(null as varchar) as merged_into_encounter_id,
     patient_id,
+    facility,
     department_id,
     room_id,
     bed_id,
+    prior_department_id,
+    prior_room_id,
     prior_bed_id,
     zbe_movement_id,
     told_event_type as event_type,
@@ -134,9 +169,12 @@ select
     second_encounter_id as encounter_id,
     case when merged_encounter_id is not null then encounter_id end as merged_into_encounter_id,
     second_patient_id as patient_id,
+    second_facility as facility,
     second_department_id as department_id,
     second_room_id as room_id,
     second_bed_id as bed_id,
+    cast(null as varchar) as prior_department_id,
+    cast(null as varchar) as prior_room_id,
     cast(null as varchar) as prior_bed_id,
     zbe_movement_id,
     told_event_type as event_type,
@@ -271,6 +309,7 @@ where second_encounter_id is not null
         stays.encounter_id,
         stays.patient_id,
         coalesce(survivors.survivor_id, stays.patient_id) as surviving_patient_id,
+        stays.facility,
         stays.department_id,
         stays.room_id,
         stays.bed_id,
@@ -303,10 +342,12 @@ upper({{ as_text('event_type') }}) as event_type,
 {{ as_text('hospital_id') }} as hospital_id,
 {{ as_text('patient_id') }} as patient_id,
 {{ as_text('encounter_id') }} as encounter_id,
+{{ as_text('facility') }} as facility,
 {{ as_text('department_id') }} as department_id,
 {{ as_text('room_id') }} as room_id,
 {{ as_text('bed_id') }} as bed_id,
 {{ as_text('prior_department_id') }} as prior_department_id,
+{{ as_text('prior_room_id') }} as prior_room_id,
 {{ as_text('prior_bed_id') }} as prior_bed_id,
 {{ as_text('merged_into_patient_id') }} as merged_into_patient_id,
 {{ as_text('merged_patient_id') }} as merged_patient_id,

@@ -57,12 +57,14 @@
         {%- if is_absent %}
         cast(null as varchar) as _file,
         cast(null as bigint) as _position,
+        cast(null as varchar) as _batch_id,
         cast(null as timestamp) as _received_at
     from (values (1)) as nothing(n)
     where 1 = 0
         {%- else %}
         _file,
         _position,
+        _batch_id,
         cast(_received_at as timestamp) as _received_at
     from {{ changes(relation) }}
         {%- endif %}

@@ -1,6 +1,6 @@
 {#-
     The messages in bronze. A lake to which none was ever sent has no such table: then there are none, and everything that is
-    made of messages is empty.
+    made of messages is empty. A column that no message of the lake had yet is NULL.
 -#}
 {% macro hl7_messages() -%}
     {%- set messages = source('hl7', 'messages') -%}
@@ -18,7 +18,16 @@
         cast(null as varchar) as _change
     where 1 = 0
     {%- else -%}
-    select * from {{ messages }}
+    {%- set known = [] -%}
+    {%- if execute -%}
+        {%- for column in adapter.get_columns_in_relation(messages) -%}{%- do known.append(column.name | lower) -%}{%- endfor -%}
+    {%- endif -%}
+    select
+        messages.*
+        {%- for column in hl7_text_columns() if known and column not in known %},
+        cast(null as varchar) as {{ column }}
+        {%- endfor %}
+    from {{ messages }} as messages
     {%- endif -%}
 {%- endmacro %}
 
@@ -28,9 +37,9 @@
         'message', 'message_type', 'trigger_event', 'message_structure', 'message_control_id', 'version',
         'processing_id', 'sending_application', 'sending_facility', 'receiving_application',
         'receiving_facility', 'message_at', 'charset_note', 'event_type', 'event_id', 'event_reason',
-        'occurred_at', 'recorded_at', 'planned_at', 'hospital_id', 'patient_id', 'patient_id_authority',
+        'occurred_at', 'event_occurred_at', 'recorded_at', 'planned_at', 'hospital_id', 'patient_id', 'patient_id_authority',
         'medical_record_number', 'national_id', 'account_number', 'family_name', 'given_name', 'birth_date',
-        'gender', 'postal_code', 'phone', 'died_at', 'is_dead', 'encounter_id', 'patient_class',
+        'gender', 'postal_code', 'phone', 'died_at', 'is_dead', 'encounter_id', 'visit_number', 'patient_class',
         'admission_type', 'department_id', 'room_id', 'bed_id', 'facility', 'bed_status',
         'prior_department_id', 'prior_room_id', 'prior_bed_id', 'prior_facility', 'temporary_department_id',
         'temporary_room_id', 'temporary_bed_id', 'pending_department_id', 'pending_room_id', 'pending_bed_id',
@@ -44,15 +53,89 @@
     ]) }}
 {%- endmacro %}
 
-{#- Each message of a type once: of one that was sent again, the last. -#}
+{#-
+    Each message of a type once: of one that was sent again, the last. Messages of a training or test system are left out, and
+    results without an order: nobody can say what they are results of. `stg_hl7__left_out` names both.
+-#}
 {% macro hl7_newest(message_type) -%}
     select *
     from {{ ref('stg_hl7__messages') }}
     where message_type = '{{ message_type }}'
+        and {{ hl7_is_production() }}
+        {%- if message_type == 'ORU' %}
+        and {{ hl7_has_segment('OBR') }}
+        {%- endif %}
     qualify row_number() over (
         partition by event_id
         order by _received_at desc, _file desc, _position desc
     ) = 1
+{%- endmacro %}
+
+{#-
+    Whether a message is meant (MSH-11, HL7 table 0103): the variable `hl7_processing_ids` names which ones are. A message that does
+    not say is.
+-#}
+{% macro hl7_is_production() -%}
+    coalesce(upper({{ as_text('processing_id') }}), 'P') in ('{{ var('hl7_processing_ids') | join("', '") | upper }}')
+{%- endmacro %}
+
+{#-
+    Messages that are not meant are left out by the filter `not_production` of the model's YAML, which counts them; other engines leave
+    them out in the query.
+-#}
+{% macro hl7_is_kept() -%}
+    {{ return(adapter.dispatch('hl7_is_kept', 'hospital')()) }}
+{%- endmacro %}
+
+{% macro default__hl7_is_kept() -%}
+    {{ hl7_is_production() }}
+{%- endmacro %}
+
+{% macro wardlake__hl7_is_kept() -%}
+    true
+{%- endmacro %}
+
+{#- What the audit of messages about patients reads beside audit_columns(). -#}
+{% macro hl7_audit_columns() -%}
+    {{ return(adapter.dispatch('hl7_audit_columns', 'hospital')()) }}
+{%- endmacro %}
+
+{% macro default__hl7_audit_columns() -%}
+{%- endmacro %}
+
+{% macro wardlake__hl7_audit_columns() -%}
+    ,
+        {{ hl7_is_production() }} as _raw__is_production,
+        {{ hl7_has_visit() }} as _raw__has_visit
+{%- endmacro %}
+
+{#- Whether a message says anything of a visit (PV1-2, PV1-3, PV1-19). -#}
+{% macro hl7_has_visit() -%}
+    coalesce({{ as_text('visit_number') }}, {{ as_text('patient_class') }}, {{ as_text('department_id') }}, {{ as_text('bed_id') }})
+        is not null
+{%- endmacro %}
+
+{#- Whether a message has a segment of this name. -#}
+{% macro hl7_has_segment(name) -%}
+    strpos(message, chr(13) || '{{ name }}') > 0
+{%- endmacro %}
+
+{#-
+    The instant (UTC) at which an event happened: ZBE-2, else EVN-6. Where the sender gives neither, an admission or registration
+    happened at PV1-44 and a discharge at PV1-45, if these say more than a day; anything else at EVN-2, else MSH-7.
+-#}
+{% macro hl7_occurred_at() -%}
+    coalesce(
+            {{ hl7_instant('event_occurred_at') }},
+            case
+                when occurred_at is distinct from recorded_at then null
+                when upper({{ as_text('event_type') }}) in ('A01', 'A04') and {{ is_hl7_text('admitted_at', '[0-9]{10}.*') }}
+                    then {{ hl7_instant('admitted_at') }}
+                when upper({{ as_text('event_type') }}) = 'A03' and {{ is_hl7_text('discharged_at', '[0-9]{10}.*') }}
+                    then {{ hl7_instant('discharged_at') }}
+            end,
+            {{ hl7_instant('occurred_at') }}
+        )
 {%- endmacro %}
 
 {#-

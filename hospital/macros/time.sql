@@ -127,6 +127,11 @@
     try_cast(regexp_replace({{ file_column }}, '^.*([0-9]{4}-[0-9]{2}-[0-9]{2}).*$', '\1') as date)
 {%- endmacro %}
 
+{#- When the extract that a file holds was cut, by the day in its name; NULL for a file that names none. -#}
+{% macro extract_cut(file_column) -%}
+    case when {{ file_column }} like '%-%' then {{ local_midnight(add_days(extract_date(file_column), 1)) }} end
+{%- endmacro %}
+
 {#- The first day of a date's month, as a date. -#}
 {% macro month_of(date) -%}
     cast({{ dbt.date_trunc('month', date) }} as date)

@@ -47,6 +47,32 @@ pub enum ConnectError {
         /// What is wrong, without values of the file.
         message: String,
     },
+    /// A delivery that was received whole is not whole.
+    #[error("{} is cut short ({reason}); send it whole", path.display())]
+    CutShort {
+        /// What stands for the delivery.
+        path: PathBuf,
+        /// How that was seen.
+        reason: &'static str,
+    },
+    /// The columns of a file or delivery cannot be those of its table.
+    #[error("{} cannot be loaded: {message}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A file or delivery is of another format than its table.
+    #[error("{} is {found}, and the source table takes {wanted}; correct its `format.type`, or what is sent", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is, or says that it is.
+        found: &'static str,
+        /// What the table takes.
+        wanted: &'static str,
+    },
     /// `format.records` names nothing that holds records.
     #[error("{} has no array or object at `{pointer}`; correct `format.records` of the source table", path.display())]
     RecordsMissing {
@@ -103,6 +129,9 @@ impl HasErrorKind for ConnectError {
             Self::RootMissing { .. } => ErrorKind::NotFound,
             Self::BadPattern { .. }
             | Self::Corrupt { .. }
+            | Self::CutShort { .. }
+            | Self::Columns { .. }
+            | Self::OtherFormat { .. }
             | Self::RecordsMissing { .. }
             | Self::RecordTooLarge { .. } => ErrorKind::Invalid,
             Self::Unreadable { source, .. } => match source.kind() {

@@ -12,7 +12,9 @@ mod rejected;
 pub mod source;
 
 pub use error::ConnectError;
-pub use files::{Chunk, Event, FileReport, FoundFile, Limits, belongs, discover, read, read_bytes, read_within};
+pub use files::{
+    Chunk, Event, FileReport, FoundFile, Limits, belongs, discover, is_lines_of_objects, read, read_bytes, read_within,
+};
 pub use kafka::{KafkaBatch, KafkaFeed, KafkaSettings};
 pub use rejected::{MAX_REJECTED_BYTES, RejectReason, Rejected};
 pub use source::{ConfigProblem, FileTable};

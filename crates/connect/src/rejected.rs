@@ -48,6 +48,10 @@ pub enum RejectReason {
     NotAnObject,
     /// An object that names a key twice.
     DuplicateKey,
+    /// An object with a key that can be no name of a column: too long, or with control characters.
+    ColumnName,
+    /// An object with more keys that its table has no column for than a table takes at once.
+    TooManyColumns,
     /// Longer than a record may be.
     TooLong,
     /// Text that begins with no MSH segment.
@@ -87,6 +91,8 @@ impl RejectReason {
             Self::InvalidJson => "invalid_json",
             Self::NotAnObject => "not_an_object",
             Self::DuplicateKey => "duplicate_key",
+            Self::ColumnName => "column_name",
+            Self::TooManyColumns => "too_many_columns",
             Self::TooLong => "too_long",
             Self::Hl7NoHeader => "hl7_no_header",
             Self::Hl7Delimiters => "hl7_delimiters",
@@ -114,6 +120,10 @@ impl RejectReason {
             Self::InvalidJson => "the record is not valid JSON",
             Self::NotAnObject => "the record is JSON but not an object",
             Self::DuplicateKey => "the object names a key twice",
+            Self::ColumnName => "a key of the object cannot be the name of a column: it is too long or holds control characters",
+            Self::TooManyColumns => {
+                "the object has more keys that are no columns of its table than a table takes at once; are they values?"
+            }
             Self::TooLong => "the record is longer than a record may be",
             Self::Hl7NoHeader => "the text does not begin with an MSH segment",
             Self::Hl7Delimiters => "MSH-1 and MSH-2 name no usable delimiters",

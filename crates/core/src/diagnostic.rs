@@ -137,12 +137,57 @@ impl From<Diagnostic> for Diagnostics {
     }
 }
 
-/// The candidate nearest to `name`, if one is near enough to be a slip of the keyboard.
+/// A slip of the keyboard leaves two letters of three as they were.
+const LETTERS_PER_SLIP: usize = 3;
+
+/// The candidate nearest to `name`, if one is near enough to be a slip of the keyboard: at most one letter of three is missing,
+/// added, another or changed places with its neighbour. Upper and lower case are no difference, and a path that both begin
+/// with (`gold.`) brings them no nearer.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
-        .filter(|(score, candidate)| *score > 0.8 && *candidate != name)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|candidate| *candidate != name)
+        .filter_map(|candidate| Some((distance(name, candidate)?, candidate)))
+        .min_by(|((slips, likeness), _), ((other_slips, other_likeness), _)| {
+            slips.cmp(other_slips).then(other_likeness.total_cmp(likeness))
+        })
         .map(|(_, candidate)| candidate)
+}
+
+/// How many slips lie between two names, and how alike they are otherwise; none if they are too many.
+fn distance(name: &str, candidate: &str) -> Option<(usize, f64)> {
+    let (name, candidate) = (name.to_lowercase(), candidate.to_lowercase());
+    let (name, candidate) = match (name.rsplit_once('.'), candidate.rsplit_once('.')) {
+        (Some((path, name)), Some((other, candidate))) if path == other => (name, candidate),
+        _ => (name.as_str(), candidate.as_str()),
+    };
+    let slips = strsim::osa_distance(name, candidate);
+    let letters = name.chars().count().max(candidate.chars().count());
+    (slips * LETTERS_PER_SLIP <= letters).then(|| (slips, strsim::jaro_winkler(name, candidate)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::did_you_mean;
+
+    #[test]
+    fn e12_only_slips_of_the_keyboard_are_suggested() {
+        for (name, candidates, expected) in [
+            ("deps", &["epochs", "debug", "seed", "test"][..], None),
+            ("docs", &["demo", "epochs", "compile"], None),
+            ("bild", &["build", "test"], Some("build")),
+            ("tset", &["seed", "test"], Some("test")),
+            ("bedz", &["beds", "bed_days"], Some("beds")),
+            ("thread", &["threads", "schema"], Some("threads")),
+            ("expectation", &["expectations", "repairs"], Some("expectations")),
+            ("Patient_ID", &["patient_key", "patient_id"], Some("patient_id")),
+            ("main.bedz", &["main.beds", "main.bedside"], Some("main.beds")),
+            ("warehouse.ab", &["warehouse.cd"], None),
+            ("a", &["b"], None),
+            ("id", &["id"], None),
+            ("", &["a"], None),
+        ] {
+            assert_eq!(did_you_mean(name, candidates.iter().copied()), expected, "{name}");
+        }
+    }
 }

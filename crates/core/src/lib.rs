@@ -1,6 +1,7 @@
-//! The nouns every room of Wardlake shares: table names, source positions, lineage columns, row hashes, error kinds
+//! The nouns every room of Wardlake shares: table and column names, source positions, lineage columns, row hashes, error kinds
 //! and diagnostics. No async, no I/O, no query engine.
 
+pub mod columns;
 mod diagnostic;
 mod error_kind;
 mod ledger;

@@ -18,3 +18,8 @@ pub const CHANGE: &str = "_change";
 
 /// All lineage columns in table order.
 pub const ALL: [&str; 7] = [SOURCE, FILE, POSITION, RECEIVED_AT, BATCH_ID, ROW_HASH, CHANGE];
+
+/// Whether a column of this name would be one of these: to a table, names that differ in case are one column.
+pub fn is_lineage(name: &str) -> bool {
+    ALL.iter().any(|own| own.eq_ignore_ascii_case(name))
+}

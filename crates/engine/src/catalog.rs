@@ -17,10 +17,18 @@ use datafusion::{
 use wardlake_core::TableName;
 use wardlake_storage::{Epoch, Lake, TableHead, TableSnapshot};
 
-use crate::{EngineError, memory::MemoryTable, recurring::Recurring, session::one_statement};
+use crate::{EngineError, memory::MemoryTable, recurring::Recurring, scan::LakeScan, session::one_statement};
 
 /// The catalog's name in SQL.
 pub(crate) const CATALOG: &str = "lake";
+
+/// Most views that read one another, and more than anybody has: what they make of a plan is bounded as well.
+const MOST_VIEWS: usize = 64;
+
+tokio::task_local! {
+    /// The views that are being looked up, each for the one before.
+    static WITHIN: Vec<TableName>;
+}
 
 /// Which versions a session reads.
 #[derive(Clone, Debug)]
@@ -175,8 +183,14 @@ impl LakeCatalog {
         }
         let Some(holder) = read(&self.context).upgrade() else { return Ok(None) };
         if let Some(sql) = self.view_sql(name).await? {
+            let within = within(name)?;
             let statement = one_statement(&sql)?;
-            let plan = holder.0.state().statement_to_plan(statement).await?;
+            // In a task of its own: however many views read one another, each begins with an empty stack.
+            let planning = async move { holder.0.state().statement_to_plan(statement).await };
+            let planned = tokio::spawn(WITHIN.scope(within, planning)).await;
+            let plan = planned.map_err(|_| EngineError::Plan {
+                message: format!("the query of view `{name}` ended before it was planned"),
+            })??;
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
@@ -187,9 +201,26 @@ impl LakeCatalog {
             return Ok(Some(Arc::new(MemoryTable::held(name.clone(), &head, rows))));
         }
         match self.snapshot(name).await? {
-            Some(snapshot) => Ok(Some(snapshot.provider(&holder.0.state()).await?)),
+            Some(snapshot) => Ok(Some(LakeScan::around(snapshot.provider(&holder.0.state()).await?))),
             None => Ok(None),
         }
+    }
+}
+
+/// The views that are being looked up, with this one.
+fn within(view: &TableName) -> Result<Vec<TableName>, EngineError> {
+    // Outside of any view there are none.
+    let mut views = WITHIN.try_with(Clone::clone).unwrap_or_default();
+    let first = views.iter().position(|other| other == view);
+    views.push(view.clone());
+    match first {
+        Some(first) => Err(EngineError::ViewCycle { views: views.split_off(first) }),
+        None if views.len() > MOST_VIEWS => Err(EngineError::Plan {
+            message: format!(
+                "more than {MOST_VIEWS} views read one another, down to `{view}`; materialize one of them as a table"
+            ),
+        }),
+        None => Ok(views),
     }
 }
 

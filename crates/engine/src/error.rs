@@ -1,10 +1,10 @@
 //! What can go wrong between a SQL text and its rows.
 
 use datafusion::error::DataFusionError;
-use wardlake_core::{ErrorKind, HasErrorKind};
+use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 use wardlake_storage::StorageError;
 
-use crate::dialect::DialectError;
+use crate::{dialect::DialectError, words};
 
 /// A query could not be planned or run. Messages carry no row values.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,16 @@ pub enum EngineError {
         name: String,
         /// The nearest name that exists.
         nearest: Option<String>,
+    },
+    /// Views read one another in a circle.
+    #[error(
+        "view `{}` reads itself ({}); change the query of one of them, or materialize it as a table, and build it again",
+        views.first().map(ToString::to_string).unwrap_or_default(),
+        views.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → ")
+    )]
+    ViewCycle {
+        /// The views in the order in which they read one another; the first is also the last.
+        views: Vec<TableName>,
     },
     /// The text does something other than read.
     #[error("only queries run here: {message}")]
@@ -54,7 +64,11 @@ pub enum EngineError {
 impl HasErrorKind for EngineError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Syntax(_) | Self::NotAQuery { .. } | Self::Plan { .. } | Self::Execution { .. } => ErrorKind::Invalid,
+            Self::Syntax(_)
+            | Self::NotAQuery { .. }
+            | Self::Plan { .. }
+            | Self::Execution { .. }
+            | Self::ViewCycle { .. } => ErrorKind::Invalid,
             Self::UnknownTable { .. } => ErrorKind::NotFound,
             Self::ResourcesExhausted { .. } => ErrorKind::Unavailable,
             Self::Storage(error) => error.kind(),
@@ -64,11 +78,14 @@ impl HasErrorKind for EngineError {
 
 impl From<DataFusionError> for EngineError {
     fn from(error: DataFusionError) -> Self {
+        let error = match own(error) {
+            Ok(own) => return own,
+            Err(error) => error,
+        };
         if let Some(refused) = StorageError::of_disk(&error) {
             return Self::Storage(refused);
         }
-        let root = error.find_root();
-        match root {
+        match error.find_root() {
             DataFusionError::ResourcesExhausted(message) => Self::ResourcesExhausted { message: first_line(message) },
             DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
                 Self::Plan { message: first_line(message) }
@@ -77,9 +94,32 @@ impl From<DataFusionError> for EngineError {
             DataFusionError::NotImplemented(message) => {
                 Self::Plan { message: format!("not supported: {}", first_line(message)) }
             }
-            other => Self::Execution { message: without_values(&first_line(&other.to_string())) },
+            _ => Self::Execution { message: words::without_values(&error) },
         }
     }
+}
+
+/// The error of this crate that travelled through DataFusion, or what came in.
+fn own(error: DataFusionError) -> Result<EngineError, DataFusionError> {
+    match error {
+        DataFusionError::External(error) => match error.downcast::<EngineError>() {
+            Ok(own) => Ok(*own),
+            Err(error) => Err(DataFusionError::External(error)),
+        },
+        DataFusionError::Context(text, error) => {
+            own(*error).map_err(|error| DataFusionError::Context(text, Box::new(error)))
+        }
+        other => Err(other),
+    }
+}
+
+/// An error on its way out of a stream of rows. What may quote a value becomes this crate's own words: writers put their errors
+/// around it, and people read those.
+pub(crate) fn sealed(error: DataFusionError) -> DataFusionError {
+    if StorageError::of_disk(&error).is_some() || !words::may_quote_values(error.find_root()) {
+        return error;
+    }
+    DataFusionError::External(Box::new(EngineError::from(error)))
 }
 
 /// Planner messages append long hints and backtraces after the first line.
@@ -87,27 +127,29 @@ fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim_end().to_owned()
 }
 
-/// Cast errors quote the value they failed on; a patient's values never appear in an error.
-fn without_values(message: &str) -> String {
-    let Some(rest) = message.find("Cannot cast string '").map(|start| start + "Cannot cast string '".len()) else {
-        return message.to_owned();
-    };
-    match message[rest..].find("' to value of") {
-        Some(end) => {
-            format!("{}…{} (use try_cast to turn such values into NULL)", &message[..rest], &message[rest + end..])
-        }
-        None => message[..rest].to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use arrow::error::ArrowError;
+
     use super::*;
 
+    fn cast_error() -> DataFusionError {
+        ArrowError::CastError("Cannot cast string 'SSN-999' to value of Int32 type".to_owned()).into()
+    }
+
     #[test]
-    fn cast_errors_hide_the_value() {
-        let text = without_values("Arrow error: Cast error: Cannot cast string 'SSN-999' to value of Int32 type");
-        assert!(!text.contains("999"), "{text}");
-        assert!(text.contains("Int32"), "{text}");
+    fn what_leaves_a_stream_says_nothing_of_values() {
+        let sealed = sealed(cast_error().context("while writing"));
+        let text = format!("{sealed} {sealed:?}");
+        assert!(!text.contains("999") && text.contains("integer"), "{text}");
+        // Once more through the door it is what it was.
+        assert!(matches!(EngineError::from(sealed), EngineError::Execution { .. }));
+    }
+
+    #[test]
+    fn an_error_of_ours_comes_out_as_it_went_in() {
+        let inner = EngineError::NotAQuery { message: "x".to_owned() };
+        let wrapped = DataFusionError::External(Box::new(inner)).context("resolving a view");
+        assert!(matches!(EngineError::from(wrapped), EngineError::NotAQuery { .. }));
     }
 }

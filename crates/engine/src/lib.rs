@@ -2,6 +2,7 @@
 //! functions and spellings that dbt projects and hospital SQL expect.
 
 mod catalog;
+mod depth;
 pub mod dialect;
 mod error;
 pub mod functions;
@@ -9,11 +10,14 @@ mod join_sides;
 mod memory;
 mod options;
 mod recurring;
+mod scan;
 mod session;
 mod share;
 mod shared;
+mod words;
 
 pub use catalog::ReadState;
+pub use depth::THREAD_STACK_BYTES;
 pub use error::EngineError;
 pub use options::EngineOptions;
 pub use session::{Engine, Query, Session};

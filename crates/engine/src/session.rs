@@ -1,6 +1,6 @@
 //! Engine → session → query → rows.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -13,13 +13,16 @@ use datafusion::{
         memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
-    logical_expr::LogicalPlan,
+    logical_expr::{LogicalPlan, Volatility},
     physical_plan::{
         ExecutionPlan, collect, displayable, execute_stream, execute_stream_partitioned,
         execution_plan::reset_plan_states, stream::RecordBatchStreamAdapter,
     },
     prelude::SessionConfig,
-    sql::parser::Statement,
+    sql::{
+        parser::Statement,
+        sqlparser::ast::{Expr as SqlExpr, ObjectNamePart, visit_expressions},
+    },
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -29,9 +32,10 @@ use wardlake_storage::{HeldRows, Lake, TableHead, TableSnapshot};
 use crate::{
     EngineError, EngineOptions,
     catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
-    dialect, functions, join_sides,
+    depth, dialect, error, functions, join_sides,
     memory::{MemoryTable, conform},
     recurring::{Recurring, Run, Step},
+    scan::LakeScan,
     share::Share,
 };
 
@@ -131,6 +135,8 @@ impl Engine {
         settings.execution.time_zone = Some("+00:00".to_owned());
         settings.sql_parser.map_string_types_to_utf8view = true;
         settings.optimizer.repartition_file_min_size = 4 << 20;
+        // Drawn out of projections above an unnest they come out twice under one name (DataFusion's PushDownLeafProjections, 55.2).
+        settings.optimizer.enable_leaf_expression_pushdown = false;
         let session_state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
@@ -192,6 +198,7 @@ impl Session {
             .with_allow_statements(false)
             .verify_plan(&plan)
             .map_err(|error| EngineError::NotAQuery { message: error.strip_backtrace() })?;
+        depth::check(&plan)?;
         Ok(plan)
     }
 
@@ -200,6 +207,7 @@ impl Session {
         let state = self.holder.0.state();
         let planned = self.plan(statement).await?;
         let plan = state.optimize(&planned)?;
+        depth::check(&plan)?;
         let physical = state.query_planner().create_physical_plan(&plan, &state).await?;
         let step = Step::new(output, &planned, &plan, &physical)?;
         Ok(Prepared { plan, physical, step })
@@ -250,7 +258,7 @@ impl Session {
             return Ok(());
         }
         let rows = head.snapshot().await?.appended_since(version, &self.holder.0.state()).await?;
-        self.overlay(name, rows);
+        self.overlay(name, LakeScan::around(rows));
         Ok(())
     }
 
@@ -274,8 +282,34 @@ impl Session {
                 return Ok(());
             }
         }
-        self.overlay(name, head.snapshot().await?.provider(&self.holder.0.state()).await?);
+        self.overlay(name, LakeScan::around(head.snapshot().await?.provider(&self.holder.0.state()).await?));
         Ok(())
+    }
+
+    /// Whether a query may come out otherwise though what it reads is the same: it calls `now()`, `random()` or their like, under any
+    /// of their names. What the views say that it reads is not looked at.
+    ///
+    /// # Errors
+    /// A text that is no SQL.
+    pub fn is_volatile(&self, sql: &str) -> Result<bool, EngineError> {
+        let statement = one_statement(sql)?;
+        // The text is enough: functions are called by name, and a plan would open every table.
+        let Statement::Statement(statement) = &statement else { return Ok(false) };
+        let state = self.holder.0.state_ref();
+        let state = state.read();
+        let flow = visit_expressions(&**statement, |expr| match expr {
+            SqlExpr::Function(function) => {
+                let name =
+                    function.name.0.last().and_then(ObjectNamePart::as_ident).map(|name| name.value.to_lowercase());
+                let function = name.and_then(|name| state.scalar_functions().get(&name));
+                match function.map(|function| function.signature().volatility) {
+                    Some(Volatility::Stable | Volatility::Volatile) => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                }
+            }
+            _ => ControlFlow::Continue(()),
+        });
+        Ok(flow.is_break())
     }
 
     /// Whether it is for queries that come again and again.
@@ -407,16 +441,21 @@ impl Query {
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
         match &self.prepared {
             Some(prepared) => Ok(reset_plan_states(Arc::clone(prepared))?),
-            None => Ok(self.session.holder.0.state().create_physical_plan(&self.plan).await?),
+            None => {
+                let state = self.session.holder.0.state();
+                let plan = state.optimize(&self.plan)?;
+                depth::check(&plan)?;
+                Ok(state.query_planner().create_physical_plan(&plan, &state).await?)
+            }
         }
     }
 
-    /// The rows of a stream; the query's run is over when they are.
+    /// The rows of a stream; the query's run is over when they are, and its errors quote none of their values.
     fn lasting(&self, stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
-        let Some(run) = self.run.clone() else { return stream };
-        let schema = stream.schema();
-        let rows = stream.inspect(move |_| {
+        let (run, schema) = (self.run.clone(), stream.schema());
+        let rows = stream.map(move |rows| {
             let _lasts = &run;
+            rows.map_err(error::sealed)
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, rows))
     }

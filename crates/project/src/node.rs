@@ -196,6 +196,16 @@ pub struct Node {
     pub(crate) has_jinja: bool,
 }
 
+impl Node {
+    /// Whether it is a test whose failing rows are kept, in its relation.
+    pub fn keeps_failures(&self) -> bool {
+        let test = &self.config.test;
+        self.resource_type == ResourceType::Test
+            && test.store_failures.unwrap_or(test.store_failures_as.is_some())
+            && test.store_failures_as.as_deref() != Some("ephemeral")
+    }
+}
+
 /// `warn_after` or `error_after`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshnessLimit {

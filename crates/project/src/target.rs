@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value as Json, json};
 use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
-use crate::yaml::{self, Yaml};
+use crate::{
+    LoadOptions, load,
+    yaml::{self, Yaml},
+};
 
 /// One environment the project can be built in.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,8 @@ pub struct Target {
     pub threads: usize,
     /// Bytes a run may hold in memory before it spills; none leaves the choice to the engine.
     pub memory_limit_bytes: Option<u64>,
+    /// `serve.hosts`: names by which browsers and clients know the server, beside those that every server has.
+    pub serve_hosts: Vec<String>,
     /// `vars:` of the file, the target's own over the common ones.
     pub vars: Map<String, Json>,
 }
@@ -27,18 +32,48 @@ pub struct Target {
 /// The catalog's name in artifacts and in `target.database`.
 pub const DATABASE: &str = "lake";
 
+/// The lake of a project that names none.
+const IMPLICIT_LAKE: &str = "lake";
+
 const TOP_KEYS: [&str; 3] = ["target", "targets", "vars"];
-const TARGET_KEYS: [&str; 6] = ["lake", "schema", "threads", "memory_limit", "vars", "meta"];
+const TARGET_KEYS: [&str; 7] = ["lake", "schema", "threads", "memory_limit", "serve", "vars", "meta"];
+const SERVE_KEYS: [&str; 1] = ["hosts"];
 
 impl Target {
-    /// The target of a project without wardlake.yml: a folder `lake` beside dbt_project.yml.
-    pub(crate) fn fallback(dir: &Path, name: Option<&str>) -> Self {
+    /// The target that `options` choose, without the rest of the project: where its lake is can be told although the project has
+    /// problems.
+    ///
+    /// # Errors
+    /// Whatever is wrong in wardlake.yml, and a target that is not there.
+    pub fn of(options: &LoadOptions) -> Result<Self, Diagnostics> {
+        load::target(options)
+    }
+
+    /// The target of a project without wardlake.yml, which nobody has to name. Who names one means another lake than this.
+    pub(crate) fn without_file(dir: &Path, wanted: Option<&str>) -> Result<Self, Diagnostic> {
+        match wanted {
+            None => Ok(Self::implicit(dir)),
+            Some(name) => {
+                let message = format!("there is no target `{name}`: the project has no wardlake.yml, which names them");
+                Err(Diagnostic::error("WL-P004", message).help(format!(
+                    "write wardlake.yml beside dbt_project.yml, for example\n\
+                     targets:\n  {name}: {{lake: \"s3://bucket/lake\"}}\n\
+                     or leave out --target (WARDLAKE_TARGET): the lake is then the folder {}",
+                    dir.join(IMPLICIT_LAKE).display()
+                )))
+            }
+        }
+    }
+
+    /// A folder beside dbt_project.yml.
+    fn implicit(dir: &Path) -> Self {
         Self {
-            name: name.unwrap_or("dev").to_owned(),
-            lake: dir.join("lake").to_string_lossy().into_owned(),
+            name: "dev".to_owned(),
+            lake: dir.join(IMPLICIT_LAKE).to_string_lossy().into_owned(),
             schema: "main".to_owned(),
             threads: 2,
             memory_limit_bytes: None,
+            serve_hosts: Vec::new(),
             vars: Map::new(),
         }
     }
@@ -52,12 +87,14 @@ impl Target {
         })
     }
 
-    /// Reads the chosen target. `render` turns a value with Jinja in it into the value it stands for.
+    /// Reads the chosen target. `render` turns a value with Jinja in it into the value it stands for; `needs_lake` is false where
+    /// the caller names the lake.
     pub(crate) fn read(
         dir: &Path,
         file: &Path,
         tree: &Yaml,
         wanted: Option<&str>,
+        needs_lake: bool,
         render: &mut dyn FnMut(&Yaml) -> Result<Json, Diagnostic>,
     ) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::default();
@@ -66,7 +103,7 @@ impl Target {
                 problems.push(yaml::unknown_key(file, key, &TOP_KEYS));
             }
         }
-        let mut target = Self::fallback(dir, None);
+        let mut target = Self::implicit(dir);
         if let Some(vars) = tree.get("vars") {
             target.vars.extend(render_map(vars, render)?);
         }
@@ -77,28 +114,32 @@ impl Target {
             Some(value) => render(value)?.as_str().map(str::to_owned),
             None => None,
         };
+        let Some(targets) = targets else {
+            return match wanted.map(str::to_owned).or(default) {
+                None if problems.has_errors() => Err(problems),
+                None => Ok(target),
+                // The implicit lake is nobody's by name: `prod` must not be built into it.
+                Some(name) => {
+                    problems.push(absent(file, tree, &name, &[]));
+                    Err(problems)
+                }
+            };
+        };
         let name = match wanted.map(str::to_owned).or(default) {
             Some(name) => name,
             None => names.first().unwrap_or(&"dev").to_string(),
         };
         target.name.clone_from(&name);
-        let Some(block) = targets.and_then(|t| t.get(&name)) else {
-            if targets.is_none() && wanted.is_none() {
-                return Ok(target);
-            }
-            let at = tree.get("target").map_or(tree.at, |t| t.at);
-            let help = match did_you_mean(&name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => "add it under `targets:`".to_owned(),
-                None => format!("the targets are: {}", names.join(", ")),
-            };
-            problems.push(
-                Diagnostic::error("WL-P004", format!("there is no target `{name}` in wardlake.yml"))
-                    .at(file, at.line, at.column)
-                    .help(help),
-            );
+        let Some(block) = targets.get(&name) else {
+            problems.push(absent(file, tree, &name, &names));
             return Err(problems);
         };
+        if needs_lake && names.len() > 1 && block.get("lake").is_none() {
+            let message = format!("target `{name}` does not say where its lake is");
+            problems.push(Diagnostic::error("WL-P005", message).at(file, block.at.line, block.at.column).help(format!(
+                "write `lake:` in each target; where there are several, none takes the folder `{IMPLICIT_LAKE}` by itself"
+            )));
+        }
         target.read_block(dir, file, block, render, &mut problems)?;
         if problems.has_errors() { Err(problems) } else { Ok(target) }
     }
@@ -137,12 +178,43 @@ impl Target {
                     None => problems
                         .push(bad("a size such as 4GiB or 512MB").help("units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB")),
                 },
+                "serve" => {
+                    let keys = value.entries().iter().map(|(key, _)| key);
+                    for key in keys.filter(|key| !SERVE_KEYS.contains(&key.text.as_str())) {
+                        problems.push(yaml::unknown_key(file, key, &SERVE_KEYS));
+                    }
+                    match serve_hosts(&render(value)?) {
+                        Some(hosts) => self.serve_hosts = hosts,
+                        None => problems.push(bad("a block such as {hosts: [lake.hospital.example]}")),
+                    }
+                }
                 "vars" => self.vars.extend(render_map(value, render)?),
                 "meta" => {}
                 _ => problems.push(yaml::unknown_key(file, key, &TARGET_KEYS)),
             }
         }
         Ok(())
+    }
+}
+
+/// What is said of a target that the file does not have.
+fn absent(file: &Path, tree: &Yaml, name: &str, names: &[&str]) -> Diagnostic {
+    let at = tree.get("target").map_or(tree.at, |target| target.at);
+    let near = did_you_mean(name, names.iter().copied()).map(|near| format!("did you mean `{near}`? "));
+    let help = match names {
+        [] => "there are none; add it under `targets:`".to_owned(),
+        _ => format!("{}the targets are: {}", near.unwrap_or_default(), names.join(", ")),
+    };
+    Diagnostic::error("WL-P004", format!("there is no target `{name}` in {}", file.display()))
+        .at(file, at.line, at.column)
+        .help(help)
+}
+
+/// The names of a `serve` block.
+fn serve_hosts(block: &Json) -> Option<Vec<String>> {
+    match block.as_object()?.get("hosts") {
+        None => Some(Vec::new()),
+        Some(hosts) => hosts.as_array()?.iter().map(|host| host.as_str().map(str::to_owned)).collect(),
     }
 }
 
@@ -199,7 +271,7 @@ mod tests {
     fn read(text: &str, wanted: Option<&str>) -> Result<Target, Diagnostics> {
         let file = Path::new("wardlake.yml");
         let tree = crate::yaml::parse(file, text).unwrap().unwrap();
-        Target::read(Path::new("/p"), file, &tree, wanted, &mut |y| Ok(y.to_json()))
+        Target::read(Path::new("/p"), file, &tree, wanted, true, &mut |y| Ok(y.to_json()))
     }
 
     #[test]
@@ -210,6 +282,42 @@ mod tests {
         let prod = read(text, Some("prod")).unwrap();
         assert_eq!((prod.lake.as_str(), prod.memory_limit_bytes), ("s3://b/l", Some(4 << 30)));
         assert_eq!(prod.vars["a"], json!(2));
+    }
+
+    #[test]
+    fn e05_a_target_that_is_not_there_is_no_other_one() {
+        let dir = Path::new("/p");
+        assert_eq!(Target::without_file(dir, None).unwrap().lake, "/p/lake");
+        for name in ["prod", "dev"] {
+            let problem = Target::without_file(dir, Some(name)).unwrap_err().to_string();
+            assert!(problem.contains(&format!("`{name}`")) && problem.contains("/p/lake"), "{problem}");
+        }
+        let several = "targets:\n  dev: {lake: a}\n  test: {lake: b}\n";
+        for (text, wanted, says) in [
+            (several, Some("prod"), "the targets are: dev, test"),
+            ("vars: {a: 1}\n", Some("prod"), "there are none"),
+            ("target: prod\n", None, "no target `prod`"),
+            ("targets:\n  dev: {lake: a}\n  prod: {threads: 8}\n", Some("prod"), "where its lake is"),
+        ] {
+            let problem = read(text, wanted).unwrap_err().to_string();
+            assert!(problem.contains(says), "{text}: {problem}");
+        }
+        assert_eq!(read("vars: {a: 1}\n", None).unwrap().lake, "/p/lake");
+        assert_eq!(read("targets:\n  dev: {threads: 8}\n", Some("dev")).unwrap().lake, "/p/lake");
+    }
+
+    #[test]
+    fn a_server_may_be_known_by_more_names() {
+        let serving = |block: &str| read(&format!("targets:\n  prod: {{lake: x, serve: {block}}}\n"), None);
+        let target = serving("{hosts: [lake.hospital.example, 10.1.2.3]}").unwrap();
+        assert_eq!(target.serve_hosts, ["lake.hospital.example", "10.1.2.3"]);
+        assert_eq!(serving("{}").unwrap().serve_hosts, [""; 0]);
+        for (block, says) in
+            [("{host: [a]}", "`host`"), ("[a]", "`serve`"), ("{hosts: a}", "`serve`"), ("{hosts: [1]}", "`serve`")]
+        {
+            let problem = serving(block).unwrap_err().to_string();
+            assert!(problem.contains(says), "{block}: {problem}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! What every bronze table has beside the source's own columns.
+//! What every bronze table has beside the source's own columns, and how what is read gets the columns of its table.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, Schema, TimeUnit},
 };
 use datafusion::physical_plan::memory::MemoryStream;
-use wardlake_core::{TableName, lineage};
+use wardlake_connect::Chunk;
+use wardlake_core::{TableName, columns::ColumnList, lineage};
 use wardlake_storage::Commit;
 
 use crate::{RunnerError, Workspace};
@@ -55,6 +56,20 @@ pub(crate) fn own_columns(schema: &Schema) -> Vec<String> {
     names.filter(|name| !lineage::ALL.contains(&name.as_str())).collect()
 }
 
+/// The columns of a table that is not there yet, as its source file describes them. Lineage columns may be described, too.
+pub(crate) fn declared_columns(described: &[String]) -> ColumnList {
+    described.iter().filter(|name| !lineage::is_lineage(name)).collect()
+}
+
+/// Gives the columns of a chunk the spelling that its table has for them.
+pub(crate) fn spell(chunk: &mut Cow<'_, Chunk>, columns: &ColumnList) {
+    let is_spelled = |name: &String| columns.spelling(name).is_none_or(|known| known == name);
+    if !chunk.columns.iter().all(is_spelled) {
+        let names = chunk.columns.iter().map(|name| columns.spelling(name).unwrap_or(name).to_owned()).collect();
+        *chunk = Cow::Owned(chunk.renamed(names));
+    }
+}
+
 /// A table to which nothing has come yet has its declared columns and no row, so that models can be built on it. A source that
 /// declares no columns gets its table with its first rows.
 pub(crate) async fn create(
@@ -63,9 +78,11 @@ pub(crate) async fn create(
     name: &TableName,
     columns: &[String],
 ) -> Result<(), RunnerError> {
+    let columns = declared_columns(columns);
     if columns.is_empty() || workspace.lake.exists(name).await? {
         return Ok(());
     }
+    let columns = columns.names();
     let mut fields: Vec<Field> = columns.iter().map(|column| Field::new(column, DataType::Utf8, true)).collect();
     let mut arrays: Vec<ArrayRef> = columns.iter().map(|_| new_null_array(&DataType::Utf8, 0)).collect();
     let nothing = Lineage {
@@ -104,6 +121,36 @@ pub(crate) fn hex_hashes(hashes: &[u128]) -> StringArray {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn described_columns_are_columns_once() {
+        let columns = declared_columns(&texts(&["id", "_file", "ID", "Ward", "_Row_Hash"]));
+        assert_eq!(columns.names(), ["id", "Ward"]);
+    }
+
+    #[test]
+    fn a_chunk_gets_the_spelling_and_the_hashes_of_its_table() {
+        let chunk = Chunk {
+            columns: texts(&["ID", "new"]),
+            arrays: vec![Arc::new(StringArray::from(vec!["1"])), Arc::new(StringArray::from(vec!["x"]))],
+            positions: vec![1].into(),
+            row_hashes: vec![0],
+            rows: 1,
+        };
+        let known: ColumnList = ["ward", "id"].into_iter().collect();
+        let mut spelled = Cow::Borrowed(&chunk);
+        spell(&mut spelled, &known);
+        assert_eq!(spelled.columns, ["id", "new"]);
+        assert_eq!(spelled.row_hashes, chunk.renamed(texts(&["id", "new"])).row_hashes);
+        // What is spelled already keeps the hashes it was read with.
+        let mut as_it_is = Cow::Borrowed(&chunk);
+        spell(&mut as_it_is, &["ID"].into_iter().collect());
+        assert_eq!(as_it_is.row_hashes, [0]);
+    }
 
     #[test]
     fn hashes_are_written_as_core_writes_them() {

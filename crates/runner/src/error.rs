@@ -5,6 +5,8 @@ use wardlake_core::{Diagnostics, ErrorKind, HasErrorKind, TableName, TableNameEr
 use wardlake_engine::EngineError;
 use wardlake_storage::StorageError;
 
+use crate::Holder;
+
 /// A run's failure.
 #[derive(Debug, thiserror::Error)]
 pub enum RunnerError {
@@ -24,6 +26,32 @@ pub enum RunnerError {
         table: String,
         /// What failed.
         error: ConnectError,
+    },
+    /// Another server takes deliveries for this lake.
+    #[error("{what} is served by {holder}; stop that server first, or wait for its end with --standby")]
+    Owned {
+        /// The lake, or the folder of the journals.
+        what: String,
+        /// Who.
+        holder: Holder,
+    },
+    /// The lock that shows who serves a lake cannot be taken.
+    #[error("the lock on {folder} cannot be taken: {reason}; let this user write there")]
+    Lock {
+        /// The folder.
+        folder: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A journal cannot be opened or kept.
+    #[error("the journal of {table} in {folder} cannot be used: {reason}")]
+    Journal {
+        /// `<source>.<table>`.
+        table: String,
+        /// Where it lies.
+        folder: String,
+        /// The system's reason.
+        reason: String,
     },
     /// A name that cannot be a table of the lake.
     #[error(transparent)]
@@ -70,7 +98,7 @@ impl HasErrorKind for RunnerError {
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Source { error, .. } => error.kind(),
-            Self::Cancelled => ErrorKind::Unavailable,
+            Self::Cancelled | Self::Journal { .. } | Self::Lock { .. } | Self::Owned { .. } => ErrorKind::Unavailable,
             Self::Task { .. } => ErrorKind::Internal,
         }
     }

@@ -12,6 +12,7 @@ mod identity;
 mod ingest;
 mod intake;
 mod live;
+mod ownership;
 mod profile;
 mod publish;
 mod quality;
@@ -29,13 +30,14 @@ pub use explain::{Explanation, Origin, Step, explain};
 pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
 pub use intake::{
-    Content, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic,
+    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic,
     topic_position,
 };
 pub use live::{
-    Alerts, Checkpoints, Follower, Live, LiveOptions, ModelNews, Notice, Pictures, Refresher, Upkeep, UpkeepReport,
-    Wave,
+    Alerts, Checkpoints, Follower, Live, LiveOptions, ModelNews, Notice, Pace, Pictures, Refresher, StoppedModel, Upkeep,
+    UpkeepReport, Wave,
 };
+pub use ownership::{Holder, Ownership};
 pub use quality::{
     AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,
     Missing, QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads,

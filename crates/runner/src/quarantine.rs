@@ -2,7 +2,8 @@
 //!
 //! A correction is a second bronze row at the first one's place: the same file, line and time of receipt, the corrected
 //! fields, a batch of its own. The first row stays, and stays withheld; the corrected one goes through the same models as if
-//! it had come right. Who changed what is in `system.quarantine_actions`.
+//! it had come right. Who changed what is in `system.quarantine_actions`, and there before it is done: what is cut off between the two was
+//! decided and shows as open, and deciding it again finishes it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -25,7 +26,10 @@ use crate::{
     RunnerError, Workspace,
     adapter::table_name,
     bronze,
-    build::audit::quarantine::{set_state, table_of},
+    build::audit::{
+        self,
+        quarantine::{set_state, table_of},
+    },
     publish::{self, Changes},
     sql::identifier,
     system,
@@ -33,6 +37,8 @@ use crate::{
 
 /// The beginning of the batch id of a corrected row.
 pub(crate) const FIX_BATCH: &str = "fix:";
+/// States of rows whose correction is in bronze and not noted yet. It holds whatever was decided meanwhile.
+const NOT_FIXED: [&str; 3] = ["open", "released", "dismissed"];
 
 /// What is to be corrected, and how.
 #[derive(Clone, Debug, Default)]
@@ -74,9 +80,19 @@ pub enum Decision {
 
 /// A model that withholds rows, its declarations and its bronze table.
 struct Place<'a> {
+    node: &'a Node,
+    model: TableName,
     audit: &'a Audit,
     quarantine: TableName,
     bronze: Option<TableName>,
+}
+
+impl Place<'_> {
+    /// Brings rows into the quarantine that a run withheld and could not write down any more: they can be decided about as well.
+    async fn catch_up(&self, workspace: &Workspace) -> Result<(), RunnerError> {
+        let session = workspace.engine.session(ReadState::Working).await?;
+        audit::catch_up(workspace, &session, self.node, &self.model).await
+    }
 }
 
 fn place<'a>(workspace: &'a Workspace, model: &str) -> Result<Place<'a>, RunnerError> {
@@ -97,7 +113,7 @@ fn place<'a>(workspace: &'a Workspace, model: &str) -> Result<Place<'a>, RunnerE
         }
         _ => None,
     };
-    Ok(Place { audit, quarantine: table_of(&name)?, bronze })
+    Ok(Place { node, quarantine: table_of(&name)?, model: name, audit, bronze })
 }
 
 /// Models with declarations about their rows, by name.
@@ -118,6 +134,7 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
             ),
         });
     };
+    place.catch_up(workspace).await?;
     let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
     let session = workspace.engine.session(ReadState::Working).await?;
     if session.schema(&place.quarantine).await?.is_none() {
@@ -137,7 +154,7 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
     let earlier = earlier_corrections(&session, bronze).await?;
     let Some(news) = CorrectedRows::new(&rows, &columns, &earlier)? else {
         // A correction that was cut off after its rows were written is finished here.
-        set_state(workspace, &session, &place.quarantine, &ids, "fixed").await?;
+        set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await?;
         return Ok(Corrected::default());
     };
     let action_id = news.id();
@@ -147,7 +164,7 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
     // Who changed what is written first: rows without it would have come from nowhere.
     system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
     let version = news.append(workspace, bronze, &columns, &action_id).await?;
-    set_state(workspace, &session, &place.quarantine, &ids, "fixed").await?;
+    set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await?;
     let changes = Changes { tables: [(bronze.clone(), version)].into(), ..Changes::default() };
     publish::publish(workspace, &base, changes, serde_json::json!({"command": "quarantine fix"})).await?;
     Ok(Corrected { rows, cells, action_id })
@@ -462,16 +479,17 @@ pub async fn decide(
     comment: &str,
 ) -> Result<u64, RunnerError> {
     let place = place(workspace, model)?;
+    place.catch_up(workspace).await?;
     let session = workspace.engine.session(ReadState::Working).await?;
     if session.schema(&place.quarantine).await?.is_none() {
         return Ok(0);
     }
     let (from, to, action) = match decision {
-        Decision::Dismiss => ("state = 'open'", "dismissed", "dismiss"),
-        Decision::Reopen => ("state = 'dismissed'", "open", "reopen"),
+        Decision::Dismiss => ("open", "dismissed", "dismiss"),
+        Decision::Reopen => ("dismissed", "open", "reopen"),
     };
     let filter = filter.map(|filter| format!(" and ({filter})")).unwrap_or_default();
-    let sql = format!("select quarantine_id from {} where {from}{filter}", place.quarantine.quoted());
+    let sql = format!("select quarantine_id from {} where state = '{from}'{filter}", place.quarantine.quoted());
     let mut ids = Vec::new();
     for batch in session.collect(&sql).await? {
         ids.extend(text_column(&batch, "quarantine_id")?.iter().flatten().map(str::to_owned));
@@ -484,8 +502,8 @@ pub async fn decide(
         ids.iter().map(|id| Cell { quarantine_id: id, column: None, before: None, after: None }).collect();
     let action_id = uuid::Uuid::now_v7().to_string();
     let actions = action_rows(&action_id, actor, action, model, comment, &cells)?;
-    set_state(workspace, &session, &place.quarantine, &ids, to).await?;
     let ledger = LedgerEntry::new(format!("{action}:{action_id}"), 1);
     system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
-    Ok(ids.len() as u64)
+    // Whoever decided otherwise meanwhile was first.
+    set_state(workspace, &session, &place.quarantine, &ids, &[from], to).await
 }

@@ -128,16 +128,14 @@ pub(crate) async fn append_streams(
     Ok(())
 }
 
-/// Replaces all rows of one of the lake's own tables.
+/// Replaces all rows of one of the lake's own tables, whatever they were, once per ledger entry.
 pub(crate) async fn replace(
     lake: &Lake,
     table: &TableName,
     rows: Vec<SendableRecordBatchStream>,
-    run_id: &str,
+    ledger: LedgerEntry,
 ) -> Result<(), RunnerError> {
-    let mut metadata = serde_json::Map::new();
-    metadata.insert("wardlake.run".to_owned(), run_id.into());
-    lake.overwrite(table, rows, Commit { metadata, ..Commit::default() }).await?;
+    lake.overwrite(table, rows, Commit::consuming(vec![ledger])).await?;
     Ok(())
 }
 
@@ -161,7 +159,7 @@ pub(crate) async fn record_audits(workspace: &Workspace, audits: &[AuditRecord])
         .count("rows_quarantined", count(|audit| audit.rows_quarantined))?
         .count("rows_duplicate", count(|audit| audit.rows_duplicate))?
         .count("rows_filtered", count(|audit| audit.rows_filtered))?
-        .count("rows_open", count(|audit| audit.open))?
+        .count("rows_open", audits.iter().map(|audit| audit.open))?
         .flag("is_balanced", audits.iter().map(|audit| audit.is_balanced))
         .instant("finished_at", audits.iter().map(|_| now))
         .batch()?;

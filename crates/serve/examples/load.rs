@@ -78,7 +78,7 @@ impl Connection {
 
     fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: load\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();

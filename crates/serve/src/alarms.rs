@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use reqwest::StatusCode;
 use tokio::{
     sync::{mpsc, watch},
-    time::Instant,
+    task::JoinSet,
+    time::{Instant, timeout},
 };
 use wardlake_runner::{Alerts, Notice, RunEvent};
 
@@ -25,6 +26,8 @@ const PAUSES: [Duration; 5] = [
 ];
 const GIVEN_UP: Duration = Duration::from_secs(24 * 60 * 60);
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// A stop waits so long for notices under way.
+const LAST_MOMENT: Duration = Duration::from_secs(3);
 /// Answers of a webhook that will not like the same notice better another time.
 const REFUSALS: [StatusCode; 3] =
     [StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNPROCESSABLE_ENTITY];
@@ -37,8 +40,9 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
         Ok(alerts) => alerts,
         Err(error) => return server.workspace.events.warn(format!("no alert is watched: {error}")),
     };
+    let mut deliveries = JoinSet::new();
     let webhooks: Vec<_> = match reqwest::Client::builder().timeout(TIMEOUT).build() {
-        Ok(client) => alerts.webhooks().iter().map(|url| deliver_to(&server, &client, url)).collect(),
+        Ok(client) => alerts.webhooks().iter().map(|url| deliver_to(&server, &client, url, &mut deliveries)).collect(),
         Err(error) => {
             server.workspace.events.warn(format!("no webhook is told of alerts: {error}"));
             Vec::new()
@@ -75,6 +79,10 @@ pub(crate) async fn run(server: Arc<Server>, mut stopped: watch::Receiver<bool>)
             _ = stopped.changed() => {}
         }
     }
+    drop(webhooks);
+    let delivered = async { while deliveries.join_next().await.is_some() {} };
+    // What is not delivered then ends with `deliveries`.
+    let _ = timeout(LAST_MOMENT, delivered).await;
 }
 
 /// Where notices go on to a webhook, one after the other, each with when it was told: a thing that cleared is not told of before it was
@@ -83,10 +91,11 @@ fn deliver_to(
     server: &Arc<Server>,
     client: &reqwest::Client,
     webhook: &str,
+    deliveries: &mut JoinSet<()>,
 ) -> mpsc::UnboundedSender<(Instant, Notice)> {
     let (sender, mut notices) = mpsc::unbounded_channel::<(Instant, Notice)>();
     let (server, client, webhook) = (Arc::clone(server), client.clone(), webhook.to_owned());
-    tokio::spawn(async move {
+    deliveries.spawn(async move {
         while let Some((told, notice)) = notices.recv().await {
             let warn = |what: &str, reason: reqwest::Error| {
                 let reason = reason.without_url();

@@ -9,6 +9,7 @@ use tokio::{
     runtime::{Builder, Runtime},
     task::{JoinHandle, JoinSet},
 };
+use wardlake_engine::THREAD_STACK_BYTES;
 
 use crate::ServeError;
 
@@ -51,7 +52,7 @@ impl Threads {
     fn start(name: &str, threads: usize, waiting: usize) -> Result<Self, ServeError> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(threads.max(1)).max_blocking_threads(waiting).thread_name(name).enable_all();
-        builder.on_thread_start(step_back);
+        builder.thread_stack_size(THREAD_STACK_BYTES).on_thread_start(step_back);
         let runtime = builder.build().map_err(|source| ServeError::Threads { source })?;
         Ok(Self(ManuallyDrop::new(runtime)))
     }

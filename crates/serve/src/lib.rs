@@ -5,31 +5,46 @@
 //! folders (files) ──▶ ingest ─────────────────▲
 //! ```
 //!
-//! Everything here is wiring: what is accepted, how it is stored and what is built from it is the runner's. A stop drains: no new
-//! delivery is taken, what was acknowledged goes through a last wave. A killed process finds it in the journal.
+//! Everything here is wiring: what is accepted, how it is stored and what is built from it is the runner's. A stop drains: readiness ends,
+//! then no new delivery is taken, then what was acknowledged goes through a last wave. A killed process finds it in the journal.
 
 mod alarms;
 mod background;
+mod doors;
 mod error;
 mod folders;
 mod http;
+mod limits;
 mod mllp;
+mod room;
 mod sources;
+mod standby;
+mod stop;
 mod topics;
 mod waves;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 use wardlake_connect::kafka::KafkaMonitor;
 use wardlake_runner::{Live, LiveOptions, Pictures, RunEvent, Workspace, source_tables};
 
-use self::{background::Background, folders::Files, sources::Sources, topics::Topics, waves::Waves};
-pub use self::{error::ServeError, http::status::KEPT_STATUS};
+use self::{
+    background::Background, doors::Doors, folders::Files, http::status::Readiness, sources::Sources, stop::Parts,
+    topics::Topics, waves::Waves,
+};
+pub use self::{
+    error::ServeError,
+    http::status::KEPT_STATUS,
+    limits::{Limits, STOP_WITHIN},
+};
+
+/// Connections that the system holds for a listener until they are accepted.
+const BACKLOG: u32 = 1024;
 
 /// Where to listen and how to keep house.
 #[derive(Clone, Debug)]
@@ -50,6 +65,14 @@ pub struct ServeOptions {
     pub intake: Option<PathBuf>,
     /// The project's folder: roots of sources start there.
     pub project_dir: PathBuf,
+    /// Hosts that the server is known by, beside loopback, the address it listens on and the machine's name.
+    pub hosts: Vec<String>,
+    /// Waits until no other server has the lake, instead of ending at once.
+    pub standby: bool,
+    /// From the stop to the moment at which the ports are closed.
+    pub drain: Duration,
+    /// Time-outs and bounds of the sockets.
+    pub limits: Limits,
 }
 
 /// What every part of the server shares.
@@ -67,6 +90,8 @@ pub(crate) struct Server {
     /// How the waves go.
     pub(crate) progress: waves::Progress,
     pub(crate) background: Background,
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) readiness: Readiness,
 }
 
 impl Server {
@@ -86,12 +111,15 @@ pub async fn serve(
     options: ServeOptions,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    let mut stop = pin!(stop);
+    let Some(mut owner) = standby::own(&workspace, &options, &mut stop).await? else { return Ok(()) };
     let news = Arc::new(Notify::new());
     let sources = Sources::open(&workspace, &options, &news).await?;
     let newest = workspace.lake.newest_epoch().await.map_err(wardlake_runner::RunnerError::from)?;
     let (epoch, _) = watch::channel(newest.map_or(0, |epoch| epoch.number));
     let topics: Vec<Topics> =
         sources.topics().filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir)).collect();
+    let doors = Doors::new(options.limits.clone(), sources.largest_delivery());
     let server = Arc::new(Server {
         workspace: Arc::clone(&workspace),
         project_dir: options.project_dir.clone(),
@@ -101,10 +129,13 @@ pub async fn serve(
         pictures: Arc::default(),
         progress: Default::default(),
         background: Background::start(options.threads)?,
+        doors,
+        readiness: Readiness::default(),
     });
-    let listener = bind(options.http, "http").await?;
+    let listener = owner.listener(options.http).await?;
     announce(&workspace, "http", None, &listener)?;
-    let listeners = mllp::bind_all(&server, options.mllp).await?;
+    let listeners = mllp::bind_all(&server, options.mllp)?;
+    let (closing, closed) = watch::channel(false);
     let (stopping, stopped) = watch::channel(false);
     let live_options =
         LiveOptions { threads: options.threads, refresh: options.refresh, exclude: options.exclude.clone() };
@@ -112,11 +143,11 @@ pub async fn serve(
     let (moved, moves) = mpsc::unbounded_channel();
     let tables = source_tables(&workspace, &options.project_dir)?;
     let files = Files::new(Arc::clone(&server), tables, options.project_dir.clone(), options.threads, moved.clone());
-    let waves = Waves::new(Arc::clone(&server), live, news, moves);
+    let mut waves = Waves::new(Arc::clone(&server), live, news, moves);
     let told = stopped.clone();
     let work = tokio::spawn(async move {
         // The first build is to see the files that are there.
-        files.load_all().await;
+        waves.beside(files.load_all()).await;
         tokio::join!(files.run(told.clone()), waves.run(told)).0
     });
     let mut conversations = JoinSet::new();
@@ -125,23 +156,28 @@ pub async fn serve(
     for followed in topics {
         conversations.spawn(followed.run(Arc::clone(&server), moved.clone(), stopped.clone()));
     }
+    let mut doors = JoinSet::new();
     for listener in listeners {
-        conversations.spawn(listener.run(Arc::clone(&server), stopped.clone()));
+        doors.spawn(listener.run(Arc::clone(&server), closed.clone()));
     }
-    let http = tokio::spawn(http::serve(Arc::clone(&server), listener, stopped));
+    doors.spawn(http::serve(Arc::clone(&server), listener, options.hosts.clone(), closed));
     stop.await;
-    // No receiver means that everything has ended by itself.
-    let _ = stopping.send(true);
-    http.await.map_err(ServeError::task)??;
-    while let Some(ended) = conversations.join_next().await {
-        ended.map_err(ServeError::task)?;
-    }
-    alarms.await.map_err(ServeError::task)?;
-    work.await.map_err(ServeError::task)?
+    let parts = Parts { closing, doors, stopping, conversations, alarms, work };
+    parts.end(&server, options.drain).await
 }
 
-async fn bind(address: SocketAddr, protocol: &'static str) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|source| ServeError::Bind { protocol, address, source })
+/// Listens. A peer that vanished without a word is found out by the system, which asks the quiet ones whether they are there.
+fn bind(address: SocketAddr, protocol: &'static str) -> Result<TcpListener, ServeError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Connections take this over from their listener.
+        socket.set_keepalive(true)?;
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|source| ServeError::Bind { protocol, address, source })
 }
 
 fn announce(

@@ -1,13 +1,13 @@
 //! The MLLP listeners: HL7 v2 messages in, acknowledgements out, in order. A message is acknowledged when it is on disk; one that
 //! cannot be read is kept as it came, and its sender is told why.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::pending, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot, watch},
-    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_rustls::{
     TlsAcceptor,
@@ -23,7 +23,11 @@ use wardlake_connect::{
 };
 use wardlake_runner::{Content, Delivery, Feed, IntakeError, Receipt};
 
-use crate::{ServeError, Server, announce, bind};
+use crate::{
+    ServeError, Server, announce, bind,
+    doors::{self, Guest},
+    limits::Coming,
+};
 
 /// Messages of one connection that may wait for their answers; a sender that does not wait is read no further.
 const UNANSWERED: usize = 64;
@@ -39,8 +43,19 @@ pub(crate) struct Listener {
     tls: Option<TlsAcceptor>,
 }
 
+/// What all connections of a listener share.
+struct Line {
+    server: Arc<Server>,
+    /// `mllp <source>.<table>`, for people.
+    name: String,
+    feed: Arc<Feed>,
+    /// Bytes of a message.
+    limit: usize,
+    tls: Option<TlsAcceptor>,
+}
+
 /// Binds a listener for every table with an `mllp` block that an address is known for, and tells where.
-pub(crate) async fn bind_all(server: &Server, given: Option<SocketAddr>) -> Result<Vec<Listener>, ServeError> {
+pub(crate) fn bind_all(server: &Server, given: Option<SocketAddr>) -> Result<Vec<Listener>, ServeError> {
     let feeds: Vec<(&Arc<Feed>, &MllpSettings)> =
         server.sources.feeds().filter_map(|feed| Some((feed, feed.table().mllp.as_ref()?))).collect();
     if given.is_some() && feeds.len() != 1 {
@@ -63,7 +78,7 @@ pub(crate) async fn bind_all(server: &Server, given: Option<SocketAddr>) -> Resu
             Some(files) => Some(acceptor(files, &server.project_dir, feed.label())?),
             None => None,
         };
-        let listener = bind(address, "mllp").await?;
+        let listener = bind(address, "mllp")?;
         announce(&server.workspace, "mllp", Some(feed.label()), &listener)?;
         let limit = usize::try_from(settings.max_bytes).unwrap_or(usize::MAX);
         listeners.push(Listener { feed: Arc::clone(feed), limit, listener, tls });
@@ -103,50 +118,43 @@ fn acceptor(files: &TlsFiles, folder: &Path, label: &str) -> Result<TlsAcceptor,
 }
 
 impl Listener {
-    /// Accepts connections until the server stops; messages that were taken are answered.
-    pub(crate) async fn run(self, server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
-        let mut connections = JoinSet::new();
-        while !*stopped.borrow() {
-            tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((socket, _)) => {
-                        let (feed, tls, stopped) = (Arc::clone(&self.feed), self.tls.clone(), stopped.clone());
-                        let limit = self.limit;
-                        connections.spawn(async move { converse(socket, tls, feed, limit, stopped).await });
-                    }
-                    Err(error) => {
-                        server.workspace.events.warn(format!("mllp {}: {error}", self.feed.label()));
-                        // Out of file handles, most often: some are given back in a moment.
-                        tokio::time::sleep(BUSY_PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next(), if !connections.is_empty() => {}
-                _ = stopped.changed() => {}
-            }
-        }
-        while connections.join_next().await.is_some() {}
+    /// Accepts connections until the doors are closed; messages that were taken are answered.
+    pub(crate) async fn run(self, server: Arc<Server>, closing: watch::Receiver<bool>) {
+        let Self { feed, limit, listener, tls } = self;
+        let name = format!("mllp {}", feed.label());
+        let line = Arc::new(Line { server: Arc::clone(&server), name: name.clone(), feed, limit, tls });
+        let told = closing.clone();
+        let converse =
+            move |socket: TcpStream, guest: Arc<Guest>| converse(socket, guest, Arc::clone(&line), told.clone());
+        doors::accept(&server, &name, listener, closing, converse).await;
     }
 }
 
-async fn converse(
-    socket: TcpStream,
-    tls: Option<TlsAcceptor>,
-    feed: Arc<Feed>,
-    limit: usize,
-    stopped: watch::Receiver<bool>,
-) {
+impl Line {
+    /// Warns of what a sender did.
+    fn warn(&self, kind: &'static str, guest: &Guest, what: &str) {
+        let text = format!("{}: {} {what}", self.name, guest.from);
+        self.server.doors.warn(&self.server.workspace.events, kind, guest.from, text);
+    }
+}
+
+async fn converse(socket: TcpStream, guest: Arc<Guest>, line: Arc<Line>, closing: watch::Receiver<bool>) {
     // An answer is one small packet that somebody waits for.
     let _ = socket.set_nodelay(true);
-    match tls {
-        None => {
-            let (read, write) = socket.into_split();
-            exchange(read, write, feed, limit, stopped).await;
+    let Some(tls) = &line.tls else {
+        let (read, write) = socket.into_split();
+        return exchange(read, write, &guest, &line, closing).await;
+    };
+    let head_timeout = guest.limits().head_timeout;
+    match timeout(head_timeout, tls.accept(socket)).await {
+        Ok(Ok(stream)) => {
+            let (read, write) = tokio::io::split(stream);
+            exchange(read, write, &guest, &line, closing).await;
         }
-        Some(tls) => {
-            if let Ok(stream) = tls.accept(socket).await {
-                let (read, write) = tokio::io::split(stream);
-                exchange(read, write, feed, limit, stopped).await;
-            }
+        Ok(Err(error)) => line.warn("tls", &guest, &format!("was refused: its TLS handshake failed: {error}")),
+        Err(_) => {
+            let seconds = head_timeout.as_secs();
+            line.warn("tls", &guest, &format!("was refused: its TLS handshake was not done after {seconds} s"));
         }
     }
 }
@@ -163,46 +171,94 @@ struct Waiting {
 async fn exchange(
     read: impl AsyncRead + Unpin,
     write: impl AsyncWrite + Unpin,
-    feed: Arc<Feed>,
-    limit: usize,
-    stopped: watch::Receiver<bool>,
+    guest: &Guest,
+    line: &Line,
+    closing: watch::Receiver<bool>,
 ) {
     let (send, receive) = mpsc::channel(UNANSWERED);
-    tokio::join!(take(read, &feed, limit, send, stopped), answer(write, receive));
+    tokio::join!(take(read, guest, line, send, closing), answer(write, guest, line, receive));
 }
 
+/// Takes messages until the sender or the server ends it. A sender may be quiet between messages as long as it likes, not within one.
 async fn take(
     mut read: impl AsyncRead + Unpin,
-    feed: &Feed,
-    limit: usize,
+    guest: &Guest,
+    line: &Line,
     waiting: mpsc::Sender<Waiting>,
-    mut stopped: watch::Receiver<bool>,
+    mut closing: watch::Receiver<bool>,
 ) {
-    let mut decoder = Decoder::new(limit);
+    let limits = guest.limits();
+    let mut decoder = Decoder::new(line.limit);
     let mut buffer = vec![0; READ_BYTES];
+    let mut claim = line.server.doors.claim(guest.from.ip().to_canonical());
+    // The frame that is not complete yet.
+    let mut coming: Option<Coming> = None;
     loop {
-        while let Some(frame) = decoder.next_frame() {
-            // The other half ends when the sender is gone; what was stored stays stored.
-            if waiting.send(store(feed, frame).await).await.is_err() {
-                return;
-            }
+        let is_closing = *closing.borrow();
+        if is_closing && coming.is_none() {
+            return;
         }
         let length = tokio::select! {
             length = read.read(&mut buffer) => length.unwrap_or(0),
-            _ = stopped.wait_for(|stopped| *stopped) => 0,
+            () = until(coming.map(|coming| coming.due(limits))) => {
+                line.warn("slow", guest, "began a message and did not go on; its connection is closed");
+                0
+            }
+            // The other half ends when the sender is gone; what was stored stays stored.
+            () = waiting.closed() => return,
+            changed = closing.changed(), if !is_closing => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
         };
         if length == 0 {
             break;
         }
+        guest.pulse.touch();
+        if let Err(full) = claim.grow(length) {
+            // Nothing of it was acknowledged: the sender has it still.
+            let what = format!("began a message that there is no room for; its connection is closed: {full}");
+            return line.warn("room", guest, &what);
+        }
         decoder.push(&buffer[..length]);
+        let mut is_new = coming.is_none();
+        while let Some(frame) = decoder.next_frame() {
+            is_new = true;
+            if !hand_on(frame, guest, line, &waiting).await {
+                return;
+            }
+        }
+        claim.shrink_to(decoder.held_bytes());
+        let is_unfinished = decoder.is_waiting() || decoder.held_bytes() > 0;
+        if !is_unfinished {
+            coming = None;
+        } else if is_new {
+            coming = Some(Coming::begin(length));
+        } else if let Some(coming) = &mut coming {
+            coming.came(length);
+        }
     }
     // What is left of a message that never ended is kept as well.
     decoder.finish();
     while let Some(frame) = decoder.next_frame() {
-        if waiting.send(store(feed, frame).await).await.is_err() {
+        if !hand_on(frame, guest, line, &waiting).await {
             return;
         }
     }
+}
+
+/// Waits for that moment; for ever, if there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
+
+/// Stores a message and puts it in the line for its answer; false if nobody answers any more.
+async fn hand_on(frame: Frame, guest: &Guest, line: &Line, waiting: &mpsc::Sender<Waiting>) -> bool {
+    guest.pulse.asked();
+    waiting.send(store(&line.feed, frame).await).await.is_ok()
 }
 
 /// Hands a message in; its place in the order is taken when this returns.
@@ -244,7 +300,13 @@ fn key(header: &Header, payload: &[u8]) -> Vec<u8> {
     [sender.as_bytes(), &hasher.finish().0.to_le_bytes()].concat()
 }
 
-async fn answer(mut write: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<Waiting>) {
+async fn answer(
+    mut write: impl AsyncWrite + Unpin,
+    guest: &Guest,
+    line: &Line,
+    mut waiting: mpsc::Receiver<Waiting>,
+) {
+    let write_timeout = guest.limits().write_timeout;
     while let Some(Waiting { header, problem, stored }) = waiting.recv().await {
         let stored = match stored {
             Ok(stored) => stored.await.unwrap_or(Err(IntakeError::Stopping)),
@@ -256,9 +318,19 @@ async fn answer(mut write: impl AsyncWrite + Unpin, mut waiting: mpsc::Receiver<
             (Ok(_), None) => Outcome::Accepted,
         };
         let answer = hl7::acknowledge(&header, outcome, chrono::Local::now().fixed_offset()).framed();
-        if write.write_all(&answer).await.is_err() {
-            return;
+        let written = async {
+            write.write_all(&answer).await?;
+            write.flush().await
+        };
+        match timeout(write_timeout, written).await {
+            Ok(Ok(())) => guest.pulse.answered(),
+            Ok(Err(_)) => return,
+            Err(_) => {
+                let seconds = write_timeout.as_secs();
+                let what = format!("took no answer for {seconds} s; its connection is closed");
+                return line.warn("deaf", guest, &what);
+            }
         }
     }
-    let _ = write.shutdown().await;
+    let _ = timeout(write_timeout, write.shutdown()).await;
 }

@@ -62,6 +62,16 @@ impl Sources {
         self.feeds.get(label)
     }
 
+    /// The largest body or message in bytes that a table takes.
+    pub(crate) fn largest_delivery(&self) -> u64 {
+        let bounds = self.feeds().flat_map(|feed| {
+            let table = feed.table();
+            let (http, mllp) = (table.http.as_ref(), table.mllp.as_ref());
+            [http.map(|http| http.max_bytes), mllp.map(|mllp| mllp.max_bytes)]
+        });
+        bounds.flatten().max().unwrap_or(0)
+    }
+
     /// The table that was most likely meant.
     pub(crate) fn nearest(&self, label: &str) -> Option<&str> {
         let names = || self.feeds.keys().map(String::as_str);

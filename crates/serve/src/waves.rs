@@ -9,22 +9,23 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use tokio::{
-    sync::{Notify, mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    sync::{Notify, mpsc, oneshot, watch},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use wardlake_core::TableName;
-use wardlake_runner::{Live, Refresher, RunnerError, Upkeep};
+use wardlake_runner::{Feed, Live, Pace, Refresher, RunnerError, StoppedModel, Upkeep};
 
 use crate::Server;
 
-/// After a failure the next try waits so long, and twice as long after each further one, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Without news the loop looks around so often.
+const IDLE: Duration = Duration::from_secs(30);
+/// What takes longer than this is loaded beside: senders are not to wait for models.
+const LOAD_BESIDE: Duration = Duration::from_secs(1);
 /// Between two rounds of upkeep, and of checkpoints.
 const TIDY_EVERY: Duration = Duration::from_secs(20);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
-/// A stop waits so long for what was accepted to be loaded; the rest is in the journal.
-const DRAIN: Duration = Duration::from_secs(60);
+/// A stop waits so long for what was accepted to be loaded; the rest is in the journal. Well within [`crate::STOP_WITHIN`].
+const DRAIN: Duration = Duration::from_secs(12);
 
 /// How the waves go, for the status page.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub(crate) struct WaveStatus {
     pub(crate) last_refresh_at: Option<DateTime<Utc>>,
     /// What failed last, and is not mended since.
     pub(crate) last_error: Option<String>,
+    /// Models that stand still until they go through.
+    pub(crate) stopped_models: Vec<StoppedModel>,
 }
 
 impl Progress {
@@ -55,14 +58,93 @@ impl Progress {
     }
 }
 
+/// The way from the journals to bronze, each table at its own pace: a table that cannot be loaded holds up no other.
+struct Loads {
+    server: Arc<Server>,
+    /// Tables whose last load failed, by `<source>.<table>`.
+    paused: BTreeMap<String, Pace>,
+    /// What failed in the last round.
+    failures: Vec<String>,
+    /// Tables that were loaded since somebody asked.
+    moved: BTreeMap<TableName, u64>,
+}
+
+impl Loads {
+    fn is_due(&self, feed: &Feed) -> bool {
+        self.paused.get(feed.label()).is_none_or(|pace| pace.due() <= std::time::Instant::now())
+    }
+
+    /// Loads once from every table that is due.
+    async fn round(&mut self) {
+        let server = Arc::clone(&self.server);
+        let feeds = server.sources.feeds().filter(|feed| self.is_due(feed));
+        let workspace = &server.workspace;
+        let loads: Vec<_> = feeds.map(|feed| async move { (feed, feed.load(workspace).await) }).collect();
+        self.failures.clear();
+        for (feed, loaded) in join_all(loads).await {
+            match loaded {
+                Ok(version) => {
+                    self.paused.remove(feed.label());
+                    self.moved.extend(version.map(|version| (feed.table_name().clone(), version)));
+                }
+                Err(error) => {
+                    let now = std::time::Instant::now();
+                    let pace = self.paused.get(feed.label());
+                    let pace = pace.map_or_else(|| Pace::after_failure(now), |pace| pace.slower(now));
+                    self.paused.insert(feed.label().to_owned(), pace);
+                    self.failures.push(format!("{}: {error}", feed.label()));
+                }
+            }
+        }
+        if !self.failures.is_empty() {
+            let failures = self.failures.join("; ");
+            server.workspace.events.warn(format!("what was accepted could not be loaded and is tried again: {failures}"));
+        }
+    }
+
+    /// When the next round has something to do; none if nothing waits.
+    fn next(&self) -> Option<Instant> {
+        let waits = self.server.sources.feeds().filter(|feed| feed.status().waiting_bytes > 0);
+        waits.map(|feed| self.paused.get(feed.label()).map_or_else(Instant::now, |pace| pace.due().into())).min()
+    }
+
+    /// Does `work`, and goes on loading if that takes long. A load that has begun is never left: what it took would be in no line.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let (ended, mut end) = oneshot::channel::<()>();
+        let working = async {
+            let done = work.await;
+            // The other half has the receiver until it hears of this.
+            let _ = ended.send(());
+            done
+        };
+        let loading = async {
+            loop {
+                tokio::select! {
+                    _ = &mut end => return,
+                    () = sleep(LOAD_BESIDE) => {}
+                }
+                while self.next().is_some_and(|due| due <= Instant::now()) && end.try_recv().is_err_and(is_open) {
+                    self.round().await;
+                }
+            }
+        };
+        tokio::join!(working, loading).0
+    }
+}
+
+fn is_open(error: oneshot::error::TryRecvError) -> bool {
+    error == oneshot::error::TryRecvError::Empty
+}
+
 pub(crate) struct Waves {
     server: Arc<Server>,
     live: Live,
     news: Arc<Notify>,
     /// Tables that others loaded.
     moves: mpsc::UnboundedReceiver<(TableName, u64)>,
-    /// How long the next try waits after failures in a row.
-    pause: Duration,
+    loads: Loads,
+    /// When waves are tried again after one that could not be run at all.
+    pace: Option<Pace>,
 }
 
 impl Waves {
@@ -72,13 +154,24 @@ impl Waves {
         news: Arc<Notify>,
         moves: mpsc::UnboundedReceiver<(TableName, u64)>,
     ) -> Self {
-        Self { server, live, news, moves, pause: FIRST_PAUSE }
+        let loads = Loads {
+            server: Arc::clone(&server),
+            paused: BTreeMap::new(),
+            failures: Vec::new(),
+            moved: BTreeMap::new(),
+        };
+        Self { server, live, news, moves, loads, pace: None }
+    }
+
+    /// Does `work` before the waves; what is accepted meanwhile is loaded.
+    pub(crate) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        self.loads.beside(work).await
     }
 
     /// Runs until the server stops and everything that was accepted has been through a wave.
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let refresher = self.live.refresher();
-        match refresher.prepare().await {
+        match self.loads.beside(refresher.prepare()).await {
             Ok(summary) => summary.epoch.into_iter().for_each(|epoch| self.server.show(epoch)),
             Err(error) => self.server.workspace.events.warn(format!("the live models could not be prepared: {error}")),
         }
@@ -92,85 +185,90 @@ impl Waves {
         let refreshing =
             background.refreshes.spawn(keep_refreshing(Arc::clone(&self.server), refresher, stopped.clone()));
         let tidying = background.upkeep.spawn(keep_tidy(Arc::clone(&self.server), self.live.upkeep(), stopped.clone()));
-        let mut retry = self.step().await;
+        let mut next = self.step().await;
         while !*stopped.borrow() {
-            let due = retry.unwrap_or_else(|| Instant::now() + LONGEST_PAUSE);
+            let due = next.unwrap_or_else(|| Instant::now() + IDLE);
             tokio::select! {
                 () = self.news.notified() => {}
                 Some((table, version)) = self.moves.recv() => self.live.moved(table, version),
                 () = sleep_until(due) => {}
                 _ = stopped.changed() => {}
             }
-            retry = self.step().await;
+            next = self.step().await;
         }
         // What failed now is tried again by the next start.
         let drain = async {
-            while let Some(due) = self.step().await {
-                sleep_until(due).await;
+            while self.has_rest() {
+                if let Some(due) = self.step().await {
+                    sleep_until(due).await;
+                }
             }
         };
         let _ = timeout(DRAIN, drain).await;
         let _ = tokio::join!(refreshing, tidying);
     }
 
-    /// Loads and takes through; when to try again, if something failed.
+    /// Whether something that was accepted has not been through a wave. Models that stand still are left to the next start.
+    fn has_rest(&self) -> bool {
+        self.live.has_news() || self.loads.next().is_some()
+    }
+
+    /// Loads, and takes through what is due; when there is more to do, if there is.
     async fn step(&mut self) -> Option<Instant> {
-        let mut moved: BTreeMap<TableName, u64> = BTreeMap::new();
-        let mut failures = Vec::new();
-        let workspace = &self.server.workspace;
-        // A wave that failed goes first: more rows would not make it easier.
-        let has_room = !self.live.has_news();
-        let loads = self
-            .server
-            .sources
-            .feeds()
-            .filter(|_| has_room)
-            .map(|feed| async { (feed.table_name(), feed.load(workspace).await) });
-        for (table, loaded) in join_all(loads).await {
-            match loaded {
-                Ok(Some(version)) => {
-                    moved.insert(table.clone(), version);
-                }
-                Ok(None) => {}
-                Err(error) => failures.push(format!("{table}: {error}")),
-            }
+        self.loads.round().await;
+        self.take_moves();
+        let mut failures = self.loads.failures.clone();
+        if self.is_wave_due() {
+            failures.extend(self.wave().await);
         }
+        let stopped = self.server.progress.read().stopped_models;
+        let of_model = |model: &StoppedModel| format!("{}: {}", model.unique_id, model.cause);
+        let first = failures.into_iter().next().or_else(|| stopped.first().map(of_model));
+        self.server.progress.write(|status| status.last_error = first);
+        let wave = self.live.has_news().then(|| self.pace.map_or_else(Instant::now, |pace| pace.due().into()));
+        let retry = self.live.next_try().map(Instant::from);
+        [self.loads.next(), wave, retry].into_iter().flatten().min()
+    }
+
+    fn take_moves(&mut self) {
         while let Ok((table, version)) = self.moves.try_recv() {
             self.live.moved(table, version);
         }
-        moved.into_iter().for_each(|(table, version)| self.live.moved(table, version));
-        if self.live.has_news() {
-            match self.live.wave().await {
-                Ok(wave) => {
-                    if wave.failures.is_empty() {
-                        self.server.sources.feeds().for_each(|feed| feed.note_shown());
-                    }
-                    failures.extend(wave.failures);
-                    if let Some(epoch) = wave.epoch {
-                        self.server.show(epoch);
-                    }
-                    self.server.progress.write(|status| {
-                        status.waves = wave.number;
-                        status.last_wave_at = Some(Utc::now());
-                        status.last_wave_ms = u64::try_from(wave.duration.as_millis()).ok();
-                    });
-                }
-                Err(error) => failures.push(error.to_string()),
+        for (table, version) in std::mem::take(&mut self.loads.moved) {
+            self.live.moved(table, version);
+        }
+    }
+
+    fn is_wave_due(&self) -> bool {
+        let now = std::time::Instant::now();
+        let has_work = self.live.has_news() || self.live.next_try().is_some_and(|due| due <= now);
+        has_work && self.pace.is_none_or(|pace| pace.due() <= now)
+    }
+
+    /// One wave; why it could not be run, if so.
+    async fn wave(&mut self) -> Option<String> {
+        let server = Arc::clone(&self.server);
+        let loaded: Vec<(&Arc<Feed>, u64)> = server.sources.feeds().map(|feed| (feed, feed.rows_loaded())).collect();
+        match self.loads.beside(self.live.wave()).await {
+            Ok(wave) => {
+                self.pace = None;
+                loaded.iter().for_each(|(feed, rows)| feed.note_shown(*rows));
+                wave.epoch.into_iter().for_each(|epoch| server.show(epoch));
+                server.progress.write(|status| {
+                    status.waves = wave.number;
+                    status.last_wave_at = Some(Utc::now());
+                    status.last_wave_ms = u64::try_from(wave.duration.as_millis()).ok();
+                    status.stopped_models = wave.stopped;
+                });
+                None
+            }
+            Err(error) => {
+                let now = std::time::Instant::now();
+                self.pace = Some(self.pace.map_or_else(|| Pace::after_failure(now), |pace| pace.slower(now)));
+                server.workspace.events.warn(format!("a wave failed and is tried again: {error}"));
+                Some(error.to_string())
             }
         }
-        if let Some(first) = failures.first() {
-            self.server.workspace.events.warn(format!("a wave failed and is tried again: {}", failures.join("; ")));
-            self.server.progress.write(|status| status.last_error = Some(first.clone()));
-            let due = Instant::now() + self.pause;
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-            return Some(due);
-        }
-        if self.pause != FIRST_PAUSE {
-            self.pause = FIRST_PAUSE;
-            self.server.progress.write(|status| status.last_error = None);
-        }
-        // What a load left in line, or a failed wave held up, goes on at once.
-        self.server.sources.feeds().any(|feed| feed.status().waiting_bytes > 0).then(Instant::now)
     }
 }
 

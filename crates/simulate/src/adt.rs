@@ -114,9 +114,13 @@ impl Adt {
             && clock.local_day(wrong_at) == clock.local_day(at)
             && !self.downtimes.meet(wrong_at, at);
         if has_room && chance.yes(0.012) {
-            let cancel = if kind == AdtKind::Admit { AdtKind::CancelAdmit } else { AdtKind::CancelTransfer };
             self.send_at_once(wrong_at, kind, encounter, bed, from);
-            self.send_at_once(wrong_at + 8 * 60, cancel, encounter, bed, from);
+            let cancelled_at = wrong_at + 8 * 60;
+            match kind {
+                AdtKind::Admit => self.send_at_once(cancelled_at, AdtKind::CancelAdmit, encounter, bed, from),
+                // The place of a cancelled transfer is where the patient is after the cancel (HL7 2.5.1, 3.3.12).
+                _ => self.send_at_once(cancelled_at, AdtKind::CancelTransfer, encounter, from, bed),
+            }
         }
         self.send(chance, at, kind, encounter, bed, from);
     }

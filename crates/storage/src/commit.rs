@@ -36,6 +36,10 @@ pub struct Commit {
     /// Where the table's ledger has to stand for the rows to follow on it; `None` where it must have no entry. Asked in the same
     /// breath as the commit, so that of two processes that consume one source, one commits.
     pub requires: Vec<(String, Option<i64>)>,
+    /// Entries for the ledger that nothing is asked of: they say that this very commit is in the table.
+    pub notes: Vec<LedgerEntry>,
+    /// What was read of the table to make the rows.
+    pub follows: Follows,
     /// Goes into the log entry's `commitInfo`: run id, model, … Never values of rows.
     pub metadata: serde_json::Map<String, Value>,
     /// What to do when the columns differ from the table's.
@@ -58,6 +62,20 @@ impl Commit {
     pub fn consuming(ledger: Vec<LedgerEntry>) -> Self {
         Self { ledger, ..Self::default() }
     }
+}
+
+/// Which state of a table the rows of an append or overwrite were made from. If another writer was there since, in this process or in
+/// another, nothing is written: [`StorageError::Conflict`] asks to read again and to make the rows anew. Merges read the table themselves
+/// and need none of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Follows {
+    /// The rows do not depend on those that are there.
+    #[default]
+    Anything,
+    /// There was no table.
+    NoTable,
+    /// This version.
+    Version(u64),
 }
 
 /// What became of a write.
@@ -128,6 +146,7 @@ impl TableHandle {
     ) -> Result<Committed, StorageError> {
         for _ in 0..ATTEMPTS {
             let table = self.refresh().await?;
+            self.require_place(commit, table.as_ref().and_then(DeltaTable::version))?;
             let mut further = Vec::new();
             if table.is_none()
                 && let Some((app_id, _)) = commit.requires.iter().find(|(_, at)| at.is_some())
@@ -142,7 +161,8 @@ impl TableHandle {
                         return Ok(Committed::AlreadyApplied(version));
                     }
                     if commit.reset_ledger {
-                        further = resets(&ledger, &Ledger::default(), &commit.ledger);
+                        let own: Vec<LedgerEntry> = commit.ledger.iter().chain(&commit.notes).cloned().collect();
+                        further = resets(&ledger, &Ledger::default(), &own);
                     }
                 }
             }
@@ -156,6 +176,19 @@ impl TableHandle {
             }
         }
         Err(StorageError::Conflict { table: self.name.to_string(), attempts: ATTEMPTS })
+    }
+
+    /// An error if a table that is at version `now` is not where the commit's rows were made from.
+    pub(crate) fn require_place(&self, commit: &Commit, now: Option<u64>) -> Result<(), StorageError> {
+        let is_there = match commit.follows {
+            Follows::Anything => true,
+            Follows::NoTable => now.is_none(),
+            Follows::Version(version) => now == Some(version),
+        };
+        match is_there {
+            true => Ok(()),
+            false => Err(StorageError::Conflict { table: self.name.to_string(), attempts: 1 }),
+        }
     }
 
     /// Whether the table has all that a commit consumed; an error if it does not stand where the commit requires it to.
@@ -185,8 +218,8 @@ impl TableHandle {
         }
     }
 
-    /// Puts the log entry of `version` with the commit's ledger and `further` entries; `None` if another writer put one first. `table`
-    /// has the protocol and columns of the version before.
+    /// Puts the log entry of `version` with the commit's ledger, its notes and `further` entries; `None` if another writer put one
+    /// first. `table` has the protocol and columns of the version before.
     pub(crate) async fn put(
         &self,
         table: Option<&DeltaTable>,
@@ -201,7 +234,8 @@ impl TableHandle {
             commit.metadata.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
         info.insert(TOKEN.into(), Value::String(token.clone()));
         info.insert("clientVersion".into(), Value::String(concat!("wardlake ", env!("CARGO_PKG_VERSION")).into()));
-        let transactions = transactions(&commit.ledger).into_iter().chain(further).collect();
+        let own = transactions(&commit.ledger).into_iter().chain(transactions(&commit.notes));
+        let transactions = own.chain(further).collect();
         let data = CommitData::new(change.actions, change.operation, info, transactions);
         if let Some(table) = table {
             let state = table.snapshot().map_err(delta)?;

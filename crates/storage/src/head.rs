@@ -276,6 +276,7 @@ impl TableHandle {
             let head = head.filter(|head| head.takes(self, rows, commit) && same_schema(&head.schema, &layout.schema));
             // Somebody changed the table since its rows were written.
             let Some(head) = head else { break };
+            self.require_place(commit, Some(head.version))?;
             if self.has_applied(&head.ledger, commit)? {
                 return Ok(Committed::AlreadyApplied(head.version));
             }

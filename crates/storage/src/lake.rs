@@ -6,12 +6,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
 use url::Url;
 use wardlake_core::TableName;
 
-use crate::{StorageError, TableSnapshot, location::Location, table::TableHandle, views::ViewCache};
+use crate::{StorageError, TableSnapshot, epochs::EpochCache, location::Location, table::TableHandle, views::ViewCache};
 
 /// Lookups of tables side by side.
 const PARALLEL_LOOKUPS: usize = 16;
@@ -22,7 +23,9 @@ pub struct Lake {
     pub(crate) location: Location,
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) views: ViewCache,
+    pub(crate) epochs: EpochCache,
     tables: Mutex<HashMap<TableName, Arc<TableHandle>>>,
+    writer: String,
 }
 
 impl Lake {
@@ -39,7 +42,9 @@ impl Lake {
 
     fn at(location: Location) -> Arc<Self> {
         let store = location.store();
-        Arc::new(Self { location, store, views: ViewCache::default(), tables: Mutex::default() })
+        let writer = uuid::Uuid::new_v4().simple().to_string();
+        let (views, epochs, tables) = Default::default();
+        Arc::new(Self { location, store, views, epochs, tables, writer })
     }
 
     /// Where the lake is; ends with a slash.
@@ -50,6 +55,11 @@ impl Lake {
     /// The lake's folder, if it is on this machine.
     pub fn local_path(&self) -> Option<&FsPath> {
         self.location.folder.as_deref()
+    }
+
+    /// Tells whoever opened the lake, once, from all others who write it.
+    pub fn writer(&self) -> &str {
+        &self.writer
     }
 
     /// A store rooted at the lake. Writes to a local one are durable when they return.
@@ -93,6 +103,20 @@ impl Lake {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed("read", path)(error)),
         }
+    }
+
+    /// Names of the small files in a folder, and when each was written.
+    pub async fn list(&self, folder: &Path) -> Result<Vec<(String, DateTime<Utc>)>, StorageError> {
+        let name = |object: object_store::ObjectMeta| {
+            object.location.filename().map(|name| (name.to_owned(), object.last_modified))
+        };
+        let found = self.store.list(Some(folder)).try_collect::<Vec<_>>().await.map_err(self.failed("list", folder))?;
+        Ok(found.into_iter().filter_map(name).collect())
+    }
+
+    /// Deletes a small file, if it is there.
+    pub async fn remove(&self, path: &Path) -> Result<(), StorageError> {
+        delete(&self.store, path).await
     }
 
     /// Every table, by name.

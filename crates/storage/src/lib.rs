@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** on a local disk a commit is visible only after everything it names is synced.
 
+mod clean_log;
 mod commit;
 mod data_writer;
 mod disk;
@@ -39,15 +40,16 @@ mod types;
 mod views;
 mod write;
 
-pub use commit::{Commit, CommitOutcome};
-pub use epochs::{Epoch, EpochDiff, EpochDraft};
+pub use clean_log::LogReaders;
+pub use commit::{Commit, CommitOutcome, Follows};
+pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, Withdrawn};
 pub use error::StorageError;
 pub use head::TableHead;
 pub use held::HeldRows;
 pub use incremental::CHANGE_TYPE;
 pub use lake::Lake;
 pub use landing::LandingWriter;
-pub use maintain::{OptimizeSpec, VacuumReport};
+pub use maintain::{OptimizeSpec, VacuumGrace, VacuumReport};
 pub use merge::{DeleteInsertSpec, MergeSpec};
 pub use parquet::basic::Encoding;
 pub use scd2::{HardDeletes, Scd2Columns, Scd2Outcome, Scd2Spec, Scd2Strategy};

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use deltalake::{
     DeltaTable,
@@ -15,13 +15,13 @@ use deltalake::{
 };
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
-use wardlake_core::TableName;
+use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 
 use crate::{
     Commit, CommitOutcome, HeldRows, Lake, StorageError, TableSnapshot,
     commit::{COMMITS_PER_CHECKPOINT, Change, resets},
     leftovers::remove_unnamed,
-    log::{LogFiles, commit_actions},
+    log::LogFiles,
     replace::state,
     rewrite::Rewritten,
     write::{FileLayout, NewFiles},
@@ -35,6 +35,25 @@ pub struct VacuumReport {
     /// Their bytes.
     pub bytes: u64,
 }
+
+/// How old a file that nobody needs has to be before it is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VacuumGrace {
+    /// Since it was removed from the table: longer than any read of a version takes.
+    pub removed: Duration,
+    /// Of a file that no version of the log names, since it was written: longer than any write takes.
+    pub unnamed: Duration,
+}
+
+impl VacuumGrace {
+    /// The same for both.
+    pub fn both(grace: Duration) -> Self {
+        Self { removed: grace, unnamed: grace }
+    }
+}
+
+/// Files that are deleted while a writer waits.
+const DELETED_AT_ONCE: usize = 256;
 
 /// Which files are merged.
 #[derive(Clone, Copy, Debug)]
@@ -200,51 +219,57 @@ impl Lake {
         }
     }
 
-    /// Deletes data files that no kept version names: neither the newest, nor one of `keep_versions`, nor any that was newest
-    /// within `retention`. Files of writes that failed or were killed go too, once older than `retention`: choose it longer
-    /// than the longest write.
+    /// Deletes data files that neither the newest version names nor one of `keep_versions`, once they are older than `grace` says. The
+    /// writer is held up for moments only.
     pub async fn vacuum(
         &self,
         table: &TableName,
-        retention: Duration,
+        grace: VacuumGrace,
         keep_versions: &BTreeSet<u64>,
         dry_run: bool,
     ) -> Result<VacuumReport, StorageError> {
         let handle = self.handle(table)?;
-        let _writer = handle.writer.lock().await;
         let newest = self.require(table).await?;
-        let cutoff = Utc::now() - chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX / 2);
+        let removed = removed_at(&newest).await?;
         let mut kept: HashSet<String> = newest.files().into_iter().map(|file| file.path).collect();
         for version in keep_versions.iter().filter(|version| **version < newest.version()) {
-            kept.extend(newest.at(*version).await?.files().into_iter().map(|file| file.path));
+            match newest.at(*version).await {
+                Ok(then) => kept.extend(then.files().into_iter().map(|file| file.path)),
+                // Nobody can read it any more.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
+        let kept = paths(kept.iter().map(String::as_str));
         let store = handle.store();
         let all: Vec<ObjectMeta> = store.list(None).try_collect().await.map_err(StorageError::store("list", table))?;
-        for object in all.iter().filter(|object| object.last_modified >= cutoff) {
-            if let Some(version) = commit_version(&object.location) {
-                for action in commit_actions(table, &handle.log_store, version).await? {
-                    if let Action::Remove(remove) = action {
-                        kept.insert(remove.path);
-                    }
-                }
-            }
-        }
-        let kept: HashSet<Path> =
-            kept.iter().map(|path| Path::parse(path).unwrap_or_else(|_| Path::from(path.as_str()))).collect();
-        let mut report = VacuumReport::default();
-        for object in all {
+        let before = |grace: Duration| Utc::now() - chrono::Duration::from_std(grace).unwrap_or(chrono::Duration::MAX / 2);
+        let (removed_before, unnamed_before) = (before(grace.removed), before(grace.unnamed));
+        let is_unneeded = |object: &ObjectMeta| {
             let is_log = object.location.parts().next().is_some_and(|part| part.as_ref() == "_delta_log");
-            if is_log || object.last_modified >= cutoff || kept.contains(&object.location) {
-                continue;
+            let is_old = match removed.get(&object.location) {
+                Some(at) => *at < removed_before,
+                None => object.last_modified < unnamed_before,
+            };
+            !is_log && is_old && !kept.contains(&object.location)
+        };
+        let unneeded: Vec<ObjectMeta> = all.into_iter().filter(is_unneeded).collect();
+        let mut report = VacuumReport::default();
+        for some in unneeded.chunks(DELETED_AT_ONCE) {
+            let _writer = handle.writer.lock().await;
+            // A restore may have brought some of them back.
+            let active = self.require(table).await?.files();
+            let active = paths(active.iter().map(|file| file.path.as_str()));
+            for object in some.iter().filter(|object| !active.contains(&object.location)) {
+                if !dry_run {
+                    store.delete(&object.location).await.map_err(StorageError::store("delete", &object.location))?;
+                }
+                report.bytes += object.size;
+                report.files.push(object.location.to_string());
             }
-            if !dry_run {
-                store.delete(&object.location).await.map_err(StorageError::store("delete", &object.location))?;
-            }
-            report.bytes += object.size;
-            report.files.push(object.location.to_string());
         }
         if let Some(folder) = self.local_path().map(|lake| lake.join(table.schema()).join(table.name())) {
-            remove_unnamed(&folder, folder.clone(), retention, dry_run, &mut report).await?;
+            remove_unnamed(&folder, folder.clone(), grace.unnamed, dry_run, &mut report).await?;
         }
         Ok(report)
     }
@@ -267,9 +292,23 @@ impl Lake {
     }
 }
 
-fn commit_version(path: &Path) -> Option<u64> {
-    let name = path.as_ref().strip_prefix("_delta_log/")?.strip_suffix(".json")?;
-    name.parse().ok().filter(|_| name.len() == 20)
+fn paths<'p>(paths: impl Iterator<Item = &'p str>) -> HashSet<Path> {
+    paths.map(|path| Path::parse(path).unwrap_or_else(|_| Path::from(path))).collect()
+}
+
+/// The files that the log says were removed, and when; those of long ago it does not name any more.
+async fn removed_at(newest: &TableSnapshot) -> Result<HashMap<Path, DateTime<Utc>>, StorageError> {
+    let failed = || StorageError::delta(newest.name());
+    let log_store = &newest.handle.log_store;
+    let tombstones = newest.table.snapshot().map_err(failed())?.all_tombstones(log_store.as_ref());
+    let found = tombstones.map_ok(|tombstone| {
+        let path = tombstone.path();
+        let path = Path::parse(path.as_ref()).unwrap_or_else(|_| Path::from(path.as_ref()));
+        let at = tombstone.deletion_timestamp().and_then(DateTime::from_timestamp_millis);
+        // A removal without its time counts as one of just now.
+        (path, at.unwrap_or_else(Utc::now))
+    });
+    found.try_collect().await.map_err(failed())
 }
 
 /// The value of each partition column.

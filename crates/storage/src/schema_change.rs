@@ -98,6 +98,8 @@ pub(crate) fn create_actions(
     properties: &BTreeMap<String, String>,
 ) -> Result<Vec<Action>, StorageError> {
     let mut properties = properties.clone();
+    // How long checkpoints name removed files: by that a vacuum knows them from files that are being written.
+    properties.entry("delta.deletedFileRetentionDuration".into()).or_insert_with(|| "interval 3 hours".into());
     // Epochs name versions of any age; other engines must not clean their log entries away.
     properties.entry("delta.enableExpiredLogCleanup".into()).or_insert_with(|| "false".into());
     let metadata = new_metadata(&kernel_schema(name, schema)?, partition_by, properties)

@@ -1,15 +1,27 @@
-//! The arguments all commands share. Each command's own stand in its file.
+//! The arguments all commands share, and how they are read. Each command's own stand in its file, its examples in `examples.rs`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue},
+};
+use wardlake_core::{ErrorKind, did_you_mean};
 
-use crate::commands;
+use crate::{
+    commands, examples,
+    json_log::CommandEvent,
+    printing::{Stream, err, painted},
+    teller::Teller,
+};
+
+/// Lines of help are no longer than this, however wide the terminal.
+const WIDEST_HELP: usize = 100;
 
 /// A hospital's data platform in one binary: lands extracts, builds and tests a Delta warehouse from SQL models, and
 /// publishes what passed.
 #[derive(Debug, Parser)]
-#[command(name = "wardlake", version, propagate_version = true)]
+#[command(name = "wardlake", version, propagate_version = true, max_term_width = WIDEST_HELP)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -50,17 +62,30 @@ pub(crate) struct GlobalArgs {
     /// Say only what went wrong
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+    /// How all of this is told; settled once the command is known.
+    #[arg(skip)]
+    pub(crate) teller: Teller,
 }
 
 /// dbt's selection flags.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SelectArgs {
+    /// What to take, as with --select
+    #[arg(value_name = "SELECTOR")]
+    pub(crate) names: Vec<String>,
     /// What to take: names, +n, @n, wildcards, tag:, path:, source:, config:, resource_type:
     #[arg(short, long, num_args = 1.., value_name = "SELECTOR", visible_alias = "models", short_alias = 'm')]
     pub(crate) select: Vec<String>,
     /// What to leave out
     #[arg(long, num_args = 1.., value_name = "SELECTOR")]
     pub(crate) exclude: Vec<String>,
+}
+
+impl SelectArgs {
+    /// What to take, wherever it was written.
+    pub(crate) fn taken(&self) -> Vec<String> {
+        self.names.iter().chain(&self.select).cloned().collect()
+    }
 }
 
 /// Flags of the commands that run nodes.
@@ -107,4 +132,133 @@ pub(crate) enum Command {
     Score(commands::score::ScoreArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),
+}
+
+impl Command {
+    /// Where what happens is told: beside the result where the command prints one.
+    fn stream_of_events(&self) -> Stream {
+        match self {
+            Self::Init(_)
+            | Self::Demo(_)
+            | Self::Ingest(_)
+            | Self::Build(_)
+            | Self::Run(_)
+            | Self::Test(_)
+            | Self::Seed(_)
+            | Self::Snapshot(_)
+            | Self::Parse(_)
+            | Self::Clean(_)
+            | Self::Serve(_)
+            | Self::Simulate(_) => Stream::Out,
+            _ => Stream::Err,
+        }
+    }
+
+    /// Whether the command is a server, which must stand still for nobody.
+    pub(crate) fn stays_up(&self) -> bool {
+        matches!(self, Self::Serve(_))
+    }
+}
+
+/// All commands, with examples in their help.
+pub(crate) fn command() -> clap::Command {
+    examples::added(Cli::command())
+}
+
+/// Reads the arguments. Help, the version and what is wrong with the arguments are told here; the code is what to end with then.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command())));
+    let mut cli = parsed.map_err(tell)?;
+    let GlobalArgs { log_format, quiet, .. } = cli.global;
+    let teller = Teller::new(log_format, quiet, cli.command.stream_of_events());
+    let teller = if cli.command.stays_up() { teller.for_server() } else { Ok(teller) };
+    cli.global.teller = teller.map_err(|error| {
+        err(format_args!("error: cannot start a thread for the log: {error}"));
+        ExitCode::from(2)
+    })?;
+    Ok(cli)
+}
+
+fn tell(mut error: clap::Error) -> ExitCode {
+    keep_near_suggestions(&mut error);
+    let stream = if error.use_stderr() { Stream::Err } else { Stream::Out };
+    let text = error.render();
+    if stream == Stream::Err && wants_json() {
+        let teller = Teller::new(LogFormat::Json, false, stream);
+        let message = text.to_string().trim_end().to_owned();
+        teller.event(&CommandEvent::CommandFailed { kind: ErrorKind::Invalid, message, exit_code: 2 });
+    } else {
+        let text = if stream.is_colored() { text.ansi().to_string() } else { text.to_string() };
+        painted(stream, stream.fitted(text.trim_end()).as_str());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Whether events are wanted, before the arguments are understood.
+fn wants_json() -> bool {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    arguments.windows(2).any(|pair| pair[0] == "--log-format" && pair[1] == "json")
+        || arguments.iter().any(|argument| argument == "--log-format=json")
+        || std::env::var("WARDLAKE_LOG_FORMAT").is_ok_and(|value| value == "json")
+}
+
+/// Takes back what clap suggests although no slip of the keyboard leads there.
+fn keep_near_suggestions(error: &mut clap::Error) {
+    for (written, suggested) in [
+        (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        (ContextKind::InvalidValue, ContextKind::SuggestedValue),
+    ] {
+        let Some(ContextValue::String(name)) = error.get(written).cloned() else { continue };
+        let is_near =
+            |candidate: &str| did_you_mean(name.trim_start_matches('-'), [candidate.trim_start_matches('-')]).is_some();
+        let kept = match error.remove(suggested) {
+            Some(ContextValue::String(text)) => is_near(&text).then_some(ContextValue::String(text)),
+            Some(ContextValue::Strings(texts)) => {
+                let texts: Vec<String> = texts.into_iter().filter(|text| is_near(text)).collect();
+                (!texts.is_empty()).then_some(ContextValue::Strings(texts))
+            }
+            other => other,
+        };
+        if let Some(kept) = kept {
+            error.insert(suggested, kept);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e12_a_command_that_is_far_off_is_not_suggested() {
+        for (arguments, suggested) in [
+            (&["wardlake", "deps"][..], None),
+            (&["wardlake", "docs"], None),
+            (&["wardlake", "bild"], Some("'build'")),
+            (&["wardlake", "build", "--ful-refresh"], Some("'--full-refresh'")),
+            (&["wardlake", "completions", "bsh"], Some("'bash'")),
+        ] {
+            let mut error = command().try_get_matches_from(arguments).unwrap_err();
+            keep_near_suggestions(&mut error);
+            let text = error.render().to_string();
+            match suggested {
+                None => assert!(!text.contains("similar"), "{text}"),
+                Some(near) => assert!(text.contains("similar") && text.contains(near), "{text}"),
+            }
+        }
+    }
+
+    #[test]
+    fn e08_what_to_take_needs_no_flag() {
+        for arguments in [&["show", "stg"][..], &["show", "-s", "stg"], &["show", "--select", "stg"]] {
+            let matches = command().try_get_matches_from([&["wardlake"][..], arguments].concat()).unwrap();
+            let Command::Show(args) = Cli::from_arg_matches(&matches).unwrap().command else {
+                panic!("{arguments:?} is `show`")
+            };
+            assert_eq!(args.select.taken(), ["stg"]);
+        }
+    }
 }

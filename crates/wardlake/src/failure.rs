@@ -2,11 +2,26 @@
 
 use std::{path::Path, process::ExitCode};
 
-use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity as Level};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity as Level,
+};
 use wardlake_core::{Diagnostic, Diagnostics, ErrorKind, HasErrorKind, Severity};
 use wardlake_engine::EngineError;
 use wardlake_runner::RunnerError;
 use wardlake_storage::StorageError;
+
+use crate::{
+    args::LogFormat,
+    json_log::CommandEvent,
+    printing::{Stream, err, painted, safe, safe_source, wrapped},
+    teller::Teller,
+    terminal::counted,
+};
+
+/// Exit code of a command that could not do its work, whatever a node did.
+const NOTHING_DONE: u8 = 2;
+/// Columns that stand before each line of a problem's message and help.
+const FRAME: usize = 8;
 
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +58,9 @@ pub(crate) enum Failure {
     /// Rows could not be written out.
     #[error("cannot write the result: {0}")]
     Output(String),
+    /// Whoever read the result has gone: nothing is wrong, and there is nobody to tell more.
+    #[error("the result is not read any more")]
+    Unread,
 }
 
 impl From<wardlake_serve::ServeError> for Failure {
@@ -77,70 +95,106 @@ impl Failure {
             Self::Storage(error) => error.kind(),
             Self::Serve(error) => error.kind(),
             Self::Simulate(_) | Self::File { .. } => ErrorKind::Unavailable,
-            Self::Usage(_) | Self::Output(_) => ErrorKind::Invalid,
+            Self::Usage(_) | Self::Output(_) | Self::Unread => ErrorKind::Invalid,
         }
     }
 
-    /// Prints the failure and gives the exit code: 2 for everything a node did not cause.
-    pub(crate) fn report(self) -> ExitCode {
-        match &self {
-            Self::Project(diagnostics) => print_diagnostics(diagnostics, Path::new(".")),
-            other => {
-                eprintln!("error: {other}");
-                if other.kind() == ErrorKind::Internal {
-                    eprintln!("This is a fault of Wardlake's own; please report it with the command that led to it.");
+    /// Tells the failure and gives the exit code: 2 for everything a node did not cause. `root` is the project folder.
+    pub(crate) fn report(self, teller: &Teller, root: &Path) -> ExitCode {
+        if matches!(self, Self::Unread) {
+            return ExitCode::SUCCESS;
+        }
+        if let Self::Project(diagnostics) = &self {
+            tell_problems(diagnostics, root, teller);
+        }
+        match (teller.format, &self) {
+            (LogFormat::Json, failure) => {
+                let message = match failure {
+                    Self::Project(diagnostics) => has_problems(diagnostics),
+                    other => other.to_string(),
+                };
+                teller.event(&CommandEvent::CommandFailed { kind: failure.kind(), message, exit_code: NOTHING_DONE });
+            }
+            (LogFormat::Text, Self::Project(_)) => {}
+            (LogFormat::Text, failure) => {
+                err(format_args!("error: {failure}"));
+                if failure.kind() == ErrorKind::Internal {
+                    err("This is a fault of Wardlake's own; please report it with the command that led to it.");
                 }
             }
         }
-        ExitCode::from(2)
+        ExitCode::from(NOTHING_DONE)
     }
 }
 
-/// Every problem with its code frame, and a line that counts them.
-pub(crate) fn print_diagnostics(diagnostics: &Diagnostics, root: &Path) {
+/// `the project has 3 errors`.
+pub(crate) fn has_problems(diagnostics: &Diagnostics) -> String {
+    let errors = diagnostics.0.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+    format!("the project has {}", counted(errors as u64, "error"))
+}
+
+/// Every problem of the project: for people with its code frame and a line that counts them, as JSON an event each.
+pub(crate) fn tell_problems(diagnostics: &Diagnostics, root: &Path, teller: &Teller) {
+    if teller.format == LogFormat::Json {
+        diagnostics.0.iter().for_each(|diagnostic| teller.event(&CommandEvent::from(diagnostic)));
+        return;
+    }
     for diagnostic in &diagnostics.0 {
-        eprintln!("{}", render(diagnostic, root));
+        painted(Stream::Err, &render(diagnostic, root));
     }
     let errors = diagnostics.0.iter().filter(|d| d.severity == Severity::Error).count();
     let warnings = diagnostics.0.len() - errors;
     if diagnostics.0.len() > 1 {
-        eprintln!("{errors} errors, {warnings} warnings");
+        err(format_args!("{}, {}", counted(errors as u64, "error"), counted(warnings as u64, "warning")));
     }
 }
 
 fn render(diagnostic: &Diagnostic, root: &Path) -> String {
-    let mut shown = MietteDiagnostic::new(&diagnostic.message).with_code(&diagnostic.code).with_severity(
-        match diagnostic.severity {
-            Severity::Warning => Level::Warning,
-            Severity::Error => Level::Error,
-        },
-    );
+    // Broken here and not by the library, which breaks within words as well.
+    let fitted = |text: &str| match Stream::Err.width() {
+        Some(width) => wrapped(&safe(text), width.saturating_sub(FRAME)),
+        None => safe(text).into_owned(),
+    };
+    let severity = match diagnostic.severity {
+        Severity::Warning => Level::Warning,
+        Severity::Error => Level::Error,
+    };
+    let mut shown =
+        MietteDiagnostic::new(fitted(&diagnostic.message)).with_code(&diagnostic.code).with_severity(severity);
     let mut help: Vec<String> = diagnostic.help.iter().cloned().collect();
     help.extend(diagnostic.trace.iter().map(|frame| format!("called from {frame}")));
     if !help.is_empty() {
-        shown = shown.with_help(help.join("\n"));
+        shown = shown.with_help(fitted(&help.join("\n")));
     }
     let mut report = None;
     if let Some(place) = &diagnostic.location {
         let text = std::fs::read_to_string(root.join(&place.file)).or_else(|_| std::fs::read_to_string(&place.file));
         match text {
             Ok(text) => {
+                let text = safe_source(&text);
                 let offset = offset_of(&text, place.line, place.column);
                 shown = shown.with_label(LabeledSpan::at(offset..offset + word_length(&text[offset..]), "here"));
-                report = Some(
-                    Report::new(shown.clone())
-                        .with_source_code(NamedSource::new(place.file.display().to_string(), text)),
-                );
+                let name = place.file.display().to_string();
+                report = Some(Report::new(shown.clone()).with_source_code(NamedSource::new(safe(&name), text)));
             }
-            Err(_) => shown.message = format!("{} ({place})", shown.message),
+            Err(_) => shown.message = format!("{} ({})", shown.message, safe(&place.to_string())),
         }
     }
     let report = report.unwrap_or_else(|| Report::new(shown));
     let mut text = String::new();
-    let handler = GraphicalReportHandler::new();
+    let handler = GraphicalReportHandler::new_themed(theme()).with_wrap_lines(false).with_links(false);
     match handler.render_report(&mut text, report.as_ref()) {
         Ok(()) => text,
-        Err(_) => diagnostic.to_string(),
+        Err(_) => safe(&diagnostic.to_string()).into_owned(),
+    }
+}
+
+/// Lines and colours for a terminal that shows them, plain characters for everything else.
+fn theme() -> GraphicalTheme {
+    match Stream::Err.is_terminal() {
+        true if Stream::Err.is_colored() => GraphicalTheme::unicode(),
+        true if std::env::var_os("NO_COLOR").is_some() => GraphicalTheme::unicode_nocolor(),
+        _ => GraphicalTheme::none(),
     }
 }
 

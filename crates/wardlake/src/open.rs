@@ -4,19 +4,36 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 use tokio::task::JoinHandle;
+use wardlake_core::Diagnostics;
 use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
-use wardlake_project::{LoadOptions, Project};
+use wardlake_project::{LoadOptions, Project, Target};
 use wardlake_runner::{EventSink, Workspace};
 use wardlake_storage::{Epoch, Lake};
 
 use crate::{
     args::{GlobalArgs, LogFormat},
-    failure::{Failure, print_diagnostics},
-    json_log, terminal,
+    failure::{Failure, has_problems, tell_problems},
+    json_log, printing, terminal,
 };
 
-/// Reads and checks the project; prints its warnings.
+/// The commands that show what is odd in the project: those that check it and those that run its nodes. Whoever only looks at what
+/// is there has read it before.
+const SHOW_WARNINGS: [&str; 10] =
+    ["parse", "compile", "ingest", "build", "run", "test", "seed", "snapshot", "serve", "debug"];
+
+/// Reads and checks the project; tells what is odd in it where that is of use.
 pub(crate) fn project(global: &GlobalArgs, which: &str, full_refresh: bool) -> Result<Arc<Project>, Failure> {
+    let project = Project::load(load_options(global, which, full_refresh)?).map_err(|diagnostics| {
+        tell_problems(&diagnostics, &global.project_dir, &global.teller);
+        Failure::Usage(format!("{}; nothing was run", has_problems(&diagnostics)))
+    })?;
+    if !project.warnings().is_empty() && !global.quiet && SHOW_WARNINGS.contains(&which) {
+        tell_problems(&Diagnostics(project.warnings().to_vec()), &global.project_dir, &global.teller);
+    }
+    Ok(Arc::new(project))
+}
+
+fn load_options(global: &GlobalArgs, which: &str, full_refresh: bool) -> Result<LoadOptions, Failure> {
     let mut options = LoadOptions::new(&global.project_dir);
     options.target.clone_from(&global.target);
     options.lake.clone_from(&global.lake);
@@ -24,23 +41,9 @@ pub(crate) fn project(global: &GlobalArgs, which: &str, full_refresh: bool) -> R
     options.threads = global.threads.map(usize::from);
     options.full_refresh = full_refresh;
     options.which = which.to_owned();
-    let (quiet, format) = (global.quiet, global.log_format);
-    options.log = Arc::new(move |text| {
-        if !quiet {
-            match format {
-                LogFormat::Text => terminal::print_line(text),
-                LogFormat::Json => json_log::print_message(text),
-            }
-        }
-    });
-    let project = Project::load(options).map_err(|diagnostics| {
-        print_diagnostics(&diagnostics, &global.project_dir);
-        Failure::Usage("the project has errors; nothing was run".to_owned())
-    })?;
-    if !project.warnings().is_empty() && !quiet {
-        print_diagnostics(&wardlake_core::Diagnostics(project.warnings().to_vec()), &global.project_dir);
-    }
-    Ok(Arc::new(project))
+    let teller = global.teller.clone();
+    options.log = Arc::new(move |text| teller.message(text));
+    Ok(options)
 }
 
 fn vars(global: &GlobalArgs) -> Result<Map<String, Json>, Failure> {
@@ -61,10 +64,12 @@ impl Opened {
     /// Opens the project's lake and starts the reader of its events.
     pub(crate) async fn open(global: &GlobalArgs, project: Arc<Project>) -> Result<Self, Failure> {
         let (events, stream) = EventSink::channel();
-        let reader = match global.log_format {
-            LogFormat::Text => tokio::spawn(terminal::read(stream, global.quiet, project.target().name.clone())),
-            LogFormat::Json => tokio::spawn(json_log::read(stream)),
-        };
+        let (teller, target) = (global.teller.of_run(), project.target().name.clone());
+        // On a thread that may wait: whoever reads slowly, or not at all, keeps no other task from its work.
+        let reader = tokio::task::spawn_blocking(move || match teller.format {
+            LogFormat::Text => terminal::read(stream, teller, target),
+            LogFormat::Json => json_log::read(stream, &teller),
+        });
         let workspace = open_workspace(project, events).await?;
         let threads = workspace.project.target().threads;
         Ok(Self { workspace: Arc::new(workspace), threads, reader })
@@ -83,9 +88,15 @@ pub(crate) async fn quiet_workspace(project: Arc<Project>) -> Result<Workspace, 
 }
 
 async fn open_workspace(project: Arc<Project>, events: EventSink) -> Result<Workspace, Failure> {
-    let target = project.target();
+    let options = engine_options(project.target());
+    let lake = project.lake_url().to_owned();
+    let run_id = project.options().invocation_id.clone();
+    Ok(Workspace::open(project, &lake, options, events, run_id).await?)
+}
+
+fn engine_options(target: &Target) -> EngineOptions {
     let defaults = EngineOptions::default();
-    let options = EngineOptions {
+    EngineOptions {
         memory_limit_bytes: target
             .memory_limit_bytes
             .and_then(|bytes| usize::try_from(bytes).ok())
@@ -93,10 +104,7 @@ async fn open_workspace(project: Arc<Project>, events: EventSink) -> Result<Work
         threads: defaults.threads,
         default_schema: target.schema.clone(),
         ..defaults
-    };
-    let lake = project.lake_url().to_owned();
-    let run_id = project.options().invocation_id.clone();
-    Ok(Workspace::open(project, &lake, options, events, run_id).await?)
+    }
 }
 
 /// A session for a command that only reads: on the project's lake, or, without a project here, on the lake that is named.
@@ -106,25 +114,50 @@ pub(crate) async fn reader(
     epoch: Option<u64>,
     working: bool,
 ) -> Result<Session, Failure> {
-    let (lake, engine) = match &global.lake {
-        Some(url) if !has_project(global) => {
-            let lake = Lake::open_existing(url).await?;
-            let engine = Engine::new(Arc::clone(&lake), EngineOptions::default())?;
-            (lake, Arc::new(engine))
-        }
-        None if !has_project(global) => {
-            let folder = global.project_dir.display();
-            let text = format!(
-                "there is no dbt_project.yml in {folder}; name a project with --project-dir, or a lake with --lake"
-            );
-            return Err(Failure::Usage(text));
-        }
-        _ => {
-            let workspace = quiet_workspace(project(global, which, false)?).await?;
-            (workspace.lake, workspace.engine)
-        }
-    };
+    let (lake, options) = lake_and_limits(global, which).await?;
+    let engine = Engine::new(Arc::clone(&lake), options)?;
     Ok(engine.session(state_of(&lake, epoch, working).await?).await?)
+}
+
+/// The lake alone: the project's, or, without a project here, the one that is named.
+pub(crate) async fn lake(global: &GlobalArgs, which: &str) -> Result<Arc<Lake>, Failure> {
+    Ok(lake_and_limits(global, which).await?.0)
+}
+
+/// The id of this invocation where no workspace gives it one.
+pub(crate) fn run_id(global: &GlobalArgs) -> String {
+    LoadOptions::new(&global.project_dir).invocation_id
+}
+
+async fn lake_and_limits(global: &GlobalArgs, which: &str) -> Result<(Arc<Lake>, EngineOptions), Failure> {
+    match &global.lake {
+        _ if has_project(global) => {
+            let target = target(global, which)?;
+            Ok((Lake::open(&target.lake).await?, engine_options(&target)))
+        }
+        Some(url) => Ok((Lake::open_existing(url).await?, EngineOptions::default())),
+        None => {
+            let folder = global.project_dir.display();
+            Err(Failure::Usage(format!(
+                "there is no dbt_project.yml in {folder}; name a project with --project-dir, or a lake with --lake"
+            )))
+        }
+    }
+}
+
+/// The project's target, also of a project that has problems: its tables are there all the same. Says how many problems it has.
+fn target(global: &GlobalArgs, which: &str) -> Result<Target, Failure> {
+    let options = load_options(global, which, false)?;
+    let target = Target::of(&options)?;
+    if let Err(problems) = Project::load(options) {
+        let text = format!("{}, which `wardlake parse` shows; the lake is read as it is", has_problems(&problems));
+        match global.log_format {
+            LogFormat::Text if global.quiet => {}
+            LogFormat::Text => printing::err(format_args!("note: {text}")),
+            LogFormat::Json => global.teller.message(&text),
+        }
+    }
+    Ok(target)
 }
 
 fn has_project(global: &GlobalArgs) -> bool {
@@ -158,5 +191,6 @@ fn before_the_first() -> Epoch {
         views: Default::default(),
         gates: Json::Null,
         rollback_of: None,
+        withdrawn: Default::default(),
     }
 }

@@ -1,32 +1,37 @@
 //! Events as lines for people, in dbt's manner: inventory, `N of M`, footer. Progress bars where someone is watching.
 
-use std::{collections::HashMap, io::IsTerminal, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use chrono::Local;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::UnboundedReceiver;
 use wardlake_runner::{FileLoad, NodeResult, RunEvent, Status, Totals};
 
-/// Columns of the line up to the brackets.
+use crate::{
+    printing::{Stream, safe, safe_line, wrapped},
+    teller::{Teller, timed},
+};
+
+/// Columns of the line up to the brackets, where there is room for so many.
 const WIDTH: usize = 80;
+/// Columns of the time before a line.
+const TIME: usize = 10;
 
-/// Prints one line with the time before it.
-pub(crate) fn print_line(text: &str) {
-    println!("{}  {text}", Local::now().format("%H:%M:%S"));
-}
-
-/// Prints events until the run is over.
-pub(crate) async fn read(mut events: UnboundedReceiver<RunEvent>, quiet: bool, target: String) {
-    let mut screen = Screen::new(quiet, target);
-    while let Some(event) = events.recv().await {
+/// Prints events until the run is over. For a thread that may wait for whoever reads.
+pub(crate) fn read(mut events: UnboundedReceiver<RunEvent>, teller: Teller, target: String) {
+    let mut screen = Screen::new(teller, target);
+    while let Some(event) = events.blocking_recv() {
         screen.show(event);
     }
 }
 
 struct Screen {
-    quiet: bool,
+    teller: Teller,
     target: String,
+    /// Columns that a line may have, without the time before it.
+    room: Option<usize>,
     bars: Option<MultiProgress>,
+    /// Whether a node's line stands for its beginning as well.
+    hides_starts: bool,
     running: HashMap<String, ProgressBar>,
     failures: Vec<NodeResult>,
     warnings: Vec<NodeResult>,
@@ -35,30 +40,43 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(quiet: bool, target: String) -> Self {
-        let is_terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+    fn new(teller: Teller, target: String) -> Self {
+        let is_watched = Stream::Err.is_terminal() && Stream::Out.is_terminal();
+        // What draws bars waits for its terminal, which a server must not; and a terminal that cannot go back has none.
+        let has_bars = is_watched && Stream::Err.is_screen() && !teller.quiet && !teller.never_waits();
+        let bars = has_bars.then(MultiProgress::new).filter(|bars| !bars.is_hidden());
         Self {
-            quiet,
-            target,
-            bars: (is_terminal && !quiet).then(MultiProgress::new),
+            room: teller.stream().width().map(|width| width.saturating_sub(TIME)),
+            hides_starts: is_watched && teller.never_waits(),
+            is_color: Stream::Err.is_colored() && Stream::Out.is_colored(),
+            bars,
+            teller,
+            target: safe_line(&target).into_owned(),
             running: HashMap::new(),
             failures: Vec::new(),
             warnings: Vec::new(),
-            is_color: is_terminal && std::env::var_os("NO_COLOR").is_none(),
             reused: 0,
         }
     }
 
+    /// Shows a text whose parts are safe, unless only what went wrong is wanted.
     fn line(&self, text: &str) {
-        if self.quiet {
-            return;
+        if !self.teller.quiet {
+            self.always(text);
         }
-        let line = if text.is_empty() { String::new() } else { format!("{}  {text}", Local::now().format("%H:%M:%S")) };
+    }
+
+    fn always(&self, text: &str) {
+        let line = match self.room {
+            _ if text.is_empty() => String::new(),
+            None => timed(text),
+            Some(room) => timed(&wrapped(text, room)).replace('\n', &format!("\n{}", " ".repeat(TIME))),
+        };
         match &self.bars {
             Some(bars) => {
                 let _ = bars.println(line);
             }
-            None => println!("{line}"),
+            None => self.teller.line(line),
         }
     }
 
@@ -70,10 +88,10 @@ impl Screen {
         match event {
             RunEvent::RunStarted { inventory, total, threads, .. } => self.started(&inventory, total, threads),
             RunEvent::NodeStarted { index, total, unique_id, label } => {
-                if label.starts_with("test ") && self.bars.is_none() {
+                if self.bars.is_none() && (label.starts_with("test ") || self.hides_starts) {
                     return;
                 }
-                self.begin(index, total, unique_id, &label);
+                self.begin(index, total, unique_id, &safe_line(&label));
             }
             RunEvent::NodeProgress { unique_id, rows, .. } => {
                 if let Some(bar) = self.running.get(&unique_id) {
@@ -83,16 +101,17 @@ impl Screen {
             RunEvent::NodeFinished { index, total, result } => self.finished(index, total, result),
             RunEvent::FileLoaded { load } => self.loaded(&load),
             RunEvent::Message { level, text } => match level.as_str() {
-                "warn" => self.line(&format!("{} {text}", self.paint("WARN", 33))),
-                _ => self.line(&text),
+                "warn" => self.line(&format!("{} {}", self.paint("WARN", 33), safe(&text))),
+                _ => self.line(&safe(&text)),
             },
             RunEvent::Listening { protocol, source, address } => {
                 let source = source.map(|source| format!(" (source {source})")).unwrap_or_default();
-                self.line(&format!("Listening for {protocol} on {address}{source}"));
+                self.line(&safe_line(&format!("Listening for {protocol} on {address}{source}")));
             }
             RunEvent::Alert { notice } => {
                 let (word, color) = if notice.is_raised { ("ALERT", 31) } else { ("CLEAR", 32) };
-                self.line(&format!("{} {}: {}", self.paint(word, color), notice.alert, notice.message));
+                let text = format!("{}: {}", notice.alert, notice.message);
+                self.line(&format!("{} {}", self.paint(word, color), safe_line(&text)));
             }
             // Several a second would hide everything else; the status page counts them.
             RunEvent::WaveFinished { .. } | RunEvent::UpkeepFinished { .. } => {}
@@ -117,7 +136,7 @@ impl Screen {
 
     fn begin(&mut self, index: usize, total: usize, unique_id: String, label: &str) {
         match &self.bars {
-            None => self.line(&dotted(&format!("{index} of {total} START {label}"), "RUN")),
+            None => self.line(&dotted(&format!("{index} of {total} START {label}"), "RUN", self.room)),
             Some(bars) => {
                 let bar = bars.add(ProgressBar::new_spinner());
                 if let Ok(style) = ProgressStyle::with_template("          {spinner} {prefix} {elapsed} {msg}") {
@@ -152,15 +171,13 @@ impl Screen {
             _ => word,
         };
         self.reused += u64::from(result.is_reused);
-        if !result.is_reused || !self.quiet {
-            let line = dotted(&format!("{index} of {total} {word} {}", result.label), &detail);
-            self.line(&line.replacen(&format!("[{detail}]"), &format!("[{}]", self.paint(&detail, color)), 1));
-        }
+        let line = dotted(&format!("{index} of {total} {word} {}", safe_line(&result.label)), &detail, self.room);
+        self.line(&line.replacen(&format!("[{detail}]"), &format!("[{}]", self.paint(&detail, color)), 1));
         // What an audited model withheld, repaired and found.
         if let (Status::Success, "model", Some(remark)) =
             (result.status, result.resource_type.as_str(), &result.message)
         {
-            self.line(&format!("    {}", self.paint(remark, 33)));
+            self.line(&format!("    {}", self.paint(&safe_line(remark), 33)));
         }
         match result.status {
             Status::Fail | Status::Error => self.failures.push(result),
@@ -186,10 +203,11 @@ impl Screen {
         if load.rejected > 0 {
             parts.push(self.paint(&format!("{} rejected", grouped(load.rejected)), 33));
         }
-        self.line(&format!("    {} {}", load.file, parts.join(", ")));
+        self.line(&format!("    {} {}", safe_line(&load.file), parts.join(", ")));
         for drift in &load.drift {
-            let detail = drift.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-            self.line(&format!("      {} column {}{detail}", self.paint(&drift.change, 33), drift.column));
+            let detail = drift.detail.as_ref().map(|detail| format!(" ({})", safe_line(detail))).unwrap_or_default();
+            let column = safe_line(&drift.column);
+            self.line(&format!("      {} column {column}{detail}", self.paint(&drift.change, 33)));
         }
     }
 
@@ -199,10 +217,11 @@ impl Screen {
         self.line("");
         for result in self.failures.iter().chain(&self.warnings) {
             let (word, color) = if result.status == Status::Warn { ("Warning", 33) } else { ("Failure", 31) };
-            let text = format!("{} in {}", self.paint(word, color), result.label);
-            self.line(&text);
+            // What went wrong is told to those as well who want to hear nothing else.
+            let tell = |text: &str| if result.status.is_failure() { self.always(text) } else { self.line(text) };
+            tell(&format!("{} in {}", self.paint(word, color), safe_line(&result.label)));
             for line in result.message.as_deref().unwrap_or_default().lines() {
-                self.line(&format!("  {line}"));
+                tell(&format!("  {}", safe_line(line)));
             }
         }
         let verdict = match (totals.error, totals.warn) {
@@ -215,7 +234,7 @@ impl Screen {
         };
         self.line(&verdict);
         if let Some(reason) = unpublished {
-            self.line(&format!("Nothing was published: {reason}."));
+            self.line(&format!("Nothing was published: {}.", safe_line(&reason)));
         }
         let Totals { pass, warn, error, skip } = totals;
         self.line(&format!("Done. PASS={pass} WARN={warn} ERROR={error} SKIP={skip} TOTAL={}", totals.total()));
@@ -229,10 +248,15 @@ fn written(result: &NodeResult, seconds: f64) -> String {
     }
 }
 
-/// `text ........ [detail]`
-fn dotted(text: &str, detail: &str) -> String {
-    let dots = WIDTH.saturating_sub(text.chars().count() + 1).max(3);
-    format!("{text} {} [{detail}]", ".".repeat(dots))
+/// `text ........ [detail]`, on two lines where one has no room for both.
+fn dotted(text: &str, detail: &str, room: Option<usize>) -> String {
+    let (width, behind) = (text.chars().count(), detail.chars().count() + " ".len() + " []".len());
+    let wanted = WIDTH.saturating_sub(width + 1).max(3);
+    let dots = room.map_or(wanted, |room| wanted.min(room.saturating_sub(width + behind)));
+    match dots {
+        0..3 => format!("{text}\n    [{detail}]"),
+        _ => format!("{text} {} [{detail}]", ".".repeat(dots)),
+    }
 }
 
 /// `1 row`, `2 rows`, `1,234 rows`.
@@ -271,6 +295,10 @@ mod tests {
 
     #[test]
     fn lines_keep_their_brackets_in_one_column() {
-        assert_eq!(dotted("1 of 2 OK", "x").find('['), dotted("1 of 2 SKIPPED", "x").find('['));
+        assert_eq!(dotted("1 of 2 OK", "x", None).find('['), dotted("1 of 2 SKIPPED", "x", None).find('['));
+        for room in 10..120 {
+            let line = dotted("1 of 2 OK created table", "12 rows in 0.1s", Some(room));
+            assert!(line.lines().all(|line| line.chars().count() <= room.max(23)), "{room}: {line}");
+        }
     }
 }

@@ -1,7 +1,7 @@
--- Pairs of records that are one person: decided so, merged by their hospital (A40), or matched by a rule. A rule matches an
--- exact identifier whose holder agrees: the same national id or hospital record number, a given name that is not another, and
--- the birth date, or without one the family name. Twins and mothers with their newborns share numbers and stay apart.
--- A pair decided `distinct` is no link, whoever says otherwise.
+-- Pairs of records that are one person: decided so, merged by their hospital (A40 and its kin, in extracts or as it happened), or
+-- matched by a rule. A rule matches an exact identifier whose holder agrees: the same national id or hospital record number, a given name
+-- that is not another, and the birth date, or without one the family name. Twins and mothers with their newborns share numbers and stay
+-- apart. A pair decided `distinct` is no link, whoever says otherwise.
 
 with matched as (
 
@@ -28,6 +28,16 @@ merged as (
     from {{ ref('int_patient_merges') }}
     where not is_unresolved
         and patient_id <> master_patient_id
+    union
+    select
+        least(from_id, survivor_id) as patient_id_a,
+        greatest(from_id, survivor_id) as patient_id_b,
+        'hospital' as linked_by
+    from (
+        {{ survivors("(select * from " ~ ref('int_bed_merges') ~ " where id_type = 'patient' and identity = 'merge')") | indent(8) }}
+    ) as told
+    where not is_cycle
+        and from_id <> survivor_id
 
 ),
 

@@ -6,21 +6,28 @@
 -- How the events of an encounter are read, in whatever order they came:
 -- 1. Of several contents of one event id the one recorded last holds, and of several events of one numbered movement (ZBE).
 -- 2. An encounter merged into another gives its events to it.
--- 3. A cancel takes back the latest event of its kind that happened before it and was not taken back; brackets are matched so.
---    A deleted visit (A23) loses every event up to the deletion.
--- 4. What is left is put in the order in which it happened. Admission and registration begin a presence, a discharge ends it, moves,
---    leaves and returns need one. An encounter without any admission begins with its first move: the feed may have begun later.
--- 5. An event that fits nowhere is not placed and says why in `finding`.
+-- 3. A deleted visit (A23) loses every event up to the deletion. A discharge, leave or return told again before anything took it back is
+--    the same one put right: what was recorded last holds. So is an admission told again for the same instant; one for another instant
+--    stays beside the first, with a finding.
+-- 4. A cancel takes back the latest event of its kind that happened before it and was not taken back, however often that was told;
+--    brackets are matched so. Where a cancelled transfer or discharge (A12, A13) names a place, it is where the patient is afterwards (HL7
+--    2.5.1, 3.3.12 and 3.3.13: PV1-3 "reflects the location of the patient after the cancellation"): a move, if it is another than before.
+-- 5. What is left is put in the order in which it happened. Admission and registration begin a presence, a discharge ends it, moves,
+--    leaves and returns need one. An encounter of which no admission was ever told begins with its first move: the feed may have begun
+--    later.
+-- 6. An event that fits nowhere is not placed and says why in `finding`.
 --
 -- A wave reads the new events, looks up all others of the encounters that these touch, and appends versions of them.
 
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental', incremental_strategy='append', on_schema_change='append_new_columns') }}
 
 {%- set so_far = 'rows between unbounded preceding and current row' %}
 {%- set before = 'rows between unbounded preceding and 1 preceding' %}
 {%- set in_group = 'partition by group_number order by delivery_number, part, encounter_id ' ~ so_far %}
-{%- set in_bracket = "partition by cancel_bracket
-            order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id" %}
+{#- What happened at the same instant comes in the order of its places, and cancels behind everything. -#}
+{%- set in_time = 'occurred_at, place_order, event_number, part, delivery_id' %}
+{%- set back_in_time = 'occurred_at desc, place_order desc, event_number desc, part desc, delivery_id desc' %}
+{%- set in_bracket = 'partition by cancel_bracket order by ' ~ in_time %}
 {#- Between the parts of a place that travels as one text. #}
 {%- set mark = '^|^' %}
 
@@ -89,9 +96,9 @@ grouped as (
 
     select
         {%- for column in [
-            'delivery_id', 'event_id', 'hospital_id', 'encounter_id', 'merged_into_encounter_id', 'patient_id', 'department_id',
-            'room_id', 'bed_id', 'prior_bed_id', 'zbe_movement_id', 'event_type', 'role', 'kind', 'zbe_action',
-            'gender', 'source_file'
+            'delivery_id', 'event_id', 'hospital_id', 'encounter_id', 'merged_into_encounter_id', 'patient_id', 'facility',
+            'department_id', 'room_id', 'bed_id', 'prior_department_id', 'prior_room_id', 'prior_bed_id', 'zbe_movement_id',
+            'event_type', 'role', 'kind', 'zbe_action', 'gender', 'source_file'
         ] %}
         {{ plain_text('known_events.' ~ column) }} as {{ column }},
         {%- endfor %}
@@ -235,13 +242,17 @@ counted as (
         events.event_id,
         events.event_number,
         events.part,
+        coalesce(survivors.survivor_id, events.encounter_id) = events.encounter_id as is_own,
         events.patient_id,
         -- A place travels as one text: rows are sorted often.
         case when events.department_id is not null or events.bed_id is not null
             then coalesce(events.department_id, '') || '{{ mark }}' || coalesce(events.room_id, '') || '{{ mark }}'
-                || coalesce(events.bed_id, '')
+                || coalesce(events.bed_id, '') || '{{ mark }}' || coalesce(events.facility, '')
         end as own_place,
-        events.prior_bed_id,
+        case when events.prior_bed_id is not null
+            then coalesce(events.prior_department_id, '') || '{{ mark }}' || coalesce(events.prior_room_id, '') || '{{ mark }}'
+                || events.prior_bed_id
+        end as prior_place,
         events.event_type,
         events.role,
         events.kind,
@@ -249,6 +260,7 @@ counted as (
         events.age_years,
         events.place_order,
         events.occurred_at,
+        events.known_at,
         events.expected_discharge_at,
         events.received_at,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) as is_movement_cancelled,
@@ -315,13 +327,15 @@ with_patient as (
 
 ),
 
--- 3. What was taken back.
+-- 3. What was deleted, and what was told again. The order runs back in time.
 by_deletion as (
 
     select
         *,
         cast(row_number() over (
-            order by case_number, occurred_at desc, case when role = 'delete' then 0 else 1 end, event_number, part, delivery_id
+            order by
+                case_number, occurred_at desc, case when role = 'delete' then 0 else 1 end,
+                place_order desc, event_number desc, part desc, delivery_id desc
         ) as bigint) as deletion_order
     from with_patient
 
@@ -346,16 +360,74 @@ undeleted as (
 
 ),
 
--- Events of a kind open brackets, cancels close them. Brackets in which nothing is cancelled, nearly all, share one partition.
+turnings as (
+
+    -- What begins or ends a presence or a leave, and what takes that back, as a number below 16.
+    select
+        *,
+        case
+            when is_taken_back then null
+            when role = 'cancel' and kind in ('admission', 'discharge', 'leave', 'return') then 0
+            when role = 'admit' and kind = 'class' then 2
+            when role = 'register' then 4
+            when role = 'admit' then 6
+            when role = 'leave' then 8
+            when role = 'return' then 10
+            when role = 'depart' then 12
+        end + case when is_own then 1 else 0 end as turning
+    from undeleted
+
+),
+
+next_turnings as (
+
+    select
+        *,
+        max(case when turning is not null then deletion_order * 16 + turning end) over (order by deletion_order {{ before }})
+            as next_turning,
+        max(case when turning is not null then case_number end) over (order by deletion_order {{ before }}) as next_turning_case
+    from turnings
+
+),
+
+retold as (
+
+    -- The next of them is the same once more.
+    select
+        *,
+        coalesce(turning >= 4 and next_turning_case = case_number and next_turning % 16 = turning, false) as is_retold
+    from next_turnings
+
+),
+
+tellings as (
+
+    select
+        *,
+        case
+            when is_retold
+                then max(case when turning is not null and not is_retold then deletion_order end) over (order by deletion_order {{ so_far }})
+            else deletion_order
+        end as telling
+    from retold
+
+),
+
+-- 4. What was taken back. Events of a kind open brackets, cancels close them. Brackets in which nothing is cancelled, nearly all, share
+-- one partition.
 kinds as (
 
     select
         *,
         cast(dense_rank() over (order by case_number, kind) as bigint) as bracket_number,
         cast(row_number() over (
-            order by case_number, kind, case when role = 'cancel' then 0 else 1 end, occurred_at, event_number, part, delivery_id
+            order by
+                case_number, kind, case when role = 'cancel' then 0 else 1 end,
+                telling,
+                case when role in ('register', 'admit') then occurred_at end,
+                known_at desc, {{ back_in_time }}
         ) as bigint) as cancel_order
-    from undeleted
+    from tellings
 
 ),
 
@@ -363,23 +435,31 @@ cancelled_kinds as (
 
     select
         *,
-        max(case when role = 'cancel' then bracket_number end) over (order by cancel_order {{ so_far }}) as last_cancelled
+        max(case when role = 'cancel' then bracket_number end) over (order by cancel_order {{ so_far }}) as last_cancelled,
+        coalesce(
+            lag(telling) over (order by cancel_order) = telling
+                and (role not in ('register', 'admit') or lag(occurred_at) over (order by cancel_order) = occurred_at),
+            false
+        ) as is_put_right
     from kinds
 
 ),
 
 brackets as (
 
-    select *, case when last_cancelled = bracket_number then bracket_number else 0 end as cancel_bracket
+    select
+        *,
+        case when last_cancelled = bracket_number and not is_taken_back then bracket_number else 0 end as cancel_bracket
     from cancelled_kinds
 
 ),
 
 levels as (
 
+    -- What is told several times opens one bracket.
     select
         *,
-        sum(case when is_taken_back then 0 when role = 'cancel' then -1 else 1 end) over ({{ in_bracket }} {{ so_far }}) as level
+        sum(case when role = 'cancel' then -1 when is_retold then 0 else 1 end) over ({{ in_bracket }} {{ so_far }}) as level
     from brackets
 
 ),
@@ -399,8 +479,8 @@ bracket_depths as (
         *,
         case
             when cancel_bracket = 0 then 0
-            when is_taken_back then -1
             when role = 'cancel' then coalesce(lag(depth) over ({{ in_bracket }}), 0)
+            when is_retold then depth + 1
             else depth
         end as bracket_depth
     from depths
@@ -409,17 +489,17 @@ bracket_depths as (
 
 matched as (
 
-    -- What follows an event at its own depth is the cancel that takes it back, if there is one.
+    -- At its own depth an event is followed by the cancel that takes it back, if there is one.
     select
         *,
         is_taken_back
+            or is_put_right
             or coalesce(
                 cancel_bracket > 0
                 and role <> 'cancel'
-                and lead(role) over (
-                    partition by cancel_bracket, bracket_depth
-                    order by occurred_at, case when role = 'cancel' then 1 else 0 end, event_number, part, delivery_id
-                ) = 'cancel',
+                and max(case when role = 'cancel' then 1 else 0 end) over (
+                    partition by cancel_bracket, bracket_depth order by {{ back_in_time }} {{ before }}
+                ) = 1,
                 false
             ) as is_void,
         is_unknown_movement or (role = 'cancel' and not is_taken_back and bracket_depth = 0) as is_idle_cancel
@@ -427,13 +507,27 @@ matched as (
 
 ),
 
--- 4. What is left, in the order in which it happened.
+-- 5. What is left, in the order in which it happened.
+restated as (
+
+    -- Says where the patient is without being a movement: it is one if the patient is elsewhere.
+    select
+        *,
+        own_place is not null
+            and not is_void
+            and not is_idle_cancel
+            and (role = 'update' or (role = 'cancel' and kind in ('transfer', 'discharge'))) as is_restated
+    from matched
+
+),
+
 candidates as (
 
     select
         *,
-        not is_void and role in ('register', 'admit', 'move', 'leave', 'return', 'depart') as is_candidate
-    from matched
+        is_restated
+            or (not is_void and role in ('register', 'admit', 'move', 'leave', 'return', 'depart')) as is_candidate
+    from restated
 
 ),
 
@@ -444,9 +538,7 @@ sequenced as (
         is_candidate and role in ('register', 'admit') as is_admission,
         is_candidate and role in ('move', 'leave', 'return') as is_move,
         cast(row_number() over (
-            order by
-                case_number, case when is_candidate then 0 else 1 end,
-                occurred_at, place_order, event_number, part, delivery_id
+            order by case_number, case when is_candidate then 0 else 1 end, {{ in_time }}
         ) as bigint) as sequence
     from candidates
 
@@ -468,7 +560,12 @@ neighbours as (
         *,
         max(case when is_case_start then sequence end) over (order by sequence {{ so_far }}) as case_start,
         max(case when is_move then sequence end) over (order by sequence {{ before }}) as last_move,
-        cast(row_number() over (order by case_number, case when is_admission then 0 else 1 end, sequence) as bigint) as admission_order
+        cast(row_number() over (
+            order by
+                case_number,
+                case when is_admission then 0 when role in ('register', 'admit') then 1 else 2 end,
+                sequence
+        ) as bigint) as admission_order
     from bounded
 
 ),
@@ -477,6 +574,11 @@ admissions as (
 
     select
         *,
+        coalesce(
+            max(case when role in ('register', 'admit') then case_number end) over (order by admission_order {{ so_far }})
+                = case_number,
+            false
+        ) as was_admission_told,
         coalesce(
             max(case when is_admission then case_number end) over (order by admission_order {{ so_far }}) = case_number,
             false
@@ -487,8 +589,8 @@ admissions as (
 
 openings as (
 
-    -- An encounter that was never admitted opens with its first move.
-    select *, is_move and not has_admission and coalesce(last_move < case_start, true) as is_unadmitted
+    -- An encounter of which no admission was told opens with its first move.
+    select *, is_move and not was_admission_told and coalesce(last_move < case_start, true) as is_unadmitted
     from admissions
 
 ),
@@ -517,19 +619,20 @@ presences as (
 
 ),
 
-placed as (
+present as (
 
     select
         *,
-        is_candidate and (is_admission or is_unadmitted or coalesce(last_turn % 2 = 1, false)) as is_placed,
+        is_candidate and (is_admission or is_unadmitted or coalesce(last_turn % 2 = 1, false)) as is_present,
         case
             when is_idle_cancel then 'cancel_without_event'
-            when not is_candidate or is_admission then null
+            when not is_candidate or is_admission or is_restated then null
             when is_unadmitted then 'never_admitted'
             when last_turn % 2 = 1 then null
             when role = 'depart' and last_turn is not null then 'discharged_twice'
             when role = 'depart' then 'discharged_without_stay'
             when last_turn is not null then 'moved_after_discharge'
+            when not has_admission then 'moved_after_cancelled_admission'
             else 'moved_before_admission'
         end as finding
     from presences
@@ -540,10 +643,38 @@ in_places as (
 
     select
         *,
-        cast(row_number() over (order by case_number, case when is_placed then 0 else 1 end, sequence) as bigint) as place_number,
         -- An event that names no place happens where the patient is; so does a discharge, whatever place it names.
-        case when is_placed and role <> 'depart' then own_place end as new_place
-    from placed
+        case when is_present and role <> 'depart' and not is_restated then lpad(cast(sequence as varchar), 12, '0') || own_place end
+            as moved_to
+    from present
+
+),
+
+moved as (
+
+    select *, max(moved_to) over (order by sequence {{ before }}) as last_moved_to
+    from in_places
+
+),
+
+named_places as (
+
+    -- A place that is said again and says less than is known, a ward without its bed, is the known one.
+    select
+        *,
+        case
+            when not is_restated or not is_present then moved_to
+            when cast(substr(last_moved_to, 1, 12) as bigint) >= case_start
+                {%- for n in range(1, 5) %}
+                and (
+                    split_part(own_place, '{{ mark }}', {{ n }}) = ''
+                    or split_part(own_place, '{{ mark }}', {{ n }}) = split_part(substr(last_moved_to, 13), '{{ mark }}', {{ n }})
+                )
+                {%- endfor %}
+                then lpad(cast(sequence as varchar), 12, '0') || substr(last_moved_to, 13)
+            else lpad(cast(sequence as varchar), 12, '0') || own_place
+        end as new_place
+    from moved
 
 ),
 
@@ -551,13 +682,39 @@ carried as (
 
     select
         *,
-        max(lpad(cast(place_number as varchar), 12, '0') || new_place) over (order by place_number {{ so_far }})
-            as last_place
-    from in_places
+        max(new_place) over (order by sequence {{ so_far }}) as last_place,
+        max(new_place) over (order by sequence {{ before }}) as place_before
+    from named_places
 
 ),
 
--- Every encounter begins with a placed event or has none, so that its first place is its own.
+-- Places of other encounters are none of this one's.
+kept_places as (
+
+    select
+        *,
+        case when cast(substr(last_place, 1, 12) as bigint) >= case_start then substr(last_place, 13) end as here,
+        case when cast(substr(place_before, 1, 12) as bigint) >= case_start then substr(place_before, 13) end as here_before
+    from carried
+
+),
+
+placed as (
+
+    select *, is_present and not (is_restated and coalesce(here_before = here, false)) as is_placed
+    from kept_places
+
+),
+
+placements as (
+
+    select
+        *,
+        cast(row_number() over (order by case_number, case when is_placed then 0 else 1 end, sequence) as bigint) as place_number
+    from placed
+
+),
+
 neighbouring as (
 
     select
@@ -568,25 +725,13 @@ neighbouring as (
                 and lead(is_placed) over (order by place_number),
             false
         ) as has_next,
-        lag(last_place) over (order by place_number) as before_place,
         lag(role) over (order by place_number) as before_role,
+        lag(event_type) over (order by place_number) as before_event_type,
+        lag(occurred_at) over (order by place_number) as before_at,
+        lag(is_own) over (order by place_number) as before_is_own,
         lead(occurred_at) over (order by place_number) as next_at,
-        lead(event_type) over (order by place_number) as next_event_type,
-        case
-            when not is_placed then own_place
-            when cast(substr(last_place, 1, 12) as bigint) >= first_place then substr(last_place, 13)
-        end as at_place
-    from (
-        select
-            *,
-            max(case when is_place_start then place_number end) over (order by place_number {{ so_far }}) as first_place
-        from (
-            select
-                *,
-                coalesce(lag(case_number) over (order by place_number) <> case_number, true) as is_place_start
-            from carried
-        ) as starts
-    ) as begun
+        lead(event_type) over (order by place_number) as next_event_type
+    from placements
 
 ),
 
@@ -594,12 +739,24 @@ located as (
 
     select
         *,
-        nullif(split_part(at_place, '{{ mark }}', 1), '') as at_department_id,
-        nullif(split_part(at_place, '{{ mark }}', 2), '') as at_room_id,
-        nullif(split_part(at_place, '{{ mark }}', 3), '') as at_bed_id,
-        case when is_placed and has_before and cast(substr(before_place, 1, 12) as bigint) >= first_place
-            then substr(before_place, 13) end as was_place
+        case when is_placed then here else own_place end as at_place,
+        case when is_placed and has_before then here_before end as was_place
     from neighbouring
+
+),
+
+parts as (
+
+    select
+        *,
+        {%- for part in ['department_id', 'room_id', 'bed_id', 'facility'] %}
+        nullif(split_part(at_place, '{{ mark }}', {{ loop.index }}), '') as at_{{ part }},
+        {%- endfor %}
+        {%- for part in ['department_id', 'room_id', 'bed_id'] %}
+        nullif(split_part(was_place, '{{ mark }}', {{ loop.index }}), '') as was_{{ part }},
+        nullif(split_part(prior_place, '{{ mark }}', {{ loop.index }}), '') as prior_{{ part }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from located
 
 ),
 
@@ -614,19 +771,20 @@ told as (
         cast(part as integer) as part,
         delivery_id,
         case_patient_id as patient_id,
+        at_facility as facility,
         at_department_id as department_id,
         at_room_id as room_id,
         at_bed_id as bed_id,
         prior_bed_id,
-        nullif(split_part(was_place, '{{ mark }}', 1), '') as before_department_id,
-        nullif(split_part(was_place, '{{ mark }}', 3), '') as before_bed_id,
+        was_department_id as before_department_id,
+        was_bed_id as before_bed_id,
         -- text
         event_type,
         role,
         case
             when is_placed and role = 'depart' then 'ended'
             when is_placed then 'placed'
-            when is_idle_cancel or is_candidate then 'unplaced'
+            when is_idle_cancel or (is_candidate and not is_restated) then 'unplaced'
             when is_void then 'void'
             when role = 'plan' then 'planned'
             else 'noted'
@@ -641,7 +799,14 @@ told as (
             when finding is not null then finding
             when not is_placed then null
             when role = 'return' and not (has_before and before_role = 'leave') then 'returned_without_leave'
-            when role = 'move' and prior_bed_id <> coalesce(split_part(was_place, '{{ mark }}', 3), '') then 'not_in_prior_bed'
+            when event_type = 'A01' and has_before and before_event_type = 'A01' and before_is_own = is_own and before_at < occurred_at
+                then 'admitted_twice'
+            when role = 'move'
+                and (
+                    prior_bed_id <> coalesce(was_bed_id, '')
+                    or (prior_bed_id is not null and (prior_room_id <> was_room_id or prior_department_id <> was_department_id))
+                )
+                then 'not_in_prior_bed'
         end as finding,
         case when is_placed and role <> 'depart' and has_next then next_event_type end as ended_by_event_type,
         gender,
@@ -653,7 +818,7 @@ told as (
         case when role = 'plan' then coalesce(expected_discharge_at, occurred_at) end as expected_discharge_at,
         recorded_from,
         received_at
-    from located
+    from parts
 
 )
 

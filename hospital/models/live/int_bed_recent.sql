@@ -7,6 +7,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
+    on_schema_change='append_new_columns',
     meta={'wardlake': {'trimmed_to': 'int_bed_current'}}
 ) }}
 

@@ -6,8 +6,11 @@ with uses as (
 
     select
         current_stays.hospital_id,
+        {{ bed_key('current_stays', 'beds') }} as bed_key,
+        current_stays.facility,
+        coalesce(current_stays.department_id, beds.department_id) as department_id,
+        coalesce(current_stays.room_id, beds.room_id) as room_id,
         current_stays.bed_id,
-        current_stays.department_id,
         current_stays.encounter_id,
         current_stays.bed_state,
         current_stays.valid_from,
@@ -16,6 +19,9 @@ with uses as (
         clock.as_of_at
     from {{ ref('int_bed_current') }} as current_stays
     cross join {{ ref('int_live_clock') }} as clock
+    left join {{ ref('stg_hospital__beds') }} as beds
+        on current_stays.hospital_id = beds.hospital_id
+        and current_stays.bed_id = beds.bed_id
     where current_stays.bed_state is not null
         and current_stays.bed_id is not null
         and current_stays.valid_from <= clock.as_of_at
@@ -23,8 +29,11 @@ with uses as (
     -- A bed of the extracts, used or not.
     select
         hospital_id,
-        bed_id,
+        bed_id as bed_key,
+        cast(null as varchar) as facility,
         department_id,
+        room_id,
+        bed_id,
         cast(null as varchar) as encounter_id,
         cast(null as varchar) as bed_state,
         cast(null as timestamp) as valid_from,
@@ -41,7 +50,7 @@ last_uses as (
     select *
     from uses
     qualify row_number() over (
-        partition by hospital_id, bed_id
+        partition by hospital_id, bed_key
         order by
             case when is_open and bed_state = 'occupied' then 0 when is_open then 1 when bed_state is not null then 2 else 3 end,
             case when is_open then valid_from else valid_to end desc,
@@ -61,8 +70,11 @@ known as (
 
 select
     known.hospital_id,
+    known.bed_key,
+    known.facility,
+    coalesce(known.department_id, 'unknown') as department_id,
+    known.room_id,
     known.bed_id,
-    coalesce(known.department_id, beds.department_id, 'unknown') as department_id,
     case
         when known.is_open then known.bed_state
         when {{ dbt.dateadd('minute', var('bed_cleaning_minutes'), 'known.valid_to') }} > known.as_of_at then 'cleaning'
@@ -71,5 +83,4 @@ select
     case when known.is_open then known.encounter_id end as encounter_id,
     case when known.is_open then known.valid_from else known.valid_to end as since_at
 from known
-left join {{ ref('stg_hospital__beds') }} as beds on known.hospital_id = beds.hospital_id and known.bed_id = beds.bed_id
 where known.is_of_a_sender

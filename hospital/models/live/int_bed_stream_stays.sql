@@ -4,16 +4,26 @@
 
 {{ config(materialized='table') }}
 
-with segments as (
+with in_beds as (
+
+    select movements.*, {{ bed_key('movements', 'beds') }} as bed_key
+    from {{ ref('fct_bed_movement') }} as movements
+    left join {{ ref('stg_hospital__beds') }} as beds
+        on movements.hospital_id = beds.hospital_id
+        and movements.bed_id = beds.bed_id
+    where movements.recorded_to is null
+        and movements.bed_id is not null
+        and (movements.valid_to is null or movements.valid_to > movements.valid_from)
+
+),
+
+segments as (
 
     select
         *,
-        lag(bed_id) over (partition by hospital_id, encounter_id order by valid_from) as before_bed_id,
+        lag(bed_key) over (partition by hospital_id, encounter_id order by valid_from) as before_bed_key,
         lag(valid_to) over (partition by hospital_id, encounter_id order by valid_from) as before_valid_to
-    from {{ ref('fct_bed_movement') }}
-    where recorded_to is null
-        and bed_id is not null
-        and (valid_to is null or valid_to > valid_from)
+    from in_beds
 
 ),
 
@@ -21,7 +31,7 @@ numbered as (
 
     select
         *,
-        sum(case when before_bed_id = bed_id and before_valid_to = valid_from then 0 else 1 end) over (
+        sum(case when before_bed_key = bed_key and before_valid_to = valid_from then 0 else 1 end) over (
             partition by hospital_id, encounter_id order by valid_from
             rows between unbounded preceding and current row
         ) as stay_number

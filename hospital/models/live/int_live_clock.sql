@@ -1,5 +1,6 @@
 -- One row: what "now" is in the live models. The variable `as_of` (local wall time) decides; without it the newest event that had
--- happened when it was recorded, so that a planned discharge or a mistyped year does not move the clock. Never the computer's clock.
+-- happened when it was recorded and when it came, so that neither a planned discharge nor a mistyped year moves the clock. Senders'
+-- clocks may be `live_clock_ahead_minutes` ahead. Never the computer's clock.
 --
 -- A wave reads the row of the wave before and the new events.
 
@@ -11,7 +12,13 @@ with seen as (
 
     select max(occurred_at) as newest_event_at
     from {{ changes(ref('int_bed_events')) }}
-    where occurred_at <= known_at
+    where withheld is null
+        and occurred_at <= known_at
+        and (
+            occurred_at <= {{ dbt.dateadd('minute', var('live_clock_ahead_minutes'), 'received_at') }}
+            -- The file is of a day that had not begun: a time to come that is played.
+            or received_at < {{ dbt.dateadd('day', -1, extract_cut('source_file')) }}
+        )
     {%- if is_incremental() %}
     union all
     select newest_event_at

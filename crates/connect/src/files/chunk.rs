@@ -1,12 +1,12 @@
 //! Rows on their way into Arrow: one text column per field, filled row by row from borrowed bytes.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Int64Array, StringArray, builder::NullBufferBuilder},
+    array::{Array, ArrayRef, AsArray, Int64Array, StringArray, builder::NullBufferBuilder},
     buffer::{Buffer, OffsetBuffer, ScalarBuffer},
 };
-use wardlake_core::{RowHasher, lineage};
+use wardlake_core::RowHasher;
 
 use crate::ConnectError;
 
@@ -25,6 +25,30 @@ pub struct Chunk {
     pub row_hashes: Vec<u128>,
     /// How many rows.
     pub rows: usize,
+}
+
+impl Chunk {
+    /// The same rows under other names, one for each column in order. Their hashes are those of rows that had these names from the start.
+    pub fn renamed(&self, names: Vec<String>) -> Self {
+        let texts: Vec<&StringArray> = self.arrays.iter().map(|array| array.as_string::<i32>()).collect();
+        let row_hashes = row_hashes(&names, &texts, self.rows);
+        let (arrays, positions) = (self.arrays.clone(), self.positions.clone());
+        Self { columns: names, arrays, positions, row_hashes, rows: self.rows }
+    }
+}
+
+/// The hash of each row, see [`Chunk::row_hashes`].
+pub(crate) fn row_hashes(names: &[String], arrays: &[&StringArray], rows: usize) -> Vec<u128> {
+    let order = sorted_by_name(names);
+    let mut hasher = RowHasher::default();
+    let hash = |row| {
+        for i in order.iter().copied().filter(|i| arrays[*i].is_valid(row)) {
+            hasher.field(Some(names[i].as_bytes()));
+            hasher.field(Some(arrays[i].value(row).as_bytes()));
+        }
+        hasher.finish().0
+    };
+    (0..rows).map(hash).collect()
 }
 
 /// Where the text of a field lies.
@@ -53,6 +77,10 @@ impl Slot {
 
     pub(crate) fn scratch(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32, at: At::Scratch }
+    }
+
+    pub(crate) fn is_null(self) -> bool {
+        self.at == At::Null
     }
 
     #[inline]
@@ -170,6 +198,7 @@ impl SizeHint {
 pub(crate) struct ChunkBuilder {
     names: Vec<String>,
     columns: Vec<TextColumn>,
+    /// Empty where columns came or went since the last row: a record may bring many.
     by_name: Vec<HashedName>,
     hasher: RowHasher,
     positions: Vec<i64>,
@@ -202,7 +231,7 @@ impl ChunkBuilder {
         self.names.push(name);
         let bytes = self.hint.bytes_of(self.columns.len());
         self.columns.push(TextColumn::new(self.positions.len(), self.hint.rows, bytes));
-        self.by_name = HashedName::all(&self.names);
+        self.by_name.clear();
         self.names.len() - 1
     }
 
@@ -210,7 +239,7 @@ impl ChunkBuilder {
     pub(crate) fn truncate_columns(&mut self, columns: usize) {
         self.names.truncate(columns);
         self.columns.truncate(columns);
-        self.by_name = HashedName::all(&self.names);
+        self.by_name.clear();
     }
 
     pub(crate) fn names(&self) -> &[String] {
@@ -219,6 +248,9 @@ impl ChunkBuilder {
 
     /// Adds a row. `slots` holds one slot per column; columns behind its end are NULL.
     pub(crate) fn push_row(&mut self, position: i64, base: &[u8], scratch: &[u8], slots: &[Slot]) {
+        if self.by_name.len() != self.names.len() {
+            self.by_name = HashedName::all(&self.names);
+        }
         for (i, column) in self.columns.iter_mut().enumerate() {
             column.push(slots.get(i).and_then(|slot| slot.text(base, scratch)));
         }
@@ -246,65 +278,29 @@ impl ChunkBuilder {
 }
 
 /// The order in which the fields of a row are hashed.
-pub(crate) fn sorted_by_name(names: &[String]) -> Vec<usize> {
+fn sorted_by_name(names: &[String]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..names.len()).collect();
     order.sort_by(|a, b| names[*a].cmp(&names[*b]));
     order
 }
 
-/// Turns the names of a source into names of columns: those the table already has keep the table's spelling (Delta does
-/// not tell `ID` from `id`), and no name is that of a lineage column.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ColumnNames {
-    known: Arc<[String]>,
-}
-
-impl ColumnNames {
-    pub(crate) fn new(known: Option<&[String]>) -> Self {
-        Self { known: known.unwrap_or_default().into() }
-    }
-
-    pub(crate) fn resolve<'a>(&'a self, name: &'a str) -> Cow<'a, str> {
-        if lineage::ALL.iter().any(|own| own.eq_ignore_ascii_case(name)) {
-            return Cow::Owned(format!("{name}_2"));
-        }
-        if self.known.iter().any(|known| known == name) {
-            return Cow::Borrowed(name);
-        }
-        match self.known.iter().find(|known| known.to_lowercase() == name.to_lowercase()) {
-            Some(known) => Cow::Borrowed(known),
-            None => Cow::Borrowed(name),
-        }
-    }
-
-    /// Names for the fields of a header: trimmed, an empty one called after its place, a repeated one numbered.
-    pub(crate) fn header(&self, fields: &[String]) -> Vec<String> {
-        let mut taken: HashSet<String> = HashSet::new();
-        // A name as written comes before a number made up here: `x,x,x_2` is `x, x_3, x_2`.
-        let written: HashSet<String> = fields.iter().map(|field| field.trim().to_lowercase()).collect();
-        fields
-            .iter()
-            .enumerate()
-            .map(|(i, field)| {
-                let field = field.trim();
-                let base =
-                    if field.is_empty() { format!("column_{}", i + 1) } else { self.resolve(field).into_owned() };
-                let mut name = base.clone();
-                let mut number = 1;
-                while taken.contains(&name.to_lowercase()) || (number > 1 && written.contains(&name.to_lowercase())) {
-                    number += 1;
-                    name = format!("{base}_{number}");
-                }
-                taken.insert(name.to_lowercase());
-                name
-            })
-            .collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn renamed_rows_hash_as_rows_that_were_read_under_those_names() {
+        let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        let read = |names: &[String]| {
+            let mut builder = ChunkBuilder::new(names, &SizeHint::default());
+            builder.push_row(1, b"ab", &[], &[Slot::base(0, 1), Slot::base(1, 2)]);
+            builder.push_row(2, b"ab", &[], &[Slot::NULL, Slot::base(0, 0)]);
+            builder.finish().unwrap().unwrap()
+        };
+        let (before, after) = (names(["ID", "ward"]), names(["z", "Ward"]));
+        assert_eq!(read(&before).renamed(after.clone()).row_hashes, read(&after).row_hashes);
+        assert_eq!(read(&before).renamed(before.clone()).row_hashes, read(&before).row_hashes);
+    }
 
     #[test]
     fn text_of_any_length_is_copied_whole() {
@@ -315,21 +311,6 @@ mod tests {
                 Text { within: &within, start, end }.append_to(&mut out);
                 assert_eq!(out, [b"before", &within[start..end]].concat(), "{start}..{end}");
             }
-        }
-    }
-
-    #[test]
-    fn header_names_are_whole_and_differ() {
-        let known = ["Patient_ID".to_owned()];
-        for (fields, expected) in [
-            (&["a", " b ", ""][..], &["a", "b", "column_3"][..]),
-            (&["x", "x", "X"], &["x", "x_2", "X_3"]),
-            (&["x", "x", "x_2"], &["x", "x_3", "x_2"]),
-            (&["patient_id", "_FILE"], &["Patient_ID", "_FILE_2"]),
-            (&["", "column_1"], &["column_1", "column_1_2"]),
-        ] {
-            let fields: Vec<String> = fields.iter().map(|s| (*s).to_owned()).collect();
-            assert_eq!(ColumnNames::new(Some(&known)).header(&fields), expected);
         }
     }
 }

@@ -5,6 +5,7 @@ mod csv;
 mod discover;
 mod hl7;
 mod json;
+pub(crate) mod names;
 mod parquet;
 pub(crate) mod pattern;
 mod pipeline;
@@ -14,7 +15,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
+use std::{io::Write, path::Path};
 
 pub use self::{
     chunk::Chunk,
@@ -24,10 +25,13 @@ pub use self::{
     report::FileReport,
 };
 use self::{
-    chunk::ColumnNames,
-    csv::{CsvParser, head::read_head},
+    csv::{
+        CsvParser,
+        head::{looks_like_names, read_head},
+    },
     hl7::{MessageBlocks, MessageParser},
-    json::{JsonParser, Lines, document::DocumentBlocks},
+    json::{InFileOrder, JsonParser, Lines, document::DocumentBlocks},
+    names::{ColumnNames, check_any_key, check_keys},
     pipeline::{LineBlocks, Parsed, run},
     report::Tally,
     stream::Stream,
@@ -35,7 +39,7 @@ use self::{
 use crate::{
     ConnectError, FileTable, Rejected,
     position::Position,
-    source::{Compression, Encoding, FileFormat},
+    source::{Compression, Encoding, FileFormat, Format, Header, OnSchemaChange},
 };
 
 /// What reading a file brings.
@@ -50,7 +54,8 @@ pub enum Event {
 /// Reads `file` and hands its rows and rejected records to `sink`, in file order, on the caller's thread.
 ///
 /// `known_columns` are the table's own columns so far (without lineage columns); they decide the spelling of names that
-/// differ only in case, and what the report calls new or missing. `tee` receives the raw bytes, each once. Text is parsed
+/// differ only in case, and how many columns may be new: [`MOST_NEW_COLUMNS`](wardlake_core::columns::MOST_NEW_COLUMNS). Without
+/// them the file makes the table. `tee` receives the raw bytes, each once. Text is parsed
 /// on `threads` threads; the result does not depend on their number.
 ///
 /// After an error nothing that was delivered may be kept: a file that turns out to be half-written
@@ -77,7 +82,10 @@ pub fn read_within(
     limits: Limits,
     sink: &mut dyn FnMut(Event) -> Result<(), ConnectError>,
 ) -> Result<FileReport, ConnectError> {
-    let names = ColumnNames::new(known_columns);
+    let names = match table.on_schema_change {
+        OnSchemaChange::Ignore => ColumnNames::new(known_columns).left_out(),
+        _ => ColumnNames::new(known_columns),
+    };
     let stream = Stream::open(file, table.format.compression, tee)?;
     let mut tally = Tally::new(sink);
     let is_parquet = match table.format.file_format {
@@ -86,17 +94,21 @@ pub fn read_within(
         _ => false,
     };
     let stream = if is_parquet {
-        return read_parquet(file, stream, &names, tally);
+        return read_parquet(file, stream, &names, &table.keys, tally);
     } else {
         read_text(stream, table, &file.relative, &names, threads, limits, &mut tally)?
     };
+    if tally.is_json() {
+        // A record need not name every key, but of a file some record does.
+        check_any_key(&file.path, &table.keys, &tally.columns, looks_like_names(&tally.columns))?;
+    }
     let (compression, encoding) = (stream.compression(), stream.encoding());
     let totals = stream.finish()?;
     Ok(tally.report(totals, compression, encoding))
 }
 
 /// Reads one delivery that was received whole, as a request's body: records are numbered from 1 by their lines, as in a file
-/// called `name`. Parquet is read from files only.
+/// called `name`. Parquet is read from files only. Nothing more will come of it: what ends in the middle is cut short.
 pub fn read_bytes(
     bytes: &[u8],
     name: &str,
@@ -107,16 +119,26 @@ pub fn read_bytes(
     let names = ColumnNames::new(known_columns);
     let stream = Stream::over(bytes, name, table.format.compression)?;
     if table.format.file_format == FileFormat::Parquet {
-        return Err(ConnectError::Unreadable {
-            path: name.into(),
-            source: std::io::Error::other("Parquet is read from files, not from deliveries"),
-        });
+        let message = "Parquet is read from files, not from deliveries".to_owned();
+        return Err(ConnectError::Corrupt { path: name.into(), format: "parquet", message });
     }
     let mut tally = Tally::new(sink);
-    let stream = read_text(stream, table, name, &names, 1, Limits::default(), &mut tally)?;
-    let (compression, encoding) = (stream.compression(), stream.encoding());
-    let totals = stream.finish()?;
+    let read = || -> Result<_, ConnectError> {
+        let stream = read_text(stream, table, name, &names, 1, Limits::default(), &mut tally)?;
+        let (compression, encoding) = (stream.compression(), stream.encoding());
+        Ok((stream.finish()?, compression, encoding))
+    };
+    let (totals, compression, encoding) = read().map_err(|error| match error {
+        ConnectError::Unfinished { path, reason } => ConnectError::CutShort { path, reason },
+        error => error,
+    })?;
     Ok(tally.report(totals, compression, encoding))
+}
+
+/// Whether a delivery of JSON is lines of objects rather than one document.
+pub fn is_lines_of_objects(bytes: &[u8]) -> bool {
+    let start = json::text::skip_space(bytes, 0);
+    bytes.get(start) == Some(&b'{') && is_object_line(&bytes[start..], true)
 }
 
 /// A Parquet file is read from its end, so its bytes are hashed and copied first and then read again.
@@ -124,6 +146,7 @@ fn read_parquet(
     file: &FoundFile,
     stream: Stream<'_>,
     names: &ColumnNames,
+    keys: &[String],
     mut tally: Tally<'_>,
 ) -> Result<FileReport, ConnectError> {
     let begins_well = stream.begins_with(b"PAR1");
@@ -133,8 +156,9 @@ fn read_parquet(
         return Err(ConnectError::Unfinished { path: file.path.clone(), reason: "its Parquet footer is missing" });
     }
     tally.file_format = FileFormat::Parquet;
-    tally.columns =
-        parquet::read_rows(file, names, &mut |chunk| tally.parsed(Parsed { chunk: Some(chunk), ..Parsed::default() }))?;
+    tally.columns = parquet::read_rows(file, names, keys, &mut |chunk| {
+        tally.parsed(Parsed { chunk: Some(chunk), ..Parsed::default() })
+    })?;
     let size_now =
         file.path.metadata().map_err(|source| ConnectError::Unreadable { path: file.path.clone(), source })?.len();
     if size_now != totals.bytes {
@@ -177,26 +201,34 @@ fn read_text<'t>(
     };
     tally.file_format = file_format;
     let start = Position { offset: stream.mark(), line: 1 };
+    let path = stream.path().to_owned();
     match file_format {
         FileFormat::Json => {
             let source = DocumentBlocks::new(stream, buffer, format.records.as_deref(), limits);
             let parser = JsonParser::new(names.clone(), format, encoding, true);
-            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.into_stream())
+            let mut order = InFileOrder::new(&parser);
+            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(order.settle(parsed)?))?.into_stream())
         }
         FileFormat::Ndjson => {
             let source = LineBlocks { stream, split: Lines, buffer, position: start, limits };
             let parser = JsonParser::new(names.clone(), format, encoding, false);
-            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
+            let mut order = InFileOrder::new(&parser);
+            Ok(run(source, parser, threads, &mut |parsed| tally.parsed(order.settle(parsed)?))?.stream)
         }
         FileFormat::Hl7 => {
             let source = MessageBlocks::new(stream, buffer, limits);
             let parser = MessageParser::new(names, &format.mapping, encoding);
+            names.check(&path, parser.names())?;
+            check_keys(&path, &table.keys, parser.names(), true)?;
             tally.columns = parser.names().to_vec();
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.into_stream())
         }
         _ => {
+            refuse_other(&path, &buffer, format, file_format)?;
             let is_tab = file_format == FileFormat::Tsv;
             let head = read_head(&buffer, start, format, encoding, names, is_tab);
+            names.check(&path, &head.columns)?;
+            check_keys(&path, &table.keys, &head.columns, looks_like_names(&head.columns))?;
             buffer.drain(..(head.data.offset - start.offset) as usize);
             tally.columns.clone_from(&head.columns);
             tally.delimiter = Some(String::from_utf8_lossy(&head.dialect.delimiter).into_owned());
@@ -206,6 +238,25 @@ fn read_text<'t>(
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
         }
     }
+}
+
+/// So much of a text tells whether it is certainly no delimited one.
+const CERTAIN_BYTES: usize = 100;
+
+/// Refuses what is certainly of another format where its first line would become names of columns.
+fn refuse_other(path: &Path, head: &[u8], format: &Format, wanted: FileFormat) -> Result<(), ConnectError> {
+    if format.header == Header::No || !format.columns.is_empty() || format.skip_rows > 0 {
+        return Ok(());
+    }
+    let head = &head[..head.len().min(CERTAIN_BYTES)];
+    let found = if hl7::is_beginning(head) {
+        FileFormat::Hl7
+    } else if json::text::begins_with_object(head) {
+        FileFormat::Json
+    } else {
+        return Ok(());
+    };
+    Err(ConnectError::OtherFormat { path: path.to_owned(), found: found.name(), wanted: wanted.name() })
 }
 
 /// By the name where it is clear, else by the first bytes.

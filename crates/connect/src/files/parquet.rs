@@ -11,20 +11,22 @@ use arrow::{
     json::{LineDelimitedWriter, WriterBuilder},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use wardlake_core::RowHasher;
 
 use super::{
-    chunk::{Chunk, ColumnNames, sorted_by_name},
+    chunk::{Chunk, row_hashes},
+    names::{ColumnNames, check_keys},
     stream::hex,
 };
 use crate::{ConnectError, files::FoundFile};
 
 const BATCH_ROWS: usize = 16 * 1024;
 
-/// Delivers the rows of `file` and returns the names of its columns. Positions are row numbers, from 1.
+/// Delivers the rows of `file` and returns the names of its columns. Positions are row numbers, from 1. `keys`: the columns that
+/// identify a row.
 pub(crate) fn read_rows(
     file: &FoundFile,
     names: &ColumnNames,
+    keys: &[String],
     deliver: &mut dyn FnMut(Chunk) -> Result<(), ConnectError>,
 ) -> Result<Vec<String>, ConnectError> {
     let corrupt = |message: String| ConnectError::Corrupt { path: file.path.clone(), format: "parquet", message };
@@ -33,6 +35,8 @@ pub(crate) fn read_rows(
     let builder = ParquetRecordBatchReaderBuilder::try_new(handle).map_err(|error| corrupt(error.to_string()))?;
     let found: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
     let columns = names.header(&found);
+    names.check(&file.path, &columns)?;
+    check_keys(&file.path, keys, &columns, true)?;
     let reader = builder.with_batch_size(BATCH_ROWS).build().map_err(|error| corrupt(error.to_string()))?;
     let mut rows_before = 0_i64;
     for batch in reader {
@@ -48,18 +52,8 @@ pub(crate) fn read_rows(
 
 fn chunk_of(batch: &RecordBatch, columns: &[String], rows_before: i64) -> Result<Chunk, ArrowError> {
     let arrays = batch.columns().iter().map(text_of).collect::<Result<Vec<StringArray>, _>>()?;
-    let order = sorted_by_name(columns);
-    let mut hasher = RowHasher::default();
     let rows = batch.num_rows();
-    let row_hashes = (0..rows)
-        .map(|row| {
-            for i in order.iter().copied().filter(|i| arrays[*i].is_valid(row)) {
-                hasher.field(Some(columns[i].as_bytes()));
-                hasher.field(Some(arrays[i].value(row).as_bytes()));
-            }
-            hasher.finish().0
-        })
-        .collect();
+    let row_hashes = row_hashes(columns, &arrays.iter().collect::<Vec<_>>(), rows);
     Ok(Chunk {
         columns: columns.to_vec(),
         arrays: arrays.into_iter().map(|array| Arc::new(array) as ArrayRef).collect(),

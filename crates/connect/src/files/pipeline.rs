@@ -49,6 +49,8 @@ pub(crate) struct Parsed {
     pub(crate) padded: u64,
     /// Records that were not UTF-8 and decoded.
     pub(crate) decoded: u64,
+    /// The block itself, where it has to be seen whether its columns go with those of the blocks before it.
+    pub(crate) block: Option<Block>,
 }
 
 /// The next part of a file.

@@ -72,7 +72,7 @@ impl<'s> Tally<'s> {
         self.rejected += parsed.rejected.len() as u64;
         if let Some(chunk) = parsed.chunk {
             self.rows += chunk.rows as u64;
-            if matches!(self.file_format, FileFormat::Json | FileFormat::Ndjson) {
+            if self.is_json() {
                 for name in &chunk.columns {
                     if !self.seen.contains(name) {
                         self.seen.insert(name.clone());
@@ -86,6 +86,11 @@ impl<'s> Tally<'s> {
             (self.sink)(Event::Rejected(rejected))?;
         }
         Ok(())
+    }
+
+    /// Whether each record names its columns anew.
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self.file_format, FileFormat::Json | FileFormat::Ndjson)
     }
 
     pub(crate) fn report(self, totals: Totals, compression: Compression, encoding: Encoding) -> FileReport {

@@ -1,6 +1,6 @@
 //! Invariants that hold wherever blocks are cut: tested with blocks far smaller than the shipped ones.
 
-use std::io::Write;
+use std::{collections::HashSet, io::Write};
 
 use arrow::array::{Array, AsArray};
 use proptest::prelude::*;
@@ -19,6 +19,16 @@ struct Loaded {
 }
 
 fn load(bytes: &[u8], format: &Value, limits: Limits, threads: usize) -> Result<Loaded, ConnectError> {
+    load_into(None, bytes, format, limits, threads)
+}
+
+fn load_into(
+    known: Option<&[String]>,
+    bytes: &[u8],
+    format: &Value,
+    limits: Limits,
+    threads: usize,
+) -> Result<Loaded, ConnectError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     file.flush().unwrap();
@@ -26,7 +36,7 @@ fn load(bytes: &[u8], format: &Value, limits: Limits, threads: usize) -> Result<
     let (mut rows, mut rejected) = (Vec::new(), Vec::new());
     let mut copy = Vec::new();
     let found = FoundFile::at(file.path()).unwrap();
-    let report = read_within(&found, &table, None, Some(&mut copy), threads, limits, &mut |event| {
+    let report = read_within(&found, &table, known, Some(&mut copy), threads, limits, &mut |event| {
         match event {
             Event::Chunk(chunk) => rows_of(&chunk, &mut rows),
             Event::Rejected(record) => rejected.push(record),
@@ -58,6 +68,13 @@ fn values(loaded: &Loaded) -> Vec<Vec<(&str, &str)>> {
             fields.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_deref()?))).collect()
         })
         .collect()
+}
+
+/// The same in the order of the names.
+fn values_by_name(loaded: &Loaded) -> Vec<Vec<(&str, &str)>> {
+    let mut rows = values(loaded);
+    rows.iter_mut().for_each(|row| row.sort_unstable());
+    rows
 }
 
 fn tiny(block: usize) -> Limits {
@@ -153,6 +170,38 @@ proptest! {
     }
 
     #[test]
+    fn names_in_any_case_are_one_column_wherever_blocks_are_cut(
+        objects in prop::collection::vec(
+            prop::collection::btree_map(
+                prop::sample::select(vec!["id", "ID", "Id", "id_2", "ID_2", "x", "X", "_file", "_FILE"]),
+                prop::sample::select(vec!["null", "1", "2"]),
+                0..5,
+            ),
+            1..30,
+        ),
+        block in 1_usize..64,
+    ) {
+        let object = |members: &std::collections::BTreeMap<&str, &str>| {
+            let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            format!("{{{}}}\n", members.join(","))
+        };
+        let text: String = objects.iter().map(object).collect();
+        let format = json!({"type": "ndjson"});
+        let whole = load(text.as_bytes(), &format, tiny(1 << 16), 1).unwrap();
+        let pieces = load(text.as_bytes(), &format, tiny(block), 3).unwrap();
+        prop_assert_eq!(&pieces.rejected, &vec![]);
+        prop_assert_eq!(&pieces.report, &whole.report);
+        let hashes = |loaded: &Loaded| loaded.rows.iter().map(|(line, _, hash)| (*line, *hash)).collect::<Vec<_>>();
+        prop_assert_eq!(hashes(&pieces), hashes(&whole));
+        prop_assert_eq!(&values_by_name(&pieces), &values_by_name(&whole));
+        let folded: HashSet<String> = whole.report.columns.iter().map(|name| name.to_lowercase()).collect();
+        prop_assert_eq!(folded.len(), whole.report.columns.len());
+        // No value is lost.
+        let given = objects.iter().flatten().filter(|(_, value)| **value != "null").count();
+        prop_assert_eq!(values(&whole).iter().map(Vec::len).sum::<usize>(), given);
+    }
+
+    #[test]
     fn any_bytes_are_read_as_json_or_refused(
         bytes in prop::collection::vec(prop::sample::select(b"{}[]\",:a1\\ \n".to_vec()), 0..120),
         block in 1_usize..32,
@@ -179,6 +228,21 @@ proptest! {
         let result = load(&document[..cut], &format, tiny(block), 2);
         let is_unfinished = matches!(result, Err(ConnectError::Unfinished { .. }));
         prop_assert!(is_unfinished);
+    }
+}
+
+#[test]
+fn a_file_brings_so_many_columns_wherever_blocks_are_cut() {
+    let text: String = (0..700).map(|i| format!("{{\"id\":{i},\"Key{}\":1}}\n", i % 600)).collect();
+    let known = ["ID".to_owned(), "KEY599".to_owned()];
+    let format = json!({"type": "ndjson"});
+    let whole = load_into(Some(&known), text.as_bytes(), &format, tiny(1 << 20), 1).unwrap();
+    // 512 that are new, the one that is known, and those that repeat one of the first hundred.
+    assert_eq!((whole.report.rows, whole.report.rejected, whole.report.columns.len()), (613, 87, 514));
+    assert!(whole.rejected.iter().all(|record| record.reason == RejectReason::TooManyColumns));
+    for (block, threads) in [(64, 1), (64, 3), (1000, 2)] {
+        let pieces = load_into(Some(&known), text.as_bytes(), &format, tiny(block), threads).unwrap();
+        assert_eq!((&pieces.report, &pieces.rejected), (&whole.report, &whole.rejected), "{block} {threads}");
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, FixedOffset};
 use wardlake_core::RowHasher;
 
 use super::{
-    header::{Header, header},
+    header::{Header, header, is_filled},
     message::Delimiters,
     problem::{ErrorCode, Location, Problem},
 };
@@ -47,8 +47,12 @@ impl Acknowledgement {
     }
 }
 
-/// Answers the message of `header`. `at` is the time of the answer and, with the message's own id, the source of the answer's.
+/// Answers the message of `header`; what is no message of anybody's gets no answer. `at` is the time of the answer and, with the message's
+/// own id, the source of the answer's.
 pub fn acknowledge(header: &Header, outcome: Outcome<'_>, at: DateTime<FixedOffset>) -> Acknowledgement {
+    if matches!(outcome, Outcome::Rejected(problem) if !problem.is_awaited) {
+        return Acknowledgement::default();
+    }
     let is_rejection = match outcome {
         Outcome::Accepted => false,
         Outcome::Rejected(problem) => problem.code().is_rejection(),
@@ -81,8 +85,11 @@ pub fn acknowledge(header: &Header, outcome: Outcome<'_>, at: DateTime<FixedOffs
 /// Whether an answer is wanted (HL7 table 0155). Left empty beside a filled one, a condition is "never"; an unknown one cannot
 /// be a refusal.
 fn is_asked(condition: &str, is_success: bool) -> bool {
+    if !is_filled(condition) {
+        return false;
+    }
     match condition.trim().to_ascii_uppercase().as_str() {
-        "" | "NE" => false,
+        "NE" => false,
         "ER" => !is_success,
         "SU" => is_success,
         _ => true,
@@ -139,7 +146,7 @@ impl Answer<'_> {
     }
 
     fn has_version(&self) -> bool {
-        self.header.version.starts_with('2')
+        self.header.version.trim_start().starts_with('2')
     }
 
     fn msh(&self) -> String {
@@ -157,7 +164,7 @@ impl Answer<'_> {
             String::new(),
             self.message_type(),
             self.own(&self.control_id()),
-            if header.processing_id.is_empty() { "P".to_owned() } else { echoed(&header.processing_id) },
+            if is_filled(&header.processing_id) { echoed(&header.processing_id) } else { "P".to_owned() },
             if self.has_version() { echoed(&header.version) } else { self.own(OTHERWISE.0) },
             String::new(),
             String::new(),
@@ -176,7 +183,7 @@ impl Answer<'_> {
 
     fn message_type(&self) -> String {
         let event = &self.header.trigger_event;
-        let Some(component) = self.header.delimiters.component.filter(|_| !event.is_empty()) else {
+        let Some(component) = self.header.delimiters.component.filter(|_| is_filled(event)) else {
             return "ACK".to_owned();
         };
         let structure = if self.version() >= WITH_STRUCTURE { format!("{component}ACK") } else { String::new() };
@@ -289,7 +296,7 @@ mod tests {
     }
 
     fn problem(reason: RejectReason, segment: &str, field: Option<usize>) -> Problem {
-        Problem { reason, location: Location { segment: segment.to_owned(), sequence: 1, field } }
+        Problem::new(reason, Location { segment: segment.to_owned(), sequence: 1, field })
     }
 
     const MESSAGE: &str = "MSH|^~\\&|APP|FAC^9|EHR|HOME|2026||ADT^A01^ADT_A01|id-1|T|2.5.1||||||UNICODE UTF-8\rPID|1\r";
@@ -389,6 +396,25 @@ mod tests {
                 answers.messages().map(|answer| text(answer).split("\rMSA|").nth(1).unwrap()[..2].to_owned()).collect();
             assert_eq!(codes.join(" "), expected, "{accept} {application} {outcome:?}");
         }
+    }
+
+    #[test]
+    fn d04_a_field_of_blanks_asks_for_nothing() {
+        for asks in [" ", "\"\"", " | ", " |\"\""] {
+            let message = format!("MSH|^~\\&|APP|FAC|EHR|HOME|2026||ADT^A01|id-1|P|2.5.1|||{asks}\rPID|1\r");
+            let answers = acknowledge(&header(message.as_bytes()), Outcome::Accepted, at());
+            assert_eq!(answers.accept, None, "{asks}");
+            let answer = text(answers.application.as_deref().unwrap());
+            assert!(answer.ends_with("\rMSA|AA|id-1\r"), "{asks}: {answer}");
+        }
+    }
+
+    #[test]
+    fn d09_what_nobody_waits_for_is_not_answered() {
+        let stray = Problem { is_awaited: false, ..problem(RejectReason::Hl7NoHeader, "MSH", None) };
+        let answers = acknowledge(&header(b"hello"), Outcome::Rejected(&stray), at());
+        assert_eq!(answers, Acknowledgement::default());
+        assert!(answers.framed().is_empty());
     }
 
     #[test]

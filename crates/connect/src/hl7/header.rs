@@ -83,8 +83,13 @@ pub fn header(message: &[u8]) -> Header {
 impl Header {
     /// Whether the sender asked for HL7's enhanced mode of acknowledgement (MSH-15 or MSH-16 is filled).
     pub fn is_enhanced(&self) -> bool {
-        !(self.accept_acknowledgement.is_empty() && self.application_acknowledgement.is_empty())
+        is_filled(&self.accept_acknowledgement) || is_filled(&self.application_acknowledgement)
     }
+}
+
+/// Whether a field says anything: blanks do not, nor does the `""` by which HL7 takes a value back.
+pub(crate) fn is_filled(text: &str) -> bool {
+    !matches!(text.trim(), "" | "\"\"")
 }
 
 impl Header {
@@ -123,6 +128,9 @@ mod tests {
         assert_eq!((read.message_type.as_str(), read.trigger_event.as_str()), ("ADT", "A01"));
         assert_eq!((read.control_id.as_str(), read.version.as_str()), ("42", "2.5.1"));
         assert!(read.is_enhanced());
+        for asks in [" | ", "\"\"|", "  |\"\""] {
+            assert!(!header(format!("MSH|^~\\&|A|F|||2026||ADT^A01|1|P|2.5|||{asks}").as_bytes()).is_enhanced(), "{asks}");
+        }
         let cut = header(b"MSH|^~\\&|APP|FAC|EH");
         assert_eq!((cut.sending_facility.as_str(), cut.receiving_application.as_str()), ("FAC", "EH"));
         assert_eq!((cut.control_id.as_str(), cut.is_enhanced()), ("", false));

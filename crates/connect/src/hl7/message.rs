@@ -11,7 +11,7 @@ use hl7_parser::{
 use super::{
     charset::Charset,
     problem::{Location, Problem},
-    split::is_line_end,
+    split::{ends_line, is_line_end},
 };
 use crate::RejectReason;
 
@@ -48,7 +48,7 @@ impl Delimiters {
         let encoding: Vec<char> = chars.take_while(|c| *c != field && !is_line_end_char(*c)).collect();
         let is_usable = encoding.len() <= 5
             && encoding.iter().all(|c| is_delimiter(*c))
-            && (1..encoding.len()).all(|i| !encoding[..i].contains(&encoding[i]));
+            && (1..encoding.len().min(4)).all(|i| !encoding[..i].contains(&encoding[i]));
         let nth = |i: usize| encoding.get(i).copied();
         is_usable.then(|| Self {
             field,
@@ -56,7 +56,8 @@ impl Delimiters {
             repetition: nth(1),
             escape: nth(2),
             subcomponent: nth(3),
-            truncation: nth(4),
+            // A fifth that is one of the four says nothing: other receivers do not look at it.
+            truncation: nth(4).filter(|c| !encoding[..4].contains(c)),
         })
     }
 
@@ -119,7 +120,7 @@ impl<'m> Message<'m> {
         for line in lines(text, delimiters.field) {
             let Some(segment) = Segment::read(line, &delimiters) else {
                 let location = Location { segment: String::new(), sequence: segments.len() + 1, field: None };
-                return Err(Problem { reason: RejectReason::Hl7Segment, location });
+                return Err(Problem::new(RejectReason::Hl7Segment, location));
             };
             segments.push(segment);
         }
@@ -186,7 +187,7 @@ fn lines(text: &str, field: char) -> Vec<&str> {
     let has_returns = text.contains('\r');
     let mut lines = Vec::new();
     let mut start = 0;
-    for (at, byte) in text.bytes().enumerate().filter(|(_, byte)| is_line_end(*byte)) {
+    for (at, byte) in text.bytes().enumerate().filter(|(at, _)| ends_line(text.as_bytes(), *at, true)) {
         let behind = text[at + 1..].trim_start_matches(is_line_end_char);
         let is_text = byte == b'\n'
             && has_returns
@@ -234,6 +235,12 @@ mod tests {
     }
 
     #[test]
+    fn d09_frame_characters_in_a_text_are_part_of_it() {
+        let text = "\u{b}MSH|^~\\&|A\rOBX|one\u{1c}two\u{b}three\rPID|1\u{1c}\r";
+        assert_eq!(names(&text[1..]), ["MSH:|", "OBX:one\u{1c}two\u{b}three", "PID:1"]);
+    }
+
+    #[test]
     fn segments_may_have_no_fields() {
         assert_eq!(names("MSH|^~\\&|A\rPID\rPV1|1"), ["MSH:|", "PID:", "PV1:1"]);
     }
@@ -262,6 +269,8 @@ mod tests {
             ("MSH", None),
             ("MSHA^~\\&A", None),
             ("MSH|^^\\&|", None),
+            ("MSH|^~\\&&|", Some(Delimiters::default())),
+            ("MSH|^~\\&^|", Some(Delimiters::default())),
             ("MSH|^~\\&#$|", None),
             ("MSH|ADT|", None),
             ("MSH\u{e9}^~\\&\u{e9}", None),

@@ -11,6 +11,7 @@
 //! - The message itself is always among the columns, so that nothing a mapping does not name is lost (Z-segments, for one).
 
 mod ack;
+pub(crate) mod batch;
 pub(crate) mod charset;
 mod escape;
 mod header;

@@ -102,11 +102,19 @@ pub struct Problem {
     pub reason: RejectReason,
     /// Where.
     pub location: Location,
+    /// Whether a sender waits to hear of it. What stands between frames or beside a message is no message of anybody's: an answer to it
+    /// would be taken for that to the next one.
+    pub is_awaited: bool,
 }
 
 impl Problem {
+    /// Something wrong with a message.
+    pub(crate) fn new(reason: RejectReason, location: Location) -> Self {
+        Self { reason, location, is_awaited: true }
+    }
+
     pub(crate) fn header(reason: RejectReason, field: Option<usize>) -> Self {
-        Self { reason, location: Location::header(field) }
+        Self::new(reason, Location::header(field))
     }
 
     /// The code of HL7 table 0357.

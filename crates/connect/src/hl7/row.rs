@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     Chunk, ConnectError, RejectReason,
-    files::chunk::{ChunkBuilder, ColumnNames, SizeHint, Slot},
+    files::{
+        chunk::{ChunkBuilder, SizeHint, Slot},
+        names::ColumnNames,
+    },
 };
 
 /// The values of one message, one per column of its mapping.

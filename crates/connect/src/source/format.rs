@@ -27,10 +27,37 @@ pub enum FileFormat {
     Hl7,
 }
 
+impl FileFormat {
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Csv => "csv",
+            Self::Tsv => "tsv",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Parquet => "parquet",
+            Self::Hl7 => "hl7",
+        }
+    }
+
+    /// Whether what is of one of both makes the same columns if it is read as the other: JSON in either shape, delimited text with any
+    /// delimiter. `Auto` is any of them.
+    pub fn is_akin_to(self, other: Self) -> bool {
+        let kind = |format| match format {
+            Self::Tsv => Self::Csv,
+            Self::Ndjson => Self::Json,
+            other => other,
+        };
+        self == Self::Auto || other == Self::Auto || kind(self) == kind(other)
+    }
+}
+
 /// The text encoding of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
-    /// A byte-order mark decides; else UTF-16 is known by its NUL bytes, and a record that is not UTF-8 is Windows-1252.
+    /// A byte-order mark decides; else UTF-16 is known by its NUL bytes, and a record that is not UTF-8 is Windows-1252. JSON is UTF-8
+    /// by its own rules: there such a record is rejected.
     #[default]
     #[serde(rename = "auto")]
     Auto,

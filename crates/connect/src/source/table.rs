@@ -53,7 +53,7 @@ pub enum OnSchemaChange {
     /// The table gets it.
     #[default]
     AppendNewColumns,
-    /// The load fails.
+    /// The file is not loaded.
     Fail,
     /// It is left out.
     Ignore,
@@ -68,7 +68,8 @@ pub struct FileTable {
     pub patterns: Vec<PathPattern>,
     /// `format`: how to read the files.
     pub format: Format,
-    /// `keys`: the columns that identify a row.
+    /// `keys`: the columns that identify a row, in any spelling. A file that lacks one of them is not loaded; of records that name their
+    /// columns anew (JSON), one that lacks a key has NULL there, and a file without any key is not loaded.
     pub keys: Vec<String>,
     /// `change`: default full with keys, append without.
     pub change: Change,

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
+use wardlake_connect::{ConnectError, FileTable};
 
-use crate::support::{load, load_file, table};
+use crate::support::{load, load_file, table, try_load};
 
 /// Loads `text` and compares columns, rows and rejections.
 fn check(text: &str, format: Value, columns: &str, rows: &[&str], rejections: &[&str]) {
@@ -122,4 +123,51 @@ fn known_columns_decide_the_spelling() {
         let report = load_file(&path, &table(&json!("csv")), Some(&known)).unwrap().report;
         assert_eq!(report.columns.join(","), columns);
     }
+}
+
+#[test]
+fn what_is_certainly_no_delimited_text_is_refused() {
+    let message = "MSH|^~\\&|A|F|||2026||ADT^A01|1|P|2.5\rPID|1\r";
+    for (text, is_other) in [
+        (message, true),
+        ("\n\nMSH|^~\\&|A\n", true),
+        ("{\"id\": 1}\n{\"id\": 2}\n", true),
+        ("[\n {\"id\": 1}]", true),
+        ("MSH|PID\n1|2\n", false),
+        ("{id},name\n1,2\n", false),
+    ] {
+        let result = try_load(text.as_bytes(), &json!({"type": "csv"}));
+        assert_eq!(matches!(result, Err(ConnectError::OtherFormat { .. })), is_other, "{text:?} {result:?}");
+        assert_eq!(result.is_err(), is_other);
+    }
+    // Where names are given, a line may hold anything.
+    let lines = json!({"type": "csv", "delimiter": "\u{1}", "quote": "none", "columns": ["line"]});
+    assert_eq!(load("{\"id\": 1}\n{\"id\": 2}\n", &lines).report.rows, 2);
+    assert_eq!(load(message, &lines).report.rows, 2);
+}
+
+#[test]
+fn a_header_has_the_keys_and_no_more_columns_than_a_table_takes() {
+    let keyed = FileTable::from_json(&Value::Null, &json!({"path": "*", "format": "csv", "keys": ["patient_id"]})).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    let read = |text: &str, known: Option<&[String]>| {
+        std::fs::write(&path, text).unwrap();
+        load_file(&path, &keyed, known).map(|loaded| loaded.lines())
+    };
+    assert_eq!(read("Patient_ID,ward\n1,A\n", None).unwrap(), ["1|A"]);
+    let text = read("mrn,ward\n1,A\n", None).unwrap_err().to_string();
+    assert!(text.contains("x.csv") && text.contains("no column `patient_id`") && text.contains("mrn, ward"), "{text}");
+    let text = read("Smith,1990-01-02\n1,A\n", None).unwrap_err().to_string();
+    assert!(!text.contains("Smith") && text.contains("do not look like names"), "{text}");
+    let header = |count: usize| (0..count).map(|i| format!(",c{i}")).collect::<String>();
+    let known = vec!["patient_id".to_owned()];
+    assert!(read(&format!("patient_id{}\n1\n", header(512)), Some(&known)).is_ok());
+    assert!(read(&format!("patient_id{}\n1\n", header(1000)), None).is_ok(), "the first file makes the table");
+    for (count, known) in [(513, Some(known.as_slice())), (4096, None)] {
+        let error = read(&format!("patient_id{}\n1\n", header(count)), known).unwrap_err();
+        assert!(matches!(&error, ConnectError::Columns { message, .. } if message.contains("columns")), "{error}");
+    }
+    let long = format!("patient_id,{}\n1,2\n", "n".repeat(1025));
+    assert!(matches!(read(&long, None), Err(ConnectError::Columns { .. })));
 }

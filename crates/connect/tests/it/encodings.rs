@@ -41,8 +41,12 @@ fn encodings_are_declared_or_found() {
     }
     let euro = load(b"a\n\x80\n", &json!("csv"));
     assert_eq!(euro.lines(), ["€"]);
-    let json = load(b"{\"a\":\"M\xFCller\"}\n{\"a\":\"Z\xC3\xBC\"}\n", &json!("ndjson"));
-    assert_eq!(json.lines(), ["Müller", "Zü"]);
+    // JSON is UTF-8 unless the settings say otherwise.
+    let bytes = b"{\"a\":\"M\xFCller\"}\n{\"a\":\"Z\xC3\xBC\"}\n";
+    let json = load(bytes, &json!("ndjson"));
+    assert_eq!((json.lines(), json.rejections()), (vec!["Zü".into()], vec!["1:invalid_encoding".into()]));
+    let json = load(bytes, &json!({"type": "ndjson", "encoding": "windows-1252"}));
+    assert_eq!(json.lines(), ["Müller", "ZÃ¼"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use wardlake_connect::{ConnectError, source::FileFormat};
 
-use crate::support::{load, try_load};
+use crate::support::{load, load_file, table, try_load};
 
 fn check(text: &str, format: Value, columns: &str, rows: &[&str], rejections: &[&str]) {
     let loaded = load(text, &format);
@@ -56,6 +56,70 @@ fn broken_lines_are_rejected_and_leave_no_column() {
             "12:invalid_json",
         ],
     );
+}
+
+#[test]
+fn keys_that_differ_in_case_are_one_column() {
+    let ndjson = || json!("ndjson");
+    check("{\"id\":1}\n{\"ID\":2}\n{\"Id\":3}\n", ndjson(), "id", &["1", "2", "3"], &[]);
+    check("{\"ID\":null,\"id\":1}\n{\"id\":2,\"ID\":null}\n", ndjson(), "ID", &["1", "2"], &[]);
+    // Both have values: none is lost.
+    check(
+        "{\"id\":1,\"ID\":2,\"Id\":3}\n{\"ID\":4,\"id\":5}\n{\"iD_2\":6}\n",
+        ndjson(),
+        "id|ID_2|Id_3",
+        &["1|2|3", "4|5|∅", "∅|6|∅"],
+        &[],
+    );
+    // A name as written comes before a number made up here.
+    check("{\"id\":1,\"ID\":2,\"id_2\":3}\n", ndjson(), "id|id_2|ID_3", &["1|3|2"], &[]);
+    check("{\"_file\":1,\"_FILE\":2,\"_File_2\":3}\n", ndjson(), "_file_2|_FILE_3|_File_2_2", &["1|2|3"], &[]);
+    check("{\"\":1,\" \":2}\n", ndjson(), "column|column_2", &["1|2"], &[]);
+    check("{\"größe\":1}\n{\"GRÖẞE\":2}\n", ndjson(), "größe", &["1", "2"], &[]);
+    check("{\"id\":1,\"ID\":2,\"ID\":3}\n{\"a\":1,\"\\u0061\":2}\n", ndjson(), "", &[], &[
+        "1:duplicate_key",
+        "2:duplicate_key",
+    ]);
+}
+
+#[test]
+fn keys_that_are_no_names_and_numbers_that_are_none_are_rejected() {
+    let long = "n".repeat(1025);
+    let text = format!(
+        "{{\"a\":1}}\n{{\"a\":2,\"{long}\":1}}\n{{\"a\\nb\":1}}\n{{\"a\":NaN}}\n{{\"a\":-Infinity}}\n{{\"a\":[NaN]}}\n"
+    );
+    check(
+        &text,
+        json!("ndjson"),
+        "a",
+        &["1"],
+        &["2:column_name", "3:column_name", "4:invalid_json", "5:invalid_json", "6:invalid_json"],
+    );
+}
+
+#[test]
+fn an_object_brings_a_table_so_many_columns_and_no_more() {
+    let object = |prefix: &str, count: usize| {
+        let members: Vec<String> = (0..count).map(|i| format!("\"{prefix}{i}\":{i}")).collect();
+        format!("{{{}}}\n", members.join(","))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.ndjson");
+    let read = |text: String, known: Option<&[String]>| {
+        std::fs::write(&path, text).unwrap();
+        let loaded = load_file(&path, &table(&json!("ndjson")), known).unwrap();
+        (loaded.rows.len(), loaded.report.columns.len(), loaded.rejections())
+    };
+    let known = vec!["ID".to_owned()];
+    let row = || "{\"id\":1}\n".to_owned();
+    let over = || vec!["2:too_many_columns".to_owned()];
+    assert_eq!(read(row() + &object("k", 10_000) + &row(), Some(&known)), (2, 1, over()));
+    assert_eq!(read(row() + &object("k", 10_000) + &row(), None), (2, 1, over()));
+    assert_eq!(read(row() + &object("k", 512), Some(&known)), (2, 513, Vec::new()));
+    assert_eq!(read(row() + &object("k", 513), Some(&known)), (1, 1, over()));
+    // Nor do many objects bring more together; what they share is counted once.
+    let text = object("k", 300) + &object("l", 300) + &object("K", 300) + &object("m", 212);
+    assert_eq!(read(text, Some(&known)), (3, 512, over()));
 }
 
 #[test]

@@ -49,6 +49,10 @@ const RENAMED: [(&str, &str); 33] = [
     ("varp", "var_pop"),
 ];
 
+/// Window functions that count: bigint as everywhere else, where DataFusion has unsigned numbers, of which tables make decimals and
+/// which cannot be subtracted.
+const RANKS: [&str; 4] = ["dense_rank", "ntile", "rank", "row_number"];
+
 /// Functions whose first argument names a part of a date.
 const PART_FIRST: [&str; 10] = [
     "dateadd",
@@ -70,6 +74,9 @@ pub(super) fn rewrite(function: &mut Function) -> Result<Option<Expr>, DialectEr
     if let Some((_, target)) = RENAMED.iter().find(|(from, _)| *from == name) {
         function.name = build::name(target);
         return Ok(None);
+    }
+    if function.over.is_some() && RANKS.contains(&name.as_str()) {
+        return Ok(Some(cast(Expr::Function(function.clone()), DataType::BigInt(None))));
     }
     if let Some(aggregate) = aggregate(&name, function) {
         return Ok(Some(aggregate));
@@ -265,6 +272,7 @@ fn date(name: &str, args: &[Expr]) -> Option<Expr> {
         }
         ("timestamp_trunc" | "datetime_trunc", [x, part]) => call("date_trunc", vec![part.clone(), x.clone()]),
         ("date_trunc", [x, part]) if literal_text(x).is_none() => call("date_trunc", vec![part_text(part)?, x.clone()]),
+        ("timezone", [zone, x]) => call("at_time_zone", vec![x.clone(), zone.clone()]),
         ("add_months", [x, months]) => call("dateadd", vec![text("month"), months.clone(), x.clone()]),
         ("add_days", [x, days]) => call("dateadd", vec![text("day"), days.clone(), x.clone()]),
         _ => return None,

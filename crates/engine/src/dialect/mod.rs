@@ -6,6 +6,7 @@
 
 mod build;
 mod calls;
+mod depth;
 mod docs;
 mod json_path;
 mod names;
@@ -20,10 +21,11 @@ use std::ops::ControlFlow;
 use datafusion::{
     error::DataFusionError,
     sql::{
-        parser::{DFParserBuilder, Statement},
+        parser::Statement,
         sqlparser::{
             ast::{Spanned, VisitMut},
             dialect::GenericDialect,
+            parser::ParserError,
         },
     },
 };
@@ -62,6 +64,16 @@ impl DialectError {
     /// Reads the place that sqlparser writes at the end of its messages.
     fn from_parser(error: DataFusionError) -> Self {
         let text = match error {
+            DataFusionError::SQL(error, _) if *error == ParserError::RecursionLimitExceeded => {
+                return Self {
+                    line: 0,
+                    column: 0,
+                    message: format!("expressions are nested more than {RECURSION_LIMIT} deep"),
+                    help: Some(
+                        "split them, for example into common tables (WITH) that build on one another".to_owned(),
+                    ),
+                };
+            }
             DataFusionError::SQL(error, _) => error.to_string(),
             other => other.strip_backtrace(),
         };
@@ -83,12 +95,7 @@ impl DialectError {
 /// # Errors
 /// A text that does not parse, and spellings that cannot be planned with their meaning kept.
 pub fn rewrite(sql: &str) -> Result<Vec<Statement>, DialectError> {
-    let mut parser = DFParserBuilder::new(sql)
-        .with_dialect(&GenericDialect {})
-        .with_recursion_limit(RECURSION_LIMIT)
-        .build()
-        .map_err(DialectError::from_parser)?;
-    let mut statements: Vec<_> = parser.parse_statements().map_err(DialectError::from_parser)?.into();
+    let mut statements = depth::parse(sql)?;
     for statement in &mut statements {
         rewrite_statement(statement)?;
     }
@@ -119,7 +126,9 @@ fn parse_query(sql: &str) -> Result<datafusion::sql::sqlparser::ast::Query, Dial
             .try_with_sql(sql)?
             .parse_query()
     };
-    parse().map(|query| *query).map_err(|error| DialectError::from_parser(error.into()))
+    let mut query = *parse().map_err(|error| DialectError::from_parser(error.into()))?;
+    depth::make_flat(&mut query)?;
+    Ok(query)
 }
 
 /// The type that a text names, if it names one.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, Expr, Interval, LimitClause, Query, Select, SetExpr, Statement, TableFactor, TopQuantity,
-    UnaryOperator, VisitorMut,
+    UnaryOperator, Value, VisitorMut,
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     build::{self, binary, call, text},
     calls, json_path, names, pivot, precedence, tuples, types,
 };
+use crate::functions::{NUMERIC_LITERAL, beyond_floats};
 
 /// Rewrites a statement in place, children before parents.
 pub(super) struct Rewriter;
@@ -130,6 +131,14 @@ fn rewrite(expr: &mut Expr) -> Result<Option<Expr>, DialectError> {
     Ok(match expr {
         Expr::Function(function) => calls::rewrite(function)?,
         Expr::Cast { .. } => cast(expr),
+        Expr::Value(value) => match &value.value {
+            Value::Number(number, _) => beyond_floats(number).map(|digits| call(NUMERIC_LITERAL, vec![text(digits)])),
+            _ => None,
+        },
+        // DataFusion's is a cast, whose result is an instant in any case.
+        Expr::AtTimeZone { timestamp, time_zone } => {
+            Some(call("at_time_zone", vec![timestamp.as_ref().clone(), time_zone.as_ref().clone()]))
+        }
         Expr::TypedString(typed) => {
             types::rewrite(&mut typed.data_type);
             if types::is_zoned(&typed.data_type) {
@@ -196,6 +205,13 @@ fn any_of(patterns: &Expr, negated: bool, like: impl Fn(Expr) -> Expr) -> Option
 fn cast(expr: &mut Expr) -> Option<Expr> {
     let Expr::Cast { kind, expr: value, data_type, format, .. } = expr else { return None };
     types::rewrite(data_type);
+    // A rank has become one of bigint by itself.
+    if *kind == CastKind::Cast
+        && let Expr::Cast { kind: CastKind::Cast, data_type: inner, .. } = value.as_ref()
+        && inner == data_type
+    {
+        return Some(value.as_ref().clone());
+    }
     // BigQuery's FORMAT clause would be ignored by the planner; left in place it is refused there.
     let lenient = matches!(kind, CastKind::TryCast | CastKind::SafeCast);
     if lenient && format.is_none() {

@@ -15,11 +15,15 @@ use arrow::{
     error::ArrowError,
 };
 use datafusion::{
-    common::{Result, ScalarValue, exec_err},
+    common::{Result, ScalarValue},
     logical_expr::ColumnarValue,
 };
 
-use super::{datetime::iso, scalar::Call};
+use super::{
+    datetime::iso,
+    scalar::{Call, is_text},
+};
+use crate::words::{say, sql_name};
 
 /// Microseconds of a day.
 pub(super) const DAY_US: i64 = 86_400_000_000;
@@ -88,7 +92,7 @@ impl Call<'_> {
         let (array, stride) = self.array(i)?;
         let result = cast(&array, to)?;
         if result.null_count() > array.logical_null_count() {
-            return exec_err!("{}: argument {} holds a value that is no {to}", self.name, i + 1);
+            return say!("{}: {} holds a value that is no {}", self.name, self.subject(i), sql_name(to));
         }
         Ok((result, stride))
     }
@@ -115,13 +119,11 @@ impl Call<'_> {
     pub(super) fn instants(&self, i: usize) -> Result<Instants> {
         let (array, stride) = self.array(i)?;
         let values = to_instants(&array, self.name, i)?;
-        if matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-            && values.null_count() > array.null_count()
-        {
-            return exec_err!(
-                "{}: argument {} holds text that is no date or timestamp; try_to_timestamp gives NULL instead",
+        if is_text(array.data_type()) && values.null_count() > array.null_count() {
+            return say!(
+                "{}: {} holds text that is no date or timestamp; try_to_timestamp gives NULL instead",
                 self.name,
-                i + 1
+                self.subject(i)
             );
         }
         Ok(Values { array: values, stride })
@@ -164,7 +166,7 @@ impl Call<'_> {
                 Ok(Arc::new(days))
             }
             DataType::Timestamp(TimeUnit::Microsecond, zone) => Ok(Arc::new(values.with_timezone_opt(zone.clone()))),
-            other => exec_err!("{}: {other} is not an instant", self.name),
+            other => say!("{}: {other} is not an instant", self.name),
         }
     }
 }
@@ -198,6 +200,6 @@ fn to_instants(array: &ArrayRef, name: &str, i: usize) -> Result<TimestampMicros
             texts.as_string_view().iter().map(|text| text.and_then(iso::parse)?.utc()).collect()
         }
         DataType::Null => TimestampMicrosecondArray::new_null(array.len()),
-        other => return exec_err!("{name}: argument {} is {other}, not a date or timestamp", i + 1),
+        other => return say!("{name}: argument {} is {other}, not a date or timestamp", i + 1),
     })
 }

@@ -12,6 +12,7 @@
 mod aggregate;
 mod casts;
 mod column;
+mod comparisons;
 mod datetime;
 mod json;
 mod number;
@@ -19,8 +20,10 @@ mod operators;
 mod scalar;
 mod similarity;
 mod text;
+mod typed;
 
 pub(crate) use datetime::part::DatePart;
+pub(crate) use number::{NUMERIC_LITERAL, beyond_floats};
 
 use std::sync::Arc;
 
@@ -42,7 +45,7 @@ pub struct FunctionDoc {
 /// Registers every function of Wardlake, and the JSON functions and operators (`->`, `->>`), in `ctx`.
 ///
 /// Functions of DataFusion that have the same name are replaced (`to_char`, `to_date`, `to_timestamp`,
-/// `percentile_cont`).
+/// `percentile_cont`, `sum`). Comparisons, casts and integer arithmetic are rewritten as well.
 pub fn register_all(ctx: &SessionContext) -> Result<(), DataFusionError> {
     let state = ctx.state_ref();
     let mut state = state.write();
@@ -54,6 +57,8 @@ pub fn register_all(ctx: &SessionContext) -> Result<(), DataFusionError> {
         state.register_udaf(Arc::new(function))?;
     }
     state.register_function_rewrite(Arc::new(casts::TextCasts::new()))?;
+    state.register_function_rewrite(Arc::new(comparisons::Comparisons::new()))?;
+    state.add_analyzer_rule(Arc::new(typed::TypedExpressions::new()));
     state.register_expr_planner(Arc::new(operators::IntervalOperators))?;
     Ok(())
 }

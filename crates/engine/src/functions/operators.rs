@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{DataType, IntervalMonthDayNano, IntervalMonthDayNanoType, IntervalUnit, TimeUnit},
 };
 use datafusion::{
-    common::{DFSchema, Result, exec_err},
+    common::{DFSchema, Result},
     logical_expr::{
         Expr, ExprSchemable, ScalarUDF, cast, lit,
         planner::{ExprPlanner, PlannerResult, RawBinaryExpr},
@@ -20,6 +20,7 @@ use super::{
     FunctionDoc, column, datetime,
     scalar::{Call, ScalarFunction},
 };
+use crate::words::say;
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
@@ -46,7 +47,7 @@ fn interval_multiply() -> ScalarFunction {
 fn multiply(call: &Call<'_>) -> Result<ArrayRef> {
     let (intervals, stride) = call.array(0)?;
     if !is_interval(intervals.data_type()) {
-        return exec_err!("interval_multiply: argument 1 is {}, not an interval", intervals.data_type());
+        return say!("interval_multiply: argument 1 is {}, not an interval", intervals.data_type());
     }
     let intervals = column::cast(&intervals, &INTERVAL)?;
     let intervals = intervals.as_primitive::<IntervalMonthDayNanoType>();

@@ -7,13 +7,14 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef},
 };
 use datafusion::{
-    common::{Result, ScalarValue, exec_err, plan_err},
+    common::{Result, ScalarValue, plan_err},
     logical_expr::{
         ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
     },
 };
 
 use super::FunctionDoc;
+use crate::words::say;
 
 /// What a kernel gets: its arguments, how many rows to produce and of which type.
 pub(super) struct Call<'a> {
@@ -25,6 +26,32 @@ pub(super) struct Call<'a> {
     pub(super) rows: usize,
     /// The type that `returns` decided on.
     pub(super) return_type: &'a DataType,
+    /// What the arguments are.
+    pub(super) fields: &'a [FieldRef],
+}
+
+impl Call<'_> {
+    /// Argument `i` for error messages, with its column if it is one.
+    pub(super) fn subject(&self, i: usize) -> String {
+        match self.fields.get(i).and_then(|field| column_name(field)) {
+            Some(column) => format!("argument {} (`{column}`)", i + 1),
+            None => format!("argument {}", i + 1),
+        }
+    }
+}
+
+/// Whether values of this type are text.
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The column that an argument is, if it is one: other fields are named after their expression, which may hold a value.
+pub(super) fn column_name(field: &Field) -> Option<&str> {
+    let name = field.name().as_str();
+    let is_name =
+        !name.is_empty() && name.len() < 64 && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    // Constants are called so.
+    (is_name && name != "lit").then_some(name)
 }
 
 /// Planning-time view of the arguments: types, and values where they are constant.
@@ -141,7 +168,7 @@ impl ScalarUDFImpl for ScalarFunction {
     }
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
-        exec_err!("the type of {} depends on its constant arguments", self.doc.name)
+        say!("the type of {} depends on its constant arguments", self.doc.name)
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
@@ -156,6 +183,7 @@ impl ScalarUDFImpl for ScalarFunction {
             args: &args.args,
             rows: if constant { 1 } else { args.number_rows },
             return_type: args.return_field.data_type(),
+            fields: &args.arg_fields,
         };
         let array = (self.kernel)(&call)?;
         if constant { Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)) } else { Ok(array.into()) }

@@ -4,12 +4,13 @@
 //! [`MAX_CHARACTERS`] characters, which no name has, gives NULL.
 
 use arrow::{array::ArrayRef, datatypes::DataType};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 
 use super::{
     FunctionDoc,
     scalar::{Call, ScalarFunction},
 };
+use crate::words::say;
 
 /// The longest text that is compared.
 const MAX_CHARACTERS: usize = 1_000;
@@ -161,7 +162,7 @@ fn phones(call: &Call<'_>) -> Result<ArrayRef> {
     if let Some(code) = codes.constant()
         && !is_country_code(code)
     {
-        return exec_err!("{}: argument 2 is no country code: one to three digits, the first not 0", call.name);
+        return say!("{}: argument 2 is no country code: one to three digits, the first not 0", call.name);
     }
     let has_code = call.has(1);
     call.make_text(|row| {

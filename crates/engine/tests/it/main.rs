@@ -5,6 +5,7 @@
 
 mod dialect;
 mod documented;
+mod guards;
 mod invariants;
 mod layouts;
 mod memory;

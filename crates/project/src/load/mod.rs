@@ -7,12 +7,14 @@ mod describe;
 mod drafts;
 mod link;
 mod parse_pass;
+mod relations;
 mod settings;
 mod sources;
 mod tests;
 
 use std::collections::BTreeMap;
 
+pub(crate) use settings::target;
 use wardlake_core::{Diagnostic, Diagnostics, Severity, did_you_mean};
 
 use crate::{
@@ -216,30 +218,6 @@ impl Loader {
             });
         }
         self.problems.0.extend(warnings);
-    }
-
-    /// Two nodes that would write the same table.
-    fn check_relations(&mut self) {
-        let mut seen: BTreeMap<(String, String), &Node> = BTreeMap::new();
-        let mut clashes = Vec::new();
-        for node in self.nodes.values().filter(|n| n.resource_type.is_refable()) {
-            let Some(schema) = &node.relation.schema else { continue };
-            let key = (schema.to_lowercase(), node.relation.identifier.to_lowercase());
-            if let Some(other) = seen.get(&key) {
-                let message = format!(
-                    "`{}` and `{}` would both be written to {schema}.{}",
-                    other.unique_id, node.unique_id, node.relation.identifier
-                );
-                clashes.push(
-                    Diagnostic::error("WL-P011", message)
-                        .at(&node.location.file, node.location.line, node.location.column)
-                        .help("give one of them another `alias` or `schema`"),
-                );
-            } else {
-                seen.insert(key, node);
-            }
-        }
-        self.problems.0.extend(clashes);
     }
 
     fn finish(mut self) -> Result<Project, Diagnostics> {

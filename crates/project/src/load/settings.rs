@@ -29,13 +29,7 @@ pub(super) fn start(options: LoadOptions) -> Result<Loader, Diagnostics> {
             .help("change to the project's folder, name it with --project-dir, or start one with `wardlake init`");
         return Err(problem.into());
     };
-    let root_name = root_tree.get("name").and_then(Yaml::scalar_text).unwrap_or_default();
-    // Settings may use `var` and `env_var` only, so a bare environment renders them.
-    let mut bare_scope = scope(&options, &root_name, Json::Null, Map::new());
-    if let Some(Json::Object(vars)) = root_tree.get("vars").map(Yaml::to_json) {
-        bare_scope.package_vars.insert(root_name.clone(), vars);
-    }
-    let mut bare = Templates { jinja: Jinja::new(&root_name), scope: Arc::new(bare_scope) };
+    let (mut bare, root_name) = bare(&options, Some(&root_tree));
     let target = read_target(&dir, &options, &bare, &root_name, &mut problems)?;
     if let Some(scope) = Arc::get_mut(&mut bare.scope) {
         scope.target = target.to_json(&root_name);
@@ -55,6 +49,24 @@ pub(super) fn start(options: LoadOptions) -> Result<Loader, Diagnostics> {
         return Err(problems);
     }
     Ok(loader(options, dir, target, packages, problems))
+}
+
+/// The chosen target alone. A dbt_project.yml that cannot be read gives wardlake.yml neither its name nor its vars.
+pub(crate) fn target(options: &LoadOptions) -> Result<Target, Diagnostics> {
+    let dir = std::path::absolute(&options.dir).unwrap_or_else(|_| options.dir.clone());
+    let root_tree = yaml::read(&dir.join("dbt_project.yml"), Path::new("dbt_project.yml")).ok().flatten();
+    let (bare, root_name) = bare(options, root_tree.as_ref());
+    read_target(&dir, options, &bare, &root_name, &mut Diagnostics::default())
+}
+
+/// What renders settings, which may use `var` and `env_var` only, and the project's name.
+fn bare(options: &LoadOptions, root_tree: Option<&Yaml>) -> (Templates, String) {
+    let root_name = root_tree.and_then(|tree| tree.get("name")).and_then(Yaml::scalar_text).unwrap_or_default();
+    let mut bare_scope = scope(options, &root_name, Json::Null, Map::new());
+    if let Some(Json::Object(vars)) = root_tree.and_then(|tree| tree.get("vars")).map(Yaml::to_json) {
+        bare_scope.package_vars.insert(root_name.clone(), vars);
+    }
+    (Templates { jinja: Jinja::new(&root_name), scope: Arc::new(bare_scope) }, root_name)
 }
 
 fn loader(
@@ -103,13 +115,15 @@ fn read_target(
     let file = Path::new("wardlake.yml");
     let mut target = match yaml::read(&dir.join(file), file)? {
         Some(tree) => {
-            Target::read(dir, file, &tree, options.target.as_deref(), &mut |value| bare.value(root, file, value))
-                .map_err(|more| {
+            let (wanted, needs_lake) = (options.target.as_deref(), options.lake.is_none());
+            Target::read(dir, file, &tree, wanted, needs_lake, &mut |value| bare.value(root, file, value)).map_err(
+                |more| {
                     problems.0.extend(more.0);
                     std::mem::take(problems)
-                })?
+                },
+            )?
         }
-        None => Target::fallback(dir, options.target.as_deref()),
+        None => Target::without_file(dir, options.target.as_deref())?,
     };
     if let Some(lake) = &options.lake {
         target.lake = absolute_lake(dir, lake);

@@ -175,3 +175,88 @@ fn one_broken_file_is_one_problem() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].contains(" models/a.sql:1:") && found[1].starts_with("WL-P001 models/p.yml:"), "{found:?}");
 }
+
+const LOADED: (&str, &str) = (
+    "sources/his.yml",
+    "sources:
+  - name: his
+    schema: bronze
+    tables:
+      - name: patients
+        config: {meta: {wardlake: {path: '*.csv'}}}
+      - name: raw_wards
+",
+);
+/// A custom schema is the schema.
+const BARE: (&str, &str) = (
+    "macros/schema.sql",
+    "{% macro generate_schema_name(custom_schema_name, node) %}{{ custom_schema_name or target.schema }}{% endmacro %}",
+);
+
+#[test]
+fn a18_nobody_writes_where_a_source_is_loaded_or_wardlake_keeps_its_records() {
+    let check = |path: &str, text: &str, expected: &[&str]| {
+        assert_eq!(problems(&[LOADED, BARE, (path, text)]), expected, "{text}");
+    };
+    let model = |config: &str| format!("{{{{ config({config}) }}}}\nselect 1 as id");
+    for (config, column) in [
+        ("schema='bronze', alias='patients'", 28),
+        ("schema='Bronze', alias='PATIENTS'", 28),
+        ("alias = 'patients', schema='bronze'", 11),
+        ("schema='system', alias='load_log'", 11),
+        ("schema='System'", 11),
+        ("schema='quarantine'", 11),
+        ("schema='AUDIT'", 11),
+        ("schema='information_schema'", 11),
+        ("schema='pg_catalog'", 11),
+        ("materialized='view', schema='audit'", 32),
+    ] {
+        check("models/m.sql", &model(config), &[&format!("WL-P027 models/m.sql:1:{column}")]);
+    }
+    let fine =
+        ["schema='bronze', alias='raw_wards'", "schema='bronze'", "schema='systems'", "materialized='ephemeral', schema='audit'"];
+    for config in fine {
+        check("models/m.sql", &model(config), &[]);
+    }
+    // Whatever leads there: the name of the file, the settings of a folder, a snapshot's own, a test's failures.
+    check("models/patients.sql", &model("schema='bronze'"), &["WL-P027 models/patients.sql:1:11"]);
+    let folder = "name: shop\nversion: '1.0'\nseeds:\n  +schema: quarantine\n";
+    let seeds = [BARE, ("dbt_project.yml", folder), ("seeds/codes.csv", "id\n1\n")];
+    assert_eq!(problems(&seeds), ["WL-P027 seeds/codes.csv:1:1"]);
+    let snapshot = "{% snapshot patients %}
+{{ config(target_schema='bronze', strategy='check', unique_key='id', check_cols='all') }}
+select 1 as id
+{% endsnapshot %}";
+    check("snapshots/s.sql", snapshot, &["WL-P027 snapshots/s.sql:2:11"]);
+    check("snapshots/s.sql", &snapshot.replace("bronze", "SYSTEM"), &["WL-P027 snapshots/s.sql:2:11"]);
+    check("tests/patients.sql", &model("schema='bronze', store_failures=true"), &["WL-P027 tests/patients.sql:1:11"]);
+    check("tests/patients.sql", &model("schema='bronze'"), &[]);
+    check("tests/any.sql", &model("schema='audit'"), &["WL-P027 tests/any.sql:1:11"]);
+    // Without the macro a custom schema is behind the target's.
+    assert_eq!(problems(&[LOADED, ("models/patients.sql", &model("schema='bronze'"))]), [""; 0]);
+    let source = LOADED.1.replace("bronze", "System");
+    let found = problems(&[("sources/his.yml", &source)]);
+    assert!(found.len() == 1 && found[0].starts_with("WL-P027 sources/his.yml:5:"), "{found:?}");
+    let text = Folder::new(&[LOADED, BARE, ("models/m.sql", &model("schema='bronze', alias='patients'"))]);
+    let text = text.try_load().map(|_| ()).unwrap_err().to_string();
+    assert!(text.contains("`his.patients` is loaded into") && text.contains("another `alias`"), "{text}");
+}
+
+#[test]
+fn a18_two_nodes_have_two_tables() {
+    let model = |config: &str| format!("{{{{ config({config}) }}}}\nselect 1 as id");
+    let (one, two) = (model("alias='x'"), model("alias='X'"));
+    let stored = model("alias='x', store_failures=true");
+    let main = ("macros/schema.sql", "{% macro generate_schema_name(custom, node) %}main{% endmacro %}");
+    assert_eq!(problems(&[("models/a.sql", &one), ("models/b.sql", &two)]), ["WL-P011 models/b.sql:1:1"]);
+    assert_eq!(problems(&[main, ("models/a.sql", &one), ("tests/b.sql", &stored)]), ["WL-P011 tests/b.sql:1:1"]);
+    // The rows that models withhold lie under the model's name alone.
+    let audited = |schema: &str| {
+        model(&format!(
+            "schema='{schema}', alias='stays', meta={{'wardlake': {{'expectations': [{{'not_null': 'id', 'name': 'has_id'}}]}}}}"
+        ))
+    };
+    let (silver, gold) = (audited("silver"), audited("gold"));
+    let found = problems(&[("models/a.sql", &silver), ("models/b.sql", &gold)]);
+    assert!(found.iter().any(|problem| problem == "WL-P011 models/b.sql:1:1"), "{found:?}");
+}

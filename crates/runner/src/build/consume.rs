@@ -45,19 +45,25 @@ pub(crate) async fn open(
                 ),
             });
         };
-        let entry = entry(&upstream, head.version());
+        let mut entry = entry(&upstream, head.version());
         let from = match &before {
             Some(before) => before.consumed(&entry.app_id).await?,
             None => None,
         };
-        if from.is_some_and(|from| from > entry.version) {
-            return Err(RunnerError::Config {
-                message: format!(
-                    "{target}: {upstream} was made anew or set back since this model read it; run it with --full-refresh"
-                ),
-            });
+        if let Some(from) = from.filter(|from| *from > entry.version) {
+            // Beside a server a wave may have taken more than this run sees: then nothing is left for it.
+            let newest = context.workspace.lake.newest_version(&upstream).await?;
+            if newest.is_none_or(|newest| i64::try_from(newest).is_ok_and(|newest| newest < from)) {
+                return Err(RunnerError::Config {
+                    message: format!(
+                        "{target}: {upstream} was made anew or set back since this model read it; run it with --full-refresh"
+                    ),
+                });
+            }
+            entry.version = from;
         }
-        context.session.overlay_appended(read_as, &head, from.map(i64::unsigned_abs)).await?;
+        let seen = from.map(|from| from.unsigned_abs().min(head.version()));
+        context.session.overlay_appended(read_as, &head, seen).await?;
         consumed.ledger.push(entry);
     }
     Ok(consumed)

@@ -8,9 +8,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 use wardlake_core::RowHasher;
+use wardlake_engine::Session;
 use wardlake_storage::Lake;
 
 use crate::{NodeResult, RunnerError, Status};
@@ -32,7 +32,8 @@ pub(crate) struct NodeState {
 pub(crate) struct NodeStates {
     known: BTreeMap<String, NodeState>,
     identities: Mutex<BTreeMap<String, String>>,
-    volatile: Option<Regex>,
+    /// Whether nodes may be left as they are.
+    are_compared: bool,
 }
 
 impl NodeStates {
@@ -41,20 +42,17 @@ impl NodeStates {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
-        let volatile = Regex::new(
-            r"(?i)\b(now|random|rand|uuid|gen_random_uuid|getdate|sysdate)\s*\(|\bcurrent_(date|time|timestamp)\b|\blocaltimestamp\b",
-        );
-        Ok(Self { known, identities: Mutex::default(), volatile: volatile.ok() })
+        Ok(Self { known, identities: Mutex::default(), are_compared: true })
     }
 
     /// No past, and none is kept: every node runs.
     pub(crate) fn unknown() -> Self {
-        Self { known: BTreeMap::new(), identities: Mutex::default(), volatile: None }
+        Self { known: BTreeMap::new(), identities: Mutex::default(), are_compared: false }
     }
 
-    /// Whether equal inputs mean equal rows.
-    pub(crate) fn is_deterministic(&self, sql: &str) -> bool {
-        self.volatile.as_ref().is_some_and(|volatile| !volatile.is_match(sql))
+    /// Whether equal inputs mean equal rows. A text that is no SQL fails where it is run.
+    pub(crate) fn is_deterministic(&self, session: &Session, sql: &str) -> bool {
+        self.are_compared && session.is_volatile(sql).is_ok_and(|is_volatile| !is_volatile)
     }
 
     /// The state of the node's last good run.

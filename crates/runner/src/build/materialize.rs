@@ -7,13 +7,13 @@ use datafusion::execution::SendableRecordBatchStream;
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
 use wardlake_storage::{
-    Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, MergeSpec, Scd2Columns, Scd2Spec, Scd2Strategy,
+    Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, Lake, MergeSpec, Scd2Columns, Scd2Spec, Scd2Strategy,
     SchemaChange, View,
 };
 
 use super::{
     BuildContext,
-    audit::{self, AuditedRows},
+    audit::{self, AuditedRows, Fate},
     consume::Consumed,
 };
 use crate::{NodeResult, RunnerError};
@@ -41,7 +41,12 @@ impl From<CommitOutcome> for Written {
 /// dbt's `is_incremental()`: the target is a table that exists, the model is incremental, no full refresh is asked.
 pub(crate) async fn is_incremental(context: &BuildContext, node: &Node, name: &TableName) -> Result<bool, RunnerError> {
     let full_refresh = node.config.full_refresh.unwrap_or(context.options.full_refresh);
-    Ok(node.config.materialized == "incremental" && !full_refresh && context.workspace.lake.exists(name).await?)
+    Ok(node.config.materialized == "incremental" && !full_refresh && is_table(&context.workspace.lake, name).await?)
+}
+
+/// Whether the name is a table now; one that stands behind a view is of before.
+pub(crate) async fn is_table(lake: &Lake, name: &TableName) -> Result<bool, RunnerError> {
+    Ok(lake.exists(name).await? && lake.view(name).await?.is_none())
 }
 
 /// The strategy of an incremental model.
@@ -107,10 +112,8 @@ async fn view(context: &Arc<BuildContext>, name: &TableName, compiled: &Compiled
     // Planning it finds every error a reader of the view would meet.
     context.session.query(&compiled.sql).await?;
     let lake = &context.workspace.lake;
+    // A table of that name stays: the newest epoch may show it, and goes on to if this run fails.
     lake.put_view(name, &View { sql: compiled.sql.clone(), columns: None, comment: None }).await?;
-    if lake.exists(name).await? {
-        lake.drop_table(name).await?;
-    }
     Ok(Written::default())
 }
 
@@ -129,9 +132,9 @@ pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
 
 async fn table(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, RunnerError> {
     let ModelJob { node, name, compiled, consumed, .. } = job;
-    let (streams, audited) = audit::rows(context, node, compiled, false).await?;
+    let (streams, audited) = audit::rows(context, node, name, compiled, false).await?;
     let lake = &context.workspace.lake;
-    let mut commit = commit_of(context, node);
+    let mut commit = Commit { notes: notes(&audited), ..commit_of(context, node) };
     if !consumed.ledger.is_empty() {
         // Rows made anew from versions that were consumed before are news all the same.
         let rebuild = LedgerEntry::new(format!("rebuild:{}", context.workspace.run_id), 1);
@@ -139,47 +142,58 @@ async fn table(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Writte
         commit.reset_ledger = true;
     }
     let outcome = lake.overwrite(name, streams, commit).await.map_err(RunnerError::from);
-    let written = settle(context, node, name, audited, outcome).await?;
+    let written = settle(context, job, audited, outcome).await?;
     lake.drop_view(name).await?;
     Ok(written)
+}
+
+/// What a model's commit notes of its audit.
+fn notes(audited: &Option<AuditedRows>) -> Vec<LedgerEntry> {
+    audited.as_ref().map(AuditedRows::notes).unwrap_or_default()
 }
 
 /// Writes down a model's audit, whether its rows were committed or refused by the gate.
 async fn settle(
     context: &Arc<BuildContext>,
-    node: &Node,
-    name: &TableName,
+    job: &ModelJob<'_>,
     audited: Option<AuditedRows>,
     outcome: Result<CommitOutcome, RunnerError>,
 ) -> Result<Written, RunnerError> {
     let Some(audited) = audited else { return Ok(outcome?.into()) };
-    let refused = match &outcome {
-        Ok(_) => None,
-        Err(_) => audited.gate_failure(node),
+    let outcome = match outcome {
+        Ok(outcome) => Ok(outcome),
+        Err(error) => match audited.gate_failure(job.node) {
+            Some(refused) => Err(refused),
+            None => {
+                audited.abandon(&error).await;
+                return Err(error);
+            }
+        },
     };
-    if outcome.is_err() && refused.is_none() {
-        return Ok(outcome?.into());
-    }
-    let record = audited.record(context, node, name).await?;
+    let consumes = job.is_incremental && !job.consumed.ledger.is_empty();
+    let fate = match &outcome {
+        Ok(CommitOutcome::AlreadyApplied { .. }) if consumes => Fate::Superseded,
+        Ok(_) => Fate::Committed,
+        Err(_) => Fate::Refused,
+    };
+    let (record, written_down) = audited.record(context, job.node, job.name, fate).await;
     let message = record.message();
     context.audits.lock().unwrap_or_else(PoisonError::into_inner).push(record);
-    match refused {
-        Some(refused) => Err(refused),
-        None => Ok(Written { message, ..outcome?.into() }),
-    }
+    written_down?;
+    Ok(Written { message, ..outcome?.into() })
 }
 
 async fn incremental(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, RunnerError> {
-    let ModelJob { node, name, compiled, .. } = job;
-    let (streams, audited) = audit::rows(context, node, compiled, true).await?;
-    let outcome = write_increment(context, job, streams).await;
-    settle(context, node, name, audited, outcome).await
+    let (streams, audited) = audit::rows(context, job.node, job.name, job.compiled, true).await?;
+    let outcome = write_increment(context, job, streams, notes(&audited)).await;
+    settle(context, job, audited, outcome).await
 }
 
 async fn write_increment(
     context: &Arc<BuildContext>,
     job: &ModelJob<'_>,
     streams: Vec<SendableRecordBatchStream>,
+    notes: Vec<LedgerEntry>,
 ) -> Result<CommitOutcome, RunnerError> {
     let ModelJob { node, name, consumed, .. } = job;
     let config = &node.config;
@@ -189,7 +203,7 @@ async fn write_increment(
         "sync_all_columns" => SchemaChange::SyncAllColumns,
         _ => SchemaChange::Ignore,
     };
-    let commit = Commit { schema_change, ledger: consumed.ledger.clone(), ..commit_of(context, node) };
+    let commit = Commit { schema_change, ledger: consumed.ledger.clone(), notes, ..commit_of(context, node) };
     let lake = &context.workspace.lake;
     let session = context.session.context().state();
     let outcome = match strategy(node) {

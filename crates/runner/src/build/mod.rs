@@ -104,7 +104,7 @@ pub(crate) struct Partial {
     pub(crate) entered: Option<BTreeSet<UniqueId>>,
 }
 
-/// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what was built.
+/// Runs the named nodes as a build does, without its tests and records, and publishes what was loaded with what went through.
 pub(crate) async fn build_partial(
     workspace: Arc<Workspace>,
     options: BuildOptions,
@@ -119,7 +119,7 @@ pub(crate) async fn build_partial(
     let results = run_schedule(&context, &schedule, partial.entered.as_ref()).await?;
     let mut totals = Totals::default();
     results.iter().for_each(|result| totals.count(result.status));
-    let (epoch, _) = publish::after_build(&context, &results, &partial.loaded).await?;
+    let epoch = publish::what_passed(&context, &results, &partial.loaded).await?;
     let audits = std::mem::take(&mut *context.audits.lock().unwrap_or_else(PoisonError::into_inner));
     system::record_audits(&context.workspace, &audits).await?;
     Ok(RunSummary { results, totals, epoch, duration_s: started.elapsed().as_secs_f64() })
@@ -283,7 +283,7 @@ async fn finish(
         totals.count(result.status);
     }
     context.states.save(&context.workspace.lake, &results).await?;
-    let (epoch, unpublished) = publish::after_build(context, &results, &BTreeMap::new()).await?;
+    let (epoch, unpublished) = publish::after_build(context, &results).await?;
     if let Some(epoch) = epoch {
         context.workspace.events.tell(RunEvent::EpochPublished { epoch });
         profile::after_build(context, &results).await;
@@ -315,7 +315,7 @@ async fn finish(
 pub async fn compile(workspace: &Arc<Workspace>, session: &Session, id: &UniqueId) -> Result<String, RunnerError> {
     let node = workspace.project.node(id);
     let is_incremental = match node.filter(|node| node.config.materialized == "incremental") {
-        Some(node) => workspace.lake.exists(&node::target_name(node)?).await?,
+        Some(node) => materialize::is_table(&workspace.lake, &node::target_name(node)?).await?,
         None => false,
     };
     Ok(node::compile_with(workspace, session, id, is_incremental).await?.sql)

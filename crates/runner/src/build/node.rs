@@ -6,9 +6,10 @@ use chrono::Utc;
 use wardlake_core::TableName;
 use wardlake_engine::Session;
 use wardlake_project::{Compiled, Node, ResourceType, UniqueId};
+use wardlake_storage::StorageError;
 
 use super::{
-    BuildContext, consume,
+    BuildContext, audit, consume,
     fingerprint::fingerprint,
     materialize::{self, ModelJob, Written},
     seed, testing,
@@ -18,6 +19,8 @@ use crate::{
     adapter::{EngineAdapter, table_name},
 };
 
+/// So often a model is begun anew when another run of it was first.
+const ATTEMPTS: u32 = 5;
 /// Begins the identity of what may have other rows each time.
 const VOLATILE: &str = "volatile:";
 
@@ -89,8 +92,25 @@ async fn run(
             let print = node_fingerprint(context, id, node, &compiled).await?;
             testing::run_test(context, node, &compiled, print, result).await
         }
-        _ => run_model(context, id, node, result).await,
+        _ => {
+            for _ in 1..ATTEMPTS {
+                match run_model(context, id, node, result).await {
+                    // Beside a server a wave was first with some of the rows: what is left is asked for again.
+                    Err(RunnerError::Storage(error)) if is_overtaken(&error) => {}
+                    done => return done,
+                }
+            }
+            run_model(context, id, node, result).await
+        }
     }
+}
+
+/// Whether another run of the same model committed between this one's look at its ledger and its commit.
+fn is_overtaken(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::PartlyApplied { .. } | StorageError::LedgerMoved { .. } | StorageError::Conflict { .. }
+    )
 }
 
 async fn run_model(
@@ -104,6 +124,8 @@ async fn run_model(
         return Ok(());
     }
     let name = target_name(node)?;
+    // Before anything of the model is found to stand, or is published.
+    audit::catch_up(&context.workspace, &context.session, node, &name).await?;
     let is_incremental = materialize::is_incremental(context, node, &name).await?;
     let compiled = compile(context, id, is_incremental).await?;
     result.compiled_code = Some(compiled.sql.clone());
@@ -183,7 +205,8 @@ async fn query_fingerprint(
     node: &Node,
     sql: &str,
 ) -> Result<Option<String>, RunnerError> {
-    if !context.states.is_deterministic(sql) {
+    // An ephemeral model's query is a template; it is looked at as a part of what reads it.
+    if node.config.materialized != "ephemeral" && !context.states.is_deterministic(&context.session, sql) {
         return Ok(None);
     }
     let mut inputs = Vec::new();
@@ -238,7 +261,7 @@ fn volatile(context: &BuildContext) -> String {
     format!("{VOLATILE}{}", context.workspace.run_id)
 }
 
-/// Whether the node's last result stands: equal fingerprint, and nobody wrote the table since.
+/// Whether the node's last result stands: equal fingerprint, and nobody wrote the table or view since.
 async fn reuse(
     context: &Arc<BuildContext>,
     node: &Node,
@@ -251,7 +274,8 @@ async fn reuse(
     };
     let stands = match last.version {
         Some(version) => context.workspace.lake.newest_version(name).await? == Some(version),
-        None => context.workspace.lake.view(name).await?.is_some(),
+        // It may be that of a run that died before its end, and after this one's.
+        None => context.workspace.lake.view(name).await?.map(|view| view.sql) == result.compiled_code,
     };
     if stands {
         result.is_reused = true;

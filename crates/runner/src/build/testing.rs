@@ -19,7 +19,7 @@ pub(crate) async fn run_test(
     print: Option<String>,
     result: &mut NodeResult,
 ) -> Result<(), RunnerError> {
-    let keeps_rows = context.options.store_failures || keeps_failures(node);
+    let keeps_rows = context.options.store_failures || node.keeps_failures();
     result.fingerprint = print;
     if !keeps_rows
         && let Some(last) = context.states.last(&result.unique_id)
@@ -65,12 +65,6 @@ pub(crate) async fn run_test(
     };
     result.message = message(node, result.status, failures);
     Ok(())
-}
-
-fn keeps_failures(node: &Node) -> bool {
-    let test = &node.config.test;
-    test.store_failures.unwrap_or(test.store_failures_as.is_some())
-        && test.store_failures_as.as_deref() != Some("ephemeral")
 }
 
 fn message(node: &Node, status: Status, failures: u64) -> Option<String> {

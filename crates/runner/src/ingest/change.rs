@@ -8,7 +8,11 @@ use arrow::{
     datatypes::{Int64Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
-use wardlake_core::{RowHasher, TableName, lineage};
+use wardlake_core::{
+    RowHasher, TableName,
+    columns::{ColumnList, is_same_column},
+    lineage,
+};
 use wardlake_engine::Session;
 
 use crate::{RunnerError, quarantine::FIX_BATCH, sql::identifier};
@@ -144,14 +148,17 @@ pub(crate) fn key_hashes(keys: &[Option<&StringArray>], rows: usize) -> Vec<u128
         .collect()
 }
 
-/// The key columns of a batch, by name.
+/// The key columns of a batch, by name in any spelling.
 pub(crate) fn key_columns<'a>(
     keys: &[String],
     columns: &[String],
     arrays: &'a [ArrayRef],
 ) -> Vec<Option<&'a StringArray>> {
     keys.iter()
-        .map(|key| columns.iter().position(|column| column == key).and_then(|at| arrays[at].as_string_opt::<i32>()))
+        .map(|key| {
+            let at = columns.iter().position(|column| is_same_column(column, key));
+            at.and_then(|at| arrays[at].as_string_opt::<i32>())
+        })
         .collect()
 }
 
@@ -166,15 +173,15 @@ pub(crate) async fn stored_rows(
     session: &Session,
     table: &TableName,
     keys: &[String],
-    known: &[String],
+    known: &ColumnList,
     mut take: impl FnMut(StoredRow, &dyn Fn() -> Vec<Option<Box<str>>>),
 ) -> Result<(), RunnerError> {
     use futures::TryStreamExt;
     let mut selected: Vec<String> = keys
         .iter()
-        .map(|key| match known.contains(key) {
-            true => format!("arrow_cast({0}, 'Utf8') as {0}", identifier(key)),
-            false => format!("arrow_cast(null, 'Utf8') as {}", identifier(key)),
+        .map(|key| match known.spelling(key) {
+            Some(column) => format!("arrow_cast({}, 'Utf8') as {}", identifier(column), identifier(key)),
+            None => format!("arrow_cast(null, 'Utf8') as {}", identifier(key)),
         })
         .collect();
     for column in [lineage::FILE, lineage::ROW_HASH, lineage::CHANGE] {
@@ -218,6 +225,16 @@ pub(crate) fn key_values(keys: &[Option<&StringArray>], row: usize) -> Vec<Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_found_in_any_spelling() {
+        use std::sync::Arc;
+        let columns = ["ward", "Patient_ID"].map(str::to_owned);
+        let arrays: [ArrayRef; 2] = [Arc::new(StringArray::from(vec!["A"])), Arc::new(StringArray::from(vec!["7"]))];
+        let keys = ["patient_id", "site"].map(str::to_owned);
+        let found = key_columns(&keys, &columns, &arrays);
+        assert_eq!((found[0].map(|key| key.value(0)), found[1].is_none()), (Some("7"), true));
+    }
 
     #[test]
     fn a_row_is_repeated_only_within_its_file() {

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     io,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -41,9 +42,32 @@ enum Step {
     Again(String),
 }
 
+/// A file that cannot be loaded, and why.
+pub(crate) struct FailedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) message: String,
+}
+
+impl FailedFile {
+    /// The file that `error` is about, if it is one file that cannot be read or be rows of its table: the others can be loaded all the same.
+    pub(crate) fn of(error: &RunnerError) -> Option<Self> {
+        let RunnerError::Source { error, .. } = error else { return None };
+        let path = match error {
+            ConnectError::Corrupt { path, .. }
+            | ConnectError::Columns { path, .. }
+            | ConnectError::OtherFormat { path, .. }
+            | ConnectError::RecordsMissing { path, .. }
+            | ConnectError::RecordTooLarge { path, .. }
+            | ConnectError::Unreadable { path, .. } => path,
+            _ => return None,
+        };
+        Some(Self { path: path.clone(), message: error.to_string() })
+    }
+}
+
 impl LoadJob {
-    /// Reads every file; gives back the records of the new ones.
-    pub(crate) fn run(self) -> Result<Vec<LoggedFile>, RunnerError> {
+    /// Reads every file; gives back the records of the new ones, and the files that are left out.
+    pub(crate) fn run(self) -> Result<(Vec<LoggedFile>, Vec<FailedFile>), RunnerError> {
         let Self { plan, lake, seen, files, past, handle, send } = self;
         let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| RunnerError::Cancelled);
         let Past { columns, rows, states, mut history, places, loaded_rows } = past;
@@ -58,10 +82,11 @@ impl LoadJob {
             rows_in_table: rows,
             seen,
             loaded_rows,
+            has_taken_rows: false,
             send: &mut hand_on,
         };
         let mut landings = Landings::new(&handle);
-        let mut loaded = Vec::new();
+        let (mut loaded, mut failed) = (Vec::new(), Vec::new());
         let mut dirty = HashSet::new();
         let began_us = Utc::now().timestamp_micros();
         for (received_us, (place, step)) in (began_us..).zip(steps) {
@@ -77,8 +102,12 @@ impl LoadJob {
             match (step, history.as_mut()) {
                 (Step::New(file), history) => {
                     let is_late = last_loaded.is_some_and(|last| place < last);
-                    let logged = read.new_file(&file, history.map(|history| (history, &mut dirty)))?;
-                    loaded.push(LoggedFile { is_late, order_key: order_key(&plan, &file), ..logged });
+                    match read.new_file(&file, history.map(|history| (history, &mut dirty))) {
+                        Ok(logged) => {
+                            loaded.push(LoggedFile { is_late, order_key: order_key(&plan, &file), ..logged });
+                        }
+                        Err(error) => failed.push(loader.left_out(&file.path, error)?),
+                    }
                 }
                 (Step::Again(relative), Some(history)) if !dirty.is_empty() => {
                     read.again(relative, history, &mut dirty)?;
@@ -87,7 +116,17 @@ impl LoadJob {
             }
         }
         landings.finish()?;
-        Ok(loaded)
+        Ok((loaded, failed))
+    }
+}
+
+impl Loader<'_> {
+    /// The file that failed, if it can be passed over here and now: nothing of it was taken. Otherwise everything is read again without it.
+    fn left_out(&self, path: &Path, error: RunnerError) -> Result<FailedFile, RunnerError> {
+        match FailedFile::of(&error) {
+            Some(failed) if !self.has_taken_rows && failed.path == path => Ok(failed),
+            _ => Err(error),
+        }
     }
 }
 

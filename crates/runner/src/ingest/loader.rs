@@ -1,8 +1,10 @@
 //! The blocking half of a load: reads files in order, decides which rows are news, and hands finished bronze batches on.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet},
     io::Write,
+    path::Path,
     sync::Arc,
     time::Instant,
 };
@@ -12,10 +14,13 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 use wardlake_connect::{
-    Chunk, Event, FileReport, FoundFile, Rejected,
+    Chunk, ConnectError, Event, FileReport, FoundFile, Rejected,
     source::{Change, Deletes, FileFormat, OnSchemaChange},
 };
-use wardlake_core::lineage;
+use wardlake_core::{
+    columns::{ColumnList, is_same_column},
+    lineage,
+};
 
 use super::{
     TablePlan,
@@ -27,7 +32,7 @@ use super::{
 };
 use crate::{
     FileLoad, RunnerError,
-    bronze::{Lineage, hex_hashes},
+    bronze::{self, Lineage, hex_hashes},
     system::LoggedFile,
 };
 
@@ -46,13 +51,15 @@ pub(crate) struct Loader<'a> {
     pub(crate) plan: &'a TablePlan,
     pub(crate) batch_id: String,
     /// The source's own columns of bronze, in table order; grows with the files.
-    pub(crate) columns: Vec<String>,
+    pub(crate) columns: ColumnList,
     pub(crate) states: Option<KeyStates>,
     pub(crate) so_far: ColumnsSoFar,
     pub(crate) rows_in_table: u64,
     pub(crate) seen: SeenFiles,
     /// Per path that was loaded before into a table without keys: its rows in bronze.
     pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
+    /// Whether rows of the last file were taken: without any of them it can be left out as if it had never been read.
+    pub(crate) has_taken_rows: bool,
     pub(crate) send: &'a mut dyn FnMut(Piece) -> Result<(), RunnerError>,
 }
 
@@ -85,6 +92,7 @@ impl Counts {
 
 /// One file on its way into bronze.
 struct FileInWork<'a> {
+    path: &'a Path,
     relative: &'a str,
     counts: Counts,
     types: BTreeMap<String, String>,
@@ -133,7 +141,9 @@ impl Loader<'_> {
         received_us: i64,
     ) -> Result<(FileReport, FileInWork<'f>), RunnerError> {
         let detects_deletes = self.plan.table.deletes == Deletes::Detect;
+        self.has_taken_rows = false;
         let mut work = FileInWork {
+            path: &file.path,
             relative: &file.relative,
             counts: Counts::default(),
             types: BTreeMap::new(),
@@ -146,7 +156,7 @@ impl Loader<'_> {
         if let Some(states) = &mut self.states {
             states.begin_file();
         }
-        let known = self.columns.clone();
+        let known = self.columns.names().to_vec();
         let report = self.read(file, &known, landing, &mut work, late.as_deref_mut())?;
         if let (true, Some(present)) = (detects_deletes, work.present.take()) {
             let gone = match late {
@@ -179,7 +189,7 @@ impl Loader<'_> {
             };
             result.map_err(|error| {
                 failure = Some(error);
-                wardlake_connect::ConnectError::Stopped
+                ConnectError::Stopped
             })
         };
         let report = wardlake_connect::read(file, &plan.table, known, Some(landing), plan.threads, &mut sink);
@@ -196,6 +206,9 @@ impl Loader<'_> {
         chunk: Chunk,
         late: Option<&mut LateFile>,
     ) -> Result<(), RunnerError> {
+        self.has_taken_rows = true;
+        let mut chunk = Cow::Owned(chunk);
+        bronze::spell(&mut chunk, &self.columns);
         if work.types.is_empty() {
             work.types = types::classes(&chunk.columns, &chunk.arrays);
         }
@@ -258,17 +271,17 @@ impl Loader<'_> {
     ) -> Result<RecordBatch, RunnerError> {
         for column in &chunk.columns {
             if !self.columns.contains(column) {
-                self.add_column(column)?;
+                self.add_column(work.path, column)?;
             }
         }
-        let mut fields = Vec::with_capacity(self.columns.len() + lineage::ALL.len());
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(fields.capacity());
-        for name in &self.columns {
-            fields.push(Field::new(name, DataType::Utf8, true));
-            arrays.push(match chunk.columns.iter().position(|column| column == name) {
-                Some(at) => Arc::clone(&chunk.arrays[at]),
-                None => new_null_array(&DataType::Utf8, chunk.rows),
-            });
+        let mut fields: Vec<Field> =
+            self.columns.names().iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+        let mut arrays = vec![new_null_array(&DataType::Utf8, chunk.rows); fields.len()];
+        for (name, array) in chunk.columns.iter().zip(&chunk.arrays) {
+            // One that is left out has no place.
+            if let Some(place) = self.columns.place(name) {
+                arrays[place] = Arc::clone(array);
+            }
         }
         let changes = StringArray::from_iter_values(news.iter().map(|change| change.map_or("", RowChange::as_str)));
         let hashes = hex_hashes(&chunk.row_hashes);
@@ -276,25 +289,21 @@ impl Loader<'_> {
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 
-    fn add_column(&mut self, column: &str) -> Result<(), RunnerError> {
-        if lineage::ALL.contains(&column) {
-            return Err(RunnerError::Config {
-                message: format!(
-                    "source {}: the column `{column}` bears the name of a lineage column; rename it in the extract",
-                    self.plan.label
-                ),
-            });
+    fn add_column(&mut self, path: &Path, column: &str) -> Result<(), RunnerError> {
+        let refused = |message: String| {
+            let error = ConnectError::Columns { path: path.to_owned(), message };
+            Err(RunnerError::Source { table: self.plan.label.clone(), error })
+        };
+        if lineage::is_lineage(column) {
+            return refused(format!("`{column}` bears the name of a lineage column; rename it in the extract"));
         }
         match self.plan.table.on_schema_change {
-            OnSchemaChange::Fail if self.rows_in_table > 0 => Err(RunnerError::Config {
-                message: format!(
-                    "source {}: the column `{column}` is new and `on_schema_change` is `fail`",
-                    self.plan.label
-                ),
-            }),
+            OnSchemaChange::Fail if self.rows_in_table > 0 => {
+                refused(format!("the column `{column}` is new and `on_schema_change` is `fail`"))
+            }
             OnSchemaChange::Ignore if self.rows_in_table > 0 => Ok(()),
             _ => {
-                self.columns.push(column.to_owned());
+                self.columns.add(column);
                 Ok(())
             }
         }
@@ -324,9 +333,9 @@ impl Loader<'_> {
         work.counts.deleted += gone.len() as u64;
         let mut fields = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();
-        for name in &self.columns {
+        for name in self.columns.names() {
             fields.push(Field::new(name, DataType::Utf8, true));
-            arrays.push(match self.plan.table.keys.iter().position(|key| key == name) {
+            arrays.push(match self.plan.table.keys.iter().position(|key| is_same_column(key, name)) {
                 Some(at) => Arc::new(
                     gone.iter().map(|(_, values)| values.get(at).and_then(Option::as_deref)).collect::<StringArray>(),
                 ),

@@ -120,6 +120,8 @@ struct TableOutcome {
     version: Option<u64>,
     bytes: u64,
     warnings: Vec<String>,
+    /// Files that could not be loaded while others were.
+    failures: Vec<String>,
 }
 
 /// Loads every selected source table that has new files, and publishes an epoch if none failed.
@@ -189,11 +191,14 @@ async fn load_node(
             result.failures = Some(sum(|load| load.rejected));
             result.version = outcome.version;
             result.bytes = Some(outcome.bytes);
-            result.is_reused = outcome.loads.is_empty();
-            if !outcome.warnings.is_empty() {
+            result.is_reused = outcome.loads.is_empty() && outcome.failures.is_empty();
+            if !outcome.failures.is_empty() {
+                result.status = Status::Error;
+            } else if !outcome.warnings.is_empty() {
                 result.status = Status::Warn;
-                result.message = Some(outcome.warnings.join("; "));
             }
+            let told: Vec<String> = outcome.failures.into_iter().chain(outcome.warnings).collect();
+            result.message = (!told.is_empty()).then(|| told.join("; "));
         }
         Err(error) => {
             result.status = Status::Error;
@@ -278,6 +283,7 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
             let loaded = writer::load_files(workspace, plan, snapshot, seen, news).await?;
             outcome.bytes = loaded.files.iter().map(|file| file.load.bytes).sum();
             outcome.warnings.extend(loaded.warnings);
+            outcome.failures = loaded.failures;
             outcome.loads = loaded.files.iter().map(|file| file.load.clone()).collect();
             for load in &outcome.loads {
                 workspace.events.tell(RunEvent::FileLoaded { load: load.clone() });
@@ -296,7 +302,7 @@ async fn finish(
     started: Instant,
 ) -> Result<RunSummary, RunnerError> {
     let mut totals = Totals::default();
-    let mut changes = Changes { tables: BTreeMap::new(), views: BTreeMap::new() };
+    let mut changes = Changes::default();
     for result in &results {
         totals.count(result.status);
         if let (Some(version), Some(Ok(name))) = (result.version, result.relation.as_ref().map(|name| name.parse())) {

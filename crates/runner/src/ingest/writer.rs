@@ -14,14 +14,14 @@ use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::Re
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
-use wardlake_core::{LedgerEntry, lineage};
+use wardlake_core::{LedgerEntry, columns::ColumnList, lineage};
 use wardlake_engine::ReadState;
 use wardlake_storage::{Commit, Encoding, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions};
 
 use super::{
     TablePlan,
     change::{KeyStates, StoredRow, stored_rows},
-    job::LoadJob,
+    job::{FailedFile, LoadJob},
     late::History,
     loader::{Piece, is_compared},
     log::{FILES_METADATA, SeenFiles, ledger_entry},
@@ -36,9 +36,12 @@ use crate::{
 pub(crate) struct Loaded {
     pub(crate) files: Vec<LoggedFile>,
     pub(crate) warnings: Vec<String>,
+    /// A sentence for each file that cannot be loaded.
+    pub(crate) failures: Vec<String>,
 }
 
-/// Loads files in order, in one commit. A file that turns out to be half-written is left for the next run.
+/// Loads files in order, in one commit. A file that turns out to be half-written is left for the next run; one that cannot be read, or be
+/// rows of this table, holds up no other.
 pub(crate) async fn load_files(
     workspace: &Arc<Workspace>,
     plan: &TablePlan,
@@ -46,23 +49,31 @@ pub(crate) async fn load_files(
     seen: SeenFiles,
     mut files: Vec<FoundFile>,
 ) -> Result<Loaded, RunnerError> {
-    let mut warnings = Vec::new();
+    let mut loaded = Loaded::default();
     while !files.is_empty() {
-        match try_load(workspace, plan, snapshot.as_ref(), &seen, &files).await {
-            Err(RunnerError::Source { error: ConnectError::Unfinished { path, reason }, .. }) => {
-                let before = files.len();
-                files.retain(|file| file.path != path);
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                warnings.push(format!("{name} is left for the next run: {reason}"));
-                if files.len() == before {
-                    break;
-                }
+        let error = match try_load(workspace, plan, snapshot.as_ref(), &seen, &files).await {
+            Ok((done, failed)) => {
+                loaded.files = done;
+                loaded.failures.extend(failed.into_iter().map(|failed| failed.message));
+                return Ok(loaded);
             }
-            Ok(loaded) => return Ok(Loaded { files: loaded, warnings }),
-            Err(error) => return Err(error),
+            Err(error) => error,
+        };
+        let before = files.len();
+        if let RunnerError::Source { error: ConnectError::Unfinished { path, reason }, .. } = &error {
+            files.retain(|file| file.path != *path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            loaded.warnings.push(format!("{name} is left for the next run: {reason}"));
+        } else if let Some(failed) = FailedFile::of(&error) {
+            files.retain(|file| file.path != failed.path);
+            loaded.failures.push(failed.message);
+        }
+        // It is none of these files: a landed one that was read again, or no file at all.
+        if files.len() == before {
+            return Err(error);
         }
     }
-    Ok(Loaded { files: Vec::new(), warnings })
+    Ok(loaded)
 }
 
 async fn try_load(
@@ -71,7 +82,7 @@ async fn try_load(
     snapshot: Option<&TableSnapshot>,
     seen: &SeenFiles,
     files: &[FoundFile],
-) -> Result<Vec<LoggedFile>, RunnerError> {
+) -> Result<(Vec<LoggedFile>, Vec<FailedFile>), RunnerError> {
     let past = Past::read(workspace, plan, snapshot, seen, files).await?;
     let (send, receive) = mpsc::channel(8);
     let job = LoadJob {
@@ -95,14 +106,14 @@ async fn try_load(
         // The writer's failure is why the loader could not go on.
         (Err(error), _) => return Err(error),
     };
-    let loaded = loaded?;
+    let (loaded, failed) = loaded?;
     commit(workspace, plan, snapshot, staged, &loaded).await?;
-    Ok(loaded)
+    Ok((loaded, failed))
 }
 
 /// What bronze knew before this load.
 pub(crate) struct Past {
-    pub(crate) columns: Vec<String>,
+    pub(crate) columns: ColumnList,
     pub(crate) rows: u64,
     pub(crate) states: Option<KeyStates>,
     pub(crate) history: Option<History>,
@@ -120,6 +131,7 @@ impl Past {
         files: &[FoundFile],
     ) -> Result<Self, RunnerError> {
         let columns = snapshot.map(|snapshot| bronze::own_columns(&snapshot.schema())).unwrap_or_default();
+        let columns: ColumnList = columns.iter().collect();
         let mut order: Vec<(String, &str)> =
             seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
         order.extend(files.iter().map(|file| (order_key(plan, file), file.relative.as_str())));
@@ -159,7 +171,7 @@ impl Past {
         }
         let session = workspace.engine.session(ReadState::Working).await?;
         let loaded = &mut self.loaded_rows;
-        stored_rows(&session, &plan.name, &[], &[], |row, _| {
+        stored_rows(&session, &plan.name, &[], &ColumnList::default(), |row, _| {
             if again.contains(row.file.as_str()) {
                 *loaded.entry(row.file).or_default().entry(row.hash).or_default() += 1;
             }
@@ -380,8 +392,8 @@ async fn commit(
     staged: Vec<StagedFiles>,
     loaded: &[LoggedFile],
 ) -> Result<(), RunnerError> {
-    if staged.is_empty() && snapshot.is_none() {
-        // Nothing but headers or rejected records: there are no columns to make a table of.
+    if loaded.is_empty() || staged.is_empty() && snapshot.is_none() {
+        // No file, or nothing but headers or rejected records: there are no columns to make a table of.
         return Ok(());
     }
     let mut metadata = serde_json::Map::new();

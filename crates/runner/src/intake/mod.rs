@@ -4,9 +4,13 @@
 //! others to the table's journal, syncs once for all that wait, and answers. Rows then wait in memory until [`Feed::load`] commits them
 //! to bronze; the commit's ledger says how far the journal has been loaded, and what lies behind that is loaded after a restart.
 
+mod damage;
 mod journal;
 mod keys;
 mod load;
+mod segment;
+#[cfg(test)]
+mod testing;
 mod topic;
 mod writer;
 
@@ -20,12 +24,15 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
-use wardlake_connect::{Chunk, Event, FileTable, Rejected, hl7, source::FileFormat};
-use wardlake_core::{ErrorKind, HasErrorKind, TableName};
+use wardlake_connect::{Chunk, ConnectError, Event, FileTable, Rejected, hl7, source::FileFormat};
+use wardlake_core::{ErrorKind, HasErrorKind, TableName, columns::ColumnList};
 
-pub(crate) use self::journal::frame_of;
-pub use self::topic::{TopicLoad, load_topic, topic_position};
-use self::{journal::Frame, writer::Request};
+pub(crate) use self::segment::frame_of;
+pub use self::{
+    damage::{Damage, DamageKind},
+    topic::{TopicLoad, load_topic, topic_position},
+};
+use self::{segment::Frame, writer::Request};
 use crate::{RunnerError, Workspace, bronze};
 
 /// Deliveries that may wait for the disk at once; further senders wait for a place.
@@ -130,7 +137,7 @@ pub struct FeedStatus {
     pub rows_accepted: u64,
     /// Rows loaded into bronze.
     pub rows_loaded: u64,
-    /// Rows that have been taken through the models and published.
+    /// Rows that have been taken through the models, those that stand still left out, and published.
     pub rows_shown: u64,
     /// Bytes that wait to be loaded.
     pub waiting_bytes: u64,
@@ -138,6 +145,8 @@ pub struct FeedStatus {
     pub last_accepted_at: Option<DateTime<Utc>>,
     /// What failed last, and is not mended since.
     pub last_error: Option<String>,
+    /// Parts of its journal that cannot be read.
+    pub damage: Vec<Damage>,
 }
 
 /// How a feed is set up.
@@ -163,6 +172,7 @@ pub struct Feed {
     folder: PathBuf,
     requests: mpsc::Sender<Request>,
     waiting: Arc<Waiting>,
+    damage: Vec<Damage>,
     /// One load at a time.
     loading: tokio::sync::Mutex<()>,
 }
@@ -176,6 +186,8 @@ pub(crate) struct Waiting {
     shown: AtomicU64,
     last_accepted_us: AtomicU64,
     error: Mutex<Option<String>>,
+    /// The columns that the table had after the last load.
+    columns: Mutex<Arc<ColumnList>>,
     /// Told after each accepted delivery.
     news: Arc<Notify>,
 }
@@ -227,6 +239,14 @@ impl Waiting {
     pub(crate) fn note_error(&self, error: Option<String>) {
         *self.error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
+
+    pub(crate) fn note_columns(&self, columns: ColumnList) {
+        *self.columns.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(columns);
+    }
+
+    fn columns(&self) -> Arc<ColumnList> {
+        Arc::clone(&self.columns.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Feed {
@@ -258,13 +278,15 @@ impl Feed {
             shown: AtomicU64::new(0),
             last_accepted_us: AtomicU64::new(0),
             error: Mutex::default(),
+            columns: Mutex::new(Arc::new(load::table_columns(workspace, &options).await?)),
             news,
         });
         let (requests, receive) = mpsc::channel(REQUESTS);
         let opening =
             writer::Opening { folder: folder.clone(), options: options.clone(), loaded, waiting: Arc::clone(&waiting) };
-        tokio::task::spawn_blocking(move || opening.start(receive)).await??;
-        Ok(Self { options, folder, requests, waiting, loading: tokio::sync::Mutex::default() })
+        let found = tokio::task::spawn_blocking(move || opening.start(receive)).await??;
+        let damage = damage::keep(workspace, &options, &folder, found, loaded).await?;
+        Ok(Self { options, folder, requests, waiting, damage, loading: tokio::sync::Mutex::default() })
     }
 
     /// `<source>.<table>`.
@@ -287,9 +309,20 @@ impl Feed {
         &self.folder
     }
 
-    /// Reads records as this table's format says, or as `format` does. Nothing is stored.
-    pub fn read(&self, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, wardlake_connect::ConnectError> {
-        read(&self.options.table, payload, format)
+    /// Reads records as this table's format says, or as `format` does, where that is akin to it: what a sender says of its bytes makes no
+    /// other columns of them. [`FileFormat::Json`] stands for JSON in either shape. Nothing is stored.
+    pub fn read(&self, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, ConnectError> {
+        let wanted = self.options.table.format.file_format;
+        let format = match format {
+            Some(asked) if !asked.is_akin_to(wanted) => {
+                let (found, wanted) = (asked.name(), wanted.name());
+                return Err(ConnectError::OtherFormat { path: DELIVERY.into(), found, wanted });
+            }
+            Some(FileFormat::Json) if wardlake_connect::is_lines_of_objects(payload) => Some(FileFormat::Ndjson),
+            Some(FileFormat::Auto) => None,
+            asked => asked,
+        };
+        read_into(&self.options.table, Some(self.waiting.columns().names()), payload, format)
     }
 
     /// Stores a delivery. When this returns a receipt, the bytes are synced; senders that wait together share one sync. The order
@@ -319,14 +352,19 @@ impl Feed {
     /// Commits what waits to bronze; the new version, if anything did.
     pub async fn load(&self, workspace: &Workspace) -> Result<Option<u64>, RunnerError> {
         let _one = self.loading.lock().await;
-        let result = load::load(workspace, &self.options, &self.waiting).await;
+        let result = load::load(workspace, &self.options, &self.folder, &self.waiting).await;
         self.waiting.note_error(result.as_ref().err().map(ToString::to_string));
         result
     }
 
-    /// Notes that everything loaded so far has been taken through the models and published. Called between loads.
-    pub fn note_shown(&self) {
-        self.waiting.shown.store(self.waiting.loaded.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// The number of the last row that bronze has.
+    pub fn rows_loaded(&self) -> u64 {
+        self.waiting.loaded.load(Ordering::Relaxed)
+    }
+
+    /// Notes that rows up to this number have been taken through the models and published.
+    pub fn note_shown(&self, rows: u64) {
+        self.waiting.shown.fetch_max(rows, Ordering::Relaxed);
     }
 
     /// How it stands now.
@@ -340,6 +378,7 @@ impl Feed {
             waiting_bytes: self.waiting.bytes.load(Ordering::Relaxed),
             last_accepted_at: DateTime::from_timestamp_micros(last).filter(|_| last > 0),
             last_error: self.waiting.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            damage: self.damage.clone(),
         }
     }
 }
@@ -362,11 +401,21 @@ impl Reading {
     }
 }
 
-fn read(
+/// What stands for a delivery in errors.
+const DELIVERY: &str = "the delivery";
+
+/// Reads what was accepted: as many columns as a table may have are taken, for that was decided then.
+fn read(table: &FileTable, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, ConnectError> {
+    read_into(table, None, payload, format)
+}
+
+/// `columns`: those of the table, which settle how many may be new.
+fn read_into(
     table: &FileTable,
+    columns: Option<&[String]>,
     payload: &[u8],
     format: Option<FileFormat>,
-) -> Result<Reading, wardlake_connect::ConnectError> {
+) -> Result<Reading, ConnectError> {
     let changed;
     let table = match format {
         Some(format) if format != table.format.file_format => {
@@ -385,7 +434,7 @@ fn read(
         }
         Ok(())
     };
-    let report = wardlake_connect::read_bytes(payload, "delivery", table, None, &mut sink)?;
+    let report = wardlake_connect::read_bytes(payload, DELIVERY, table, columns, &mut sink)?;
     reading.format = report.file_format;
     Ok(reading)
 }

@@ -4,14 +4,14 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
-use wardlake_connect::ConnectError;
-
 use super::{
     Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting, file_of,
     format_of, frame,
-    journal::{Frame, Journal, SegmentFile},
+    damage::Damage,
+    journal::Journal,
     keys::{Keys, Seen},
     read,
+    segment::{Frame, SegmentFile},
 };
 use crate::RunnerError;
 
@@ -45,8 +45,8 @@ struct Writer {
 }
 
 impl Opening {
-    /// Reads the journal's past and starts the thread, which ends when every sender is gone.
-    pub(crate) fn start(self, receive: mpsc::Receiver<Request>) -> Result<(), RunnerError> {
+    /// Reads the journal's past and starts the thread, which ends when every sender is gone. What cannot be read of it.
+    pub(crate) fn start(self, receive: mpsc::Receiver<Request>) -> Result<Vec<Damage>, RunnerError> {
         let Self { folder, options, loaded, waiting } = self;
         let mut keys = Keys::new(options.key_window);
         let mut again: Vec<Accepted> = Vec::new();
@@ -55,44 +55,42 @@ impl Opening {
         let wants = |segment: &SegmentFile| {
             segment.written_us >= oldest_us || segment.end_row.is_some_and(|end| end > loaded + 1)
         };
-        let mut failure = None;
-        let journal = Journal::open(&folder, loaded + 1, wants, |segment, frame| {
+        let opened = Journal::open(&folder, loaded + 1, wants, |segment, frame| {
             let receipt = Receipt { first_row: frame.first_row, rows: frame.rows, is_repeated: false };
             keys.note(&frame.key, &frame.payload, receipt, frame.received_us);
             if frame.end_row() > loaded + 1 {
-                match accepted_again(&options, segment, frame) {
-                    Ok(accepted) => again.push(accepted),
-                    Err(error) => failure = Some(error),
-                }
+                again.push(accepted_again(&options, segment, frame));
             }
         });
         let label = options.label.clone();
-        let journal = journal.map_err(|error| RunnerError::Config {
-            message: format!("the journal of {label} in {} cannot be opened: {error}", folder.display()),
+        let (journal, damage) = opened.map_err(|error| RunnerError::Journal {
+            table: label.clone(),
+            folder: folder.display().to_string(),
+            reason: error.to_string(),
         })?;
-        if let Some(error) = failure {
-            return Err(RunnerError::Source { table: label, error });
-        }
         waiting.push(again);
         let writer = Writer { options, journal, keys, waiting };
         std::thread::Builder::new()
             .name(format!("journal {label}"))
             .spawn(move || writer.run(receive))
             .map_err(|error| RunnerError::Task { message: error.to_string() })?;
-        Ok(())
+        Ok(damage)
     }
 }
 
-/// A frame that bronze does not have, read once more.
-fn accepted_again(options: &FeedOptions, segment: &str, frame: Frame) -> Result<Accepted, ConnectError> {
+/// A frame that bronze does not have, read once more. By settings that were changed since it may be no record any more: then it is kept
+/// as one that cannot be read, and holds up nothing behind it.
+fn accepted_again(options: &FeedOptions, segment: &str, frame: Frame) -> Accepted {
     let content = match frame.kind.strip_prefix("rejected:") {
         Some(reason) => Content::Rejected { reason: reason.to_owned() },
-        None => {
-            let reading = read(&options.table, &frame.payload, Some(format_of(&frame.kind)))?;
-            Content::Records { format: reading.format, chunks: reading.chunks }
-        }
+        None => match read(&options.table, &frame.payload, Some(format_of(&frame.kind))) {
+            Ok(reading) if reading.rejected.is_empty() => {
+                Content::Records { format: reading.format, chunks: reading.chunks }
+            }
+            _ => Content::Rejected { reason: "unreadable_by_current_settings".to_owned() },
+        },
     };
-    Ok(accepted(&file_of(&options.label, segment), frame, content))
+    accepted(&file_of(&options.label, segment), frame, content)
 }
 
 fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {

@@ -1,10 +1,11 @@
 //! Continuous models: what is below a table that moved runs again, by the code of a build.
 //!
 //! Models that take only what is new (`incremental`) and views live with every wave. Everything else below them is rebuilt,
-//! with all tests, at an interval: the refresh. A wave that fails publishes nothing; its rows wait for the next.
+//! with all tests, at an interval: the refresh. A model that fails in a wave stands still alone; the rest is published.
 
 mod alerts;
 mod follow;
+mod stopped;
 mod upkeep;
 
 use std::{
@@ -16,8 +17,9 @@ use std::{
 use wardlake_core::TableName;
 use wardlake_project::{Node, Project, ResourceType, UniqueId};
 
+use self::stopped::Stopped;
 use crate::{
-    BuildOptions, EventSink, RunEvent, RunSummary, RunnerError, Workspace,
+    BuildOptions, EventSink, RunEvent, RunSummary, RunnerError, Status, Workspace,
     adapter::table_name,
     build::{self, Partial},
 };
@@ -25,6 +27,7 @@ use crate::{
 pub use self::{
     alerts::{Alerts, Notice},
     follow::{Follower, ModelNews, Pictures},
+    stopped::{Pace, StoppedModel},
     upkeep::{Checkpoints, Upkeep, UpkeepReport},
 };
 
@@ -44,14 +47,16 @@ pub struct LiveOptions {
 pub struct Wave {
     /// 1, 2, … since the server started.
     pub number: u64,
-    /// The epoch that shows it; none if a model failed or nothing changed.
+    /// The epoch that shows it; none if nothing changed.
     pub epoch: Option<u64>,
     /// The models that ran, and for how many seconds each.
     pub models: BTreeMap<String, f64>,
     /// Rows they wrote.
     pub rows: u64,
-    /// Which models failed, and why.
+    /// Which models failed in it, and why.
     pub failures: Vec<String>,
+    /// Every model that stands still after it.
+    pub stopped: Vec<StoppedModel>,
     /// How long it took.
     pub duration: Duration,
 }
@@ -68,8 +73,9 @@ pub struct Live {
     entered: BTreeMap<TableName, BTreeSet<UniqueId>>,
     /// Tables that moved and are not taken through yet.
     moved: BTreeMap<TableName, u64>,
-    /// Tables whose last wave went through. Below the others a model may not have seen what came to one above it, and all run.
+    /// Tables that had a wave. Below the others a model may not have seen what came to one above it, and all run.
     settled: BTreeSet<TableName>,
+    stopped: Stopped,
     waves: u64,
 }
 
@@ -79,8 +85,8 @@ impl Live {
         let refreshed = workspace.project.select(&[], &options.exclude, Some(&build::BUILT))?;
         let below = reached(&workspace.project, true);
         let entered = reached(&workspace.project, false);
-        let (moved, settled) = Default::default();
-        Ok(Self { workspace, options, refreshed, below, entered, moved, settled, waves: 0 })
+        let (moved, settled, stopped) = Default::default();
+        Ok(Self { workspace, options, refreshed, below, entered, moved, settled, stopped, waves: 0 })
     }
 
     /// Notes that a source table has a new version.
@@ -88,25 +94,25 @@ impl Live {
         self.moved.insert(table, version);
     }
 
-    /// Whether a wave has something to do.
+    /// Whether tables moved that no wave has taken through.
     pub fn has_news(&self) -> bool {
         !self.moved.is_empty()
     }
 
-    /// Takes everything that moved through the models below it and publishes.
+    /// When a model that stands still is tried again, if one does.
+    pub fn next_try(&self) -> Option<Instant> {
+        self.stopped.next_try()
+    }
+
+    /// Takes everything that moved through the models below it, tries again what is due of the models that stand still, and publishes
+    /// what went through.
     pub async fn wave(&mut self) -> Result<Wave, RunnerError> {
         let started = Instant::now();
         self.waves += 1;
         let loaded = std::mem::take(&mut self.moved);
-        let of_loaded = |models: &BTreeMap<TableName, BTreeSet<UniqueId>>| -> BTreeSet<UniqueId> {
-            loaded.keys().filter_map(|table| models.get(table)).flatten().cloned().collect()
-        };
-        let order = self.workspace.project.graph().sort(of_loaded(&self.below));
-        let is_settled = loaded.keys().all(|table| self.settled.contains(table));
-        let entered = is_settled.then(|| of_loaded(&self.entered));
         let options =
             BuildOptions { command: "wave".to_owned(), threads: self.options.threads, ..BuildOptions::default() };
-        let partial = Partial { order, loaded: loaded.clone(), entered };
+        let (due, partial) = self.plan(&loaded, started);
         self.settled.retain(|table| !loaded.contains_key(table));
         // Nobody listens: a wave is told as a whole.
         let silent = self.workspace.another_run(EventSink::channel().0);
@@ -117,19 +123,14 @@ impl Live {
                 return Err(error);
             }
         };
-        let failed = summary.results.iter().filter(|result| result.status.is_failure());
-        let failures: Vec<String> = failed
-            .map(|result| format!("{}: {}", result.label, result.message.as_deref().unwrap_or("failed")))
-            .collect();
-        match failures.is_empty() {
-            true => self.settled.extend(loaded.into_keys()),
-            false => self.take_back(loaded),
-        }
+        self.settled.extend(loaded.into_keys());
+        let failures = self.note_ends(&summary, &due);
         let ran = summary.results.iter().filter(|result| !result.is_reused);
         let models = ran.map(|result| (result.relation.clone().unwrap_or_default(), result.seconds())).collect();
         let rows = summary.results.iter().filter_map(|result| result.rows).sum();
-        let wave =
-            Wave { number: self.waves, epoch: summary.epoch, models, rows, failures, duration: started.elapsed() };
+        let stopped = self.stopped.list(|id| self.live_below([id]).iter().map(ToString::to_string).collect());
+        let duration = started.elapsed();
+        let wave = Wave { number: self.waves, epoch: summary.epoch, models, rows, failures, stopped, duration };
         self.workspace.events.tell(RunEvent::WaveFinished {
             number: wave.number,
             models: wave.models.clone(),
@@ -139,6 +140,68 @@ impl Live {
             failures: wave.failures.clone(),
         });
         Ok(wave)
+    }
+
+    /// The models of a wave that takes `loaded` through, and those of them that stood still and are due.
+    fn plan(&self, loaded: &BTreeMap<TableName, u64>, now: Instant) -> (BTreeSet<UniqueId>, Partial) {
+        let of_loaded = |models: &BTreeMap<TableName, BTreeSet<UniqueId>>| -> BTreeSet<UniqueId> {
+            loaded.keys().filter_map(|table| models.get(table)).flatten().cloned().collect()
+        };
+        let (due, mut resting) = self.stopped.split(now);
+        resting.extend(self.live_below(&resting));
+        // What a model that stood still held up has missed what came meanwhile, and runs with it.
+        let mut again = self.live_below(&due);
+        again.extend(due.iter().cloned());
+        let is_settled = loaded.keys().all(|table| self.settled.contains(table));
+        let entered = is_settled.then(|| of_loaded(&self.entered).into_iter().chain(again.iter().cloned()).collect());
+        let mut models = of_loaded(&self.below);
+        models.extend(again);
+        models.retain(|id| !resting.contains(id));
+        let order = self.workspace.project.graph().sort(models);
+        (due, Partial { order, loaded: loaded.clone(), entered })
+    }
+
+    /// The models that live with waves below the given ones.
+    fn live_below<'a>(&self, ids: impl IntoIterator<Item = &'a UniqueId>) -> BTreeSet<UniqueId> {
+        let mut ids = ids.into_iter().peekable();
+        if ids.peek().is_none() {
+            return BTreeSet::new();
+        }
+        let ids: Vec<UniqueId> = ids.cloned().collect();
+        let mut below = self.workspace.project.graph().descendants(&ids, None);
+        below.retain(|id| self.below.values().any(|live| live.contains(id)));
+        below
+    }
+
+    /// Notes how the models of a wave ended; the failures. A model that stops, for a new reason or not at all any more is told of.
+    fn note_ends(&mut self, summary: &RunSummary, due: &BTreeSet<UniqueId>) -> Vec<String> {
+        let now = Instant::now();
+        let mut failures = Vec::new();
+        for result in &summary.results {
+            let id: UniqueId = result.unique_id.clone();
+            let events = &self.workspace.events;
+            match result.status {
+                status if status.is_failure() => {
+                    let cause = result.message.as_deref().unwrap_or("failed");
+                    if self.stopped.failed(id, cause, now) {
+                        let text = "stands still until it goes through; it is tried again, all else goes on";
+                        events.warn(format!("{} {text}: {cause}", result.label));
+                    }
+                    failures.push(format!("{}: {cause}", result.label));
+                }
+                Status::Skipped if due.contains(&id) => self.stopped.put_off(&id, now),
+                Status::Skipped => {}
+                _ => {
+                    if self.stopped.succeeded(&id) {
+                        events.tell(RunEvent::Message {
+                            level: "info".to_owned(),
+                            text: format!("{} went through again", result.label),
+                        });
+                    }
+                }
+            }
+        }
+        failures
     }
 
     fn take_back(&mut self, loaded: BTreeMap<TableName, u64>) {

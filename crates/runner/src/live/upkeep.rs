@@ -7,11 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
-use wardlake_storage::{Commit, Epoch, Lake, OptimizeSpec};
+use wardlake_storage::{Commit, EpochRetention, Lake, OptimizeSpec, VacuumGrace};
 
 use crate::{RunEvent, RunnerError, Workspace, adapter::table_name};
 
@@ -21,11 +22,11 @@ const TRIMMED_FILES: usize = 40;
 const MERGED_FILES: usize = 16;
 /// Files are merged up to this size: a merge is over in seconds, and ten million rows are some twenty files.
 const MERGED_BYTES: u64 = 32 << 20;
-/// Every epoch of the last hour is kept, of older ones the last of each hour.
-const KEEP_EPOCHS: Duration = Duration::from_secs(60 * 60);
 const EPOCHS_AT_ONCE: usize = 2_000;
-/// Files that no version names are deleted when they are so old; longer than any write or read takes.
-const KEEP_FILES: Duration = Duration::from_secs(24 * 60 * 60);
+/// Files that no kept version names are deleted so long after they were removed, and after a day if no version ever named them: longer
+/// than any read or write takes.
+const GRACE: VacuumGrace =
+    VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60) };
 /// Every so many rounds files are deleted, in place of the rest.
 const VACUUM_ROUNDS: u32 = 180;
 /// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
@@ -113,7 +114,7 @@ impl Upkeep {
         for table in self.tables.clone() {
             failures.extend(self.tidy_table(&table, report).await.err());
         }
-        match self.workspace.lake.thin_epochs(KEEP_EPOCHS, EPOCHS_AT_ONCE).await {
+        match self.workspace.lake.thin_epochs(EpochRetention::default(), Utc::now(), EPOCHS_AT_ONCE).await {
             Ok(epochs) => report.epochs_forgotten = epochs,
             Err(error) => failures.push(error.into()),
         }
@@ -152,13 +153,13 @@ impl Upkeep {
 
     /// Deletes files that neither the newest version of their table nor a kept epoch names.
     async fn vacuum(&self, report: &mut UpkeepReport) -> Vec<RunnerError> {
-        let epochs = match self.workspace.lake.epochs().await {
-            Ok(epochs) => epochs,
+        let published = match self.workspace.lake.published_versions().await {
+            Ok(published) => published,
             Err(error) => return vec![error.into()],
         };
-        let mut failures = Vec::new();
+        let (mut failures, none) = (Vec::new(), BTreeSet::new());
         for table in &self.tables {
-            match self.vacuum_table(table, &epochs).await {
+            match self.vacuum_table(table, published.get(table).unwrap_or(&none)).await {
                 Ok(bytes) => report.bytes_deleted += bytes,
                 Err(error) => failures.push(error),
             }
@@ -167,12 +168,11 @@ impl Upkeep {
     }
 
     /// The bytes of what was deleted of a table.
-    async fn vacuum_table(&self, table: &TableName, epochs: &[Epoch]) -> Result<u64, RunnerError> {
+    async fn vacuum_table(&self, table: &TableName, published: &BTreeSet<u64>) -> Result<u64, RunnerError> {
         let lake = &self.workspace.lake;
         if !lake.exists(table).await? {
             return Ok(0);
         }
-        let kept: BTreeSet<u64> = epochs.iter().filter_map(|epoch| epoch.tables.get(table).copied()).collect();
-        Ok(lake.vacuum(table, KEEP_FILES, &kept, false).await?.bytes)
+        Ok(lake.vacuum(table, GRACE, published, false).await?.bytes)
     }
 }

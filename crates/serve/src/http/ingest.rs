@@ -1,11 +1,11 @@
 //! `POST /ingest/<source>/<table>`: answered with success only when the bytes are on disk.
 
-use std::io::Read;
+use std::{io::Read, sync::Arc};
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Request, State},
     http::{
         HeaderMap, StatusCode,
         header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE},
@@ -14,16 +14,30 @@ use axum::{
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
 use serde::Serialize;
-use wardlake_connect::source::{FileFormat, HttpSettings};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{timeout, timeout_at},
+};
+use wardlake_connect::{
+    ConnectError,
+    source::{FileFormat, HttpSettings, Secret},
+};
 use wardlake_runner::{Content, Delivery, Feed, IntakeError, Reading};
 
-use super::{App, answer::Refusal};
+use super::{App, answer::Refusal, connection::Via};
+use crate::{
+    limits::{Coming, Limits},
+    room::{Claim, Full},
+};
 
 /// Below this size a body is read where it is; above, on a thread that may take its time.
 const SMALL_BYTES: usize = 64 << 10;
 /// Header by which a repeated request is known.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MAX_KEY_BYTES: usize = 255;
+/// What is set aside for a body before any of it came, however long it is said to be.
+const ANNOUNCED_BYTES: u64 = 256 << 10;
+const UNPACK_BYTES: usize = 64 << 10;
 
 /// What was accepted.
 #[derive(Debug, Serialize)]
@@ -38,6 +52,7 @@ pub(crate) struct Accepted {
 
 pub(crate) async fn ingest(
     State(app): State<App>,
+    Extension(via): Extension<Via>,
     Path((source, table)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
@@ -55,16 +70,18 @@ pub(crate) async fn ingest(
     authorise(settings, &headers)?;
     let key = idempotency_key(&headers)?;
     let format = content_format(&headers)?;
-    let Ok(_room) = app.room.try_acquire() else {
-        return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests at once").retry_after(1));
-    };
-    let payload = unpacked(&headers, receive(&headers, body, settings.max_bytes).await?, settings.max_bytes)?;
-    let feed = std::sync::Arc::clone(feed);
+    let mut claim = app.server.doors.claim(via.peer);
+    let limits = app.server.doors.limits();
+    let received = receive(&headers, body, settings.max_bytes, limits, &mut claim).await?;
+    // Only who has said everything has a turn: one that trickles in takes none from others.
+    let _turn = turn(&app, limits).await?;
+    let payload = unpacked(&headers, received, settings.max_bytes, &mut claim)?;
+    let feed = Arc::clone(feed);
     let (payload, reading) = if payload.len() <= SMALL_BYTES {
         let reading = read(&feed, &payload, format)?;
         (payload, reading)
     } else {
-        let feed = std::sync::Arc::clone(&feed);
+        let feed = Arc::clone(&feed);
         let reading =
             tokio::task::spawn_blocking(move || read(&feed, &payload, format).map(|reading| (payload, reading)));
         reading.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be read"))??
@@ -83,10 +100,22 @@ fn refused(error: IntakeError) -> Refusal {
     }
 }
 
+/// Whether a request for a table with a token shows it.
+pub(crate) fn shows_token(app: &App, request: &Request) -> bool {
+    let path = request.uri().path().strip_prefix("/ingest/");
+    let Some((source, table)) = path.and_then(|path| path.split_once('/')) else { return false };
+    let feed = app.server.sources.feed(&format!("{source}.{table}"));
+    let token: Option<&Secret> = feed.and_then(|feed| feed.table().http.as_ref()?.token.as_ref());
+    token.zip(bearer(request.headers())).is_some_and(|(token, shown)| token.is(shown))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(AUTHORIZATION)?.as_bytes().strip_prefix(b"Bearer ")
+}
+
 fn authorise(settings: &HttpSettings, headers: &HeaderMap) -> Result<(), Refusal> {
     let Some(token) = &settings.token else { return Ok(()) };
-    let shown = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-    match shown.and_then(|value| value.strip_prefix(b"Bearer ")) {
+    match bearer(headers) {
         Some(shown) if token.is(shown) => Ok(()),
         Some(_) => Err(Refusal::new(StatusCode::FORBIDDEN, "the token is not this table's")),
         None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "show the table's token as `Authorization: Bearer …`")),
@@ -111,7 +140,7 @@ fn content_format(headers: &HeaderMap) -> Result<Option<FileFormat>, Refusal> {
     let media = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     Ok(match media.as_str() {
         "" | "application/octet-stream" | "text/plain" | "application/x-www-form-urlencoded" => None,
-        "application/json" | "text/json" => Some(FileFormat::Auto),
+        "application/json" | "text/json" => Some(FileFormat::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/x-jsonlines" => {
             Some(FileFormat::Ndjson)
         }
@@ -131,34 +160,80 @@ fn too_large(limit: u64) -> Refusal {
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text)
 }
 
-async fn receive(headers: &HeaderMap, body: Body, limit: u64) -> Result<Vec<u8>, Refusal> {
+fn too_slow(limits: &Limits) -> Refusal {
+    let (pause_s, whole_s) = (limits.body_pause.as_secs(), limits.body_timeout.as_secs());
+    let text = format!(
+        "the body came too slowly: nothing for {pause_s} s, or longer than {whole_s} s at less than {} bytes a second; \
+         nothing of it was stored, send it again",
+        limits.body_bytes_per_s
+    );
+    Refusal::new(StatusCode::REQUEST_TIMEOUT, text)
+}
+
+fn no_room(full: Full) -> Refusal {
+    let status = match full {
+        Full::OfPeer { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Full::InAll { .. } => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::new(status, format!("{full}; send the body again in a moment")).retry_after(1)
+}
+
+async fn receive(
+    headers: &HeaderMap,
+    body: Body,
+    limit: u64,
+    limits: &Limits,
+    claim: &mut Claim,
+) -> Result<Vec<u8>, Refusal> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or_default() as usize);
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default().min(ANNOUNCED_BYTES) as usize);
     let mut parts = body.into_data_stream();
-    while let Some(part) = parts.next().await {
+    let mut coming = Coming::begin(0);
+    while let Some(part) = timeout_at(coming.due(limits), parts.next()).await.map_err(|_| too_slow(limits))? {
         let part = part.map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "the body ended before it was complete"))?;
         if (bytes.len() + part.len()) as u64 > limit {
             return Err(too_large(limit));
         }
+        claim.grow(part.len()).map_err(no_room)?;
+        coming.came(part.len());
         bytes.extend_from_slice(&part);
     }
     Ok(bytes)
 }
 
-fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, Refusal> {
+/// A place among the bodies that are read and stored at once.
+async fn turn(app: &App, limits: &Limits) -> Result<OwnedSemaphorePermit, Refusal> {
+    let turn = timeout(limits.turn_timeout, Arc::clone(&app.turns).acquire_owned()).await;
+    // It is never closed.
+    turn.ok().and_then(Result::ok).ok_or_else(|| {
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too many requests at once; send again in a moment").retry_after(1)
+    })
+}
+
+fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: u64, claim: &mut Claim) -> Result<Vec<u8>, Refusal> {
     let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().to_ascii_lowercase());
     match encoding.as_deref() {
         None | Some("" | "identity") => Ok(bytes),
         Some("gzip" | "x-gzip") => {
-            let mut unpacked = Vec::with_capacity(bytes.len() * 4);
-            let read = MultiGzDecoder::new(bytes.as_slice()).take(limit + 1).read_to_end(&mut unpacked);
-            match read {
-                Ok(length) if length as u64 > limit => Err(too_large(limit)),
-                Ok(_) => Ok(unpacked),
-                Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "the body is no complete gzip stream")),
+            let mut unpacked = Vec::new();
+            let mut reader = MultiGzDecoder::new(bytes.as_slice());
+            let mut buffer = vec![0; UNPACK_BYTES];
+            loop {
+                let length = reader.read(&mut buffer).map_err(|_| {
+                    let text = "the body is no complete gzip stream; send it again, whole";
+                    Refusal::new(StatusCode::BAD_REQUEST, text)
+                })?;
+                if length == 0 {
+                    return Ok(unpacked);
+                }
+                if (unpacked.len() + length) as u64 > limit {
+                    return Err(too_large(limit));
+                }
+                claim.grow(length).map_err(no_room)?;
+                unpacked.extend_from_slice(&buffer[..length]);
             }
         }
         Some(_) => {
@@ -167,9 +242,29 @@ fn unpacked(headers: &HeaderMap, bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, 
     }
 }
 
+/// Why a body cannot be read. It is all here, so what is wrong with it is the sender's: the same bytes will not be right another time.
+fn unreadable(error: &ConnectError) -> Refusal {
+    let what = match error {
+        ConnectError::Unfinished { reason, .. } | ConnectError::CutShort { reason, .. } => {
+            format!("the body is cut short ({reason}); send it again, whole")
+        }
+        ConnectError::Corrupt { format, message, .. } => format!("the body is no readable {format}: {message}"),
+        ConnectError::Unreadable { source, .. } => format!("the body cannot be read: {source}"),
+        ConnectError::RecordTooLarge { record, limit, .. } => format!(
+            "record {record} of the body is larger than {limit} bytes; if the records stand deeper in the document, name \
+             their array in `format.records` of the source table"
+        ),
+        ConnectError::RecordsMissing { pointer, .. } => {
+            format!("the body has no array or object at `{pointer}`, where `format.records` of the source table looks")
+        }
+        _ => return Refusal::of(error),
+    };
+    Refusal::new(StatusCode::BAD_REQUEST, format!("{what}; nothing of the body was stored"))
+}
+
 /// All records, or the first one that is none: nothing of such a body is stored.
 fn read(feed: &Feed, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, Refusal> {
-    let reading = feed.read(payload, format).map_err(|error| Refusal::of(&error))?;
+    let reading = feed.read(payload, format).map_err(|error| unreadable(&error))?;
     if let Some(first) = reading.rejected.first() {
         let text = format!("line {}: {}; nothing of the body was stored", first.line, first.reason.message());
         return Err(Refusal::new(StatusCode::BAD_REQUEST, text)

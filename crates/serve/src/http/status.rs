@@ -1,6 +1,10 @@
-//! `GET /v1/status` and `GET /healthz`.
+//! `GET /v1/status`, `GET /healthz` and `GET /ready`.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -8,8 +12,8 @@ use tokio::sync::watch;
 use wardlake_connect::kafka::KafkaStatus;
 use wardlake_runner::FeedStatus;
 
-use super::App;
-use crate::{Server, waves::WaveStatus};
+use super::{App, answer::Refusal};
+use crate::{Server, doors::Sockets, waves::WaveStatus};
 
 /// How the server stands.
 #[derive(Debug, Serialize)]
@@ -20,6 +24,8 @@ pub(crate) struct Status {
     feeds: Vec<FeedStatus>,
     /// Every table that follows topics.
     topics: BTreeMap<String, TopicStatus>,
+    /// What clients hold.
+    sockets: Sockets,
     /// The models.
     #[serde(flatten)]
     waves: WaveStatus,
@@ -53,7 +59,8 @@ fn read(server: &Server) -> Status {
         let status = monitor.status();
         (label.clone(), TopicStatus { lag: status.lag(), status })
     });
-    Status { epoch: *server.epoch.borrow(), feeds, topics: topics.collect(), waves: server.progress.read() }
+    let (topics, sockets) = (topics.collect(), server.doors.sockets());
+    Status { epoch: *server.epoch.borrow(), feeds, topics, sockets, waves: server.progress.read() }
 }
 
 /// How a table that follows topics stands.
@@ -68,4 +75,27 @@ pub(crate) struct TopicStatus {
 /// Whether deliveries are taken.
 pub(crate) async fn health(State(app): State<App>) -> StatusCode {
     if *app.stopped.borrow() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT }
+}
+
+/// Whether deliveries are to be sent here, as opposed to another server.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(Mutex<Option<String>>);
+
+impl Readiness {
+    /// Why not, or none if they are.
+    pub(crate) fn set(&self, reason: Option<&str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(str::to_owned);
+    }
+
+    fn reason(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// For load balancers: 503 and the reason from the moment on at which no more is to be sent here, while what comes is still taken.
+pub(crate) async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Refusal> {
+    match app.server.readiness.reason() {
+        None => Ok(Json(serde_json::json!({"ready": true}))),
+        Some(reason) => Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, reason).with("ready", false)),
+    }
 }

@@ -63,11 +63,9 @@ proptest! {
         for message in &messages {
             let Some(encounter) = message["encounter_id"].as_str() else { continue };
             let bed = message["bed_id"].as_str().map(str::to_owned);
-            let prior = message["prior_bed_id"].as_str().map(str::to_owned);
             let now = match message["event_type"].as_str().expect("a type") {
-                "A01" | "A02" | "A13" => bed,
+                "A01" | "A02" | "A12" | "A13" => bed,
                 "A03" | "A11" => None,
-                "A12" => prior,
                 _ => continue,
             };
             beds.insert(encounter.to_owned(), now);

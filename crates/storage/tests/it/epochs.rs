@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use chrono::{Duration, Utc};
+use futures::TryStreamExt;
 use wardlake_core::{ErrorKind, HasErrorKind};
-use wardlake_storage::{EpochDraft, Lake, View};
+use wardlake_storage::{Epoch, EpochDraft, EpochRetention, Lake, View};
 
 use crate::support::{lake, table};
 
@@ -23,12 +25,14 @@ async fn epochs_are_numbered_compared_and_rolled_back() {
     let back = lake.rollback(1, "undo").await.unwrap();
     assert_eq!((back.number, back.parent, back.rollback_of), (4, Some(3), Some(1)));
     assert_eq!(lake.newest_epoch().await.unwrap().unwrap(), back);
-    assert_eq!(lake.epochs().await.unwrap().len(), 4);
+    let listed: Vec<u64> = lake.epochs().await.unwrap().map_ok(|epoch| epoch.number).try_collect().await.unwrap();
+    assert_eq!(listed, [4, 3, 2, 1]);
     assert_eq!(lake.epoch(9).await.unwrap_err().kind(), ErrorKind::NotFound);
     // The hint is only a hint.
     for hint in ["1", "99", "nonsense"] {
         std::fs::write(lake.folder.path().join("_epochs/_newest"), hint).unwrap();
-        assert_eq!(lake.newest_epoch().await.unwrap().unwrap().number, 4, "{hint}");
+        let other = Lake::open(lake.url().as_str()).await.unwrap();
+        assert_eq!(other.newest_epoch().await.unwrap().unwrap().number, 4, "{hint}");
     }
 }
 
@@ -88,4 +92,84 @@ async fn views_are_kept_and_changes_by_others_are_seen() {
     assert!(lake.drop_view(&name).await.unwrap());
     assert!(!lake.drop_view(&name).await.unwrap());
     assert!(lake.views().await.unwrap().is_empty());
+}
+
+/// A map as a hospital's is: many tables and views, of which a wave moves a few.
+fn large(version: u64) -> EpochDraft {
+    let view = |number: u64| (table(&format!("gold.v{number}")), format!("select {number} {}", "x".repeat(1000)));
+    let mut tables: std::collections::BTreeMap<_, _> =
+        (0..100u64).map(|number| (table(&format!("silver.t{number}")), 1)).collect();
+    tables.insert(table("silver.t7"), version);
+    let views = (0..60).map(view).collect();
+    EpochDraft { run_id: format!("run{version}"), tables, views, ..EpochDraft::default() }
+}
+
+fn record(lake: &Lake, number: u64) -> std::path::PathBuf {
+    lake.local_path().unwrap().join(format!("_epochs/{number}.json"))
+}
+
+async fn all(lake: &Lake) -> Vec<Epoch> {
+    lake.epochs().await.unwrap().try_collect().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_an_epoch_of_a_wave_is_small_and_read_as_it_was_published() {
+    let lake = lake().await;
+    let mut published = Vec::new();
+    for version in 1..=1100 {
+        published.push(lake.publish(large(version)).await.unwrap());
+    }
+    published.reverse();
+    let other = Lake::open(lake.url().as_str()).await.unwrap();
+    assert_eq!(all(&other).await, published);
+    let size = |number| std::fs::metadata(record(&other, number)).unwrap().len();
+    assert!(size(2) < 400, "{} bytes", size(2));
+    let sum: u64 = (1..=1100).map(size).sum();
+    assert!(sum < 1100 * 400, "{sum} bytes");
+    // A view that goes and one that changes are differences, too.
+    let mut draft = large(2000);
+    draft.views.remove(&table("gold.v1"));
+    draft.views.insert(table("gold.v2"), "select 'other'".to_owned());
+    draft.tables.remove(&table("silver.t3"));
+    let epoch = other.publish(draft).await.unwrap();
+    assert_eq!(lake.newest_epoch().await.unwrap(), Some(epoch));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c02_epochs_are_thinned_by_age_and_what_stays_is_read() {
+    let lake = lake().await;
+    for version in 1..=40 {
+        lake.publish(large(version)).await.unwrap();
+    }
+    let newest = lake.newest_epoch().await.unwrap();
+    let thin = async |after: Duration| {
+        lake.thin_epochs(EpochRetention::default(), Utc::now() + after, 1000).await.unwrap()
+    };
+    assert_eq!(thin(Duration::minutes(50)).await, 0);
+    // Of one hour (two, if it ended meanwhile) the last stays, with the whole one that it is told from.
+    let forgotten = thin(Duration::hours(3)).await;
+    assert!((36..=37).contains(&forgotten), "{forgotten}");
+    assert_eq!(all(&lake).await.len(), 40 - forgotten);
+    thin(Duration::days(400)).await;
+    let left = all(&Lake::open(lake.url().as_str()).await.unwrap()).await;
+    assert_eq!((left.len(), left.first().cloned()), (2, newest));
+    let versions = lake.published_versions().await.unwrap();
+    assert_eq!(versions[&table("silver.t7")], [1, 40].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_a_damaged_newest_epoch_is_passed_over() {
+    let lake = lake().await;
+    for version in 0..3 {
+        lake.publish(draft(version)).await.unwrap();
+    }
+    for bytes in ["", "{", "{\"number\": 7}"] {
+        std::fs::write(record(&lake, 3), bytes).unwrap();
+        let other = Lake::open(lake.url().as_str()).await.unwrap();
+        assert_eq!(other.newest_epoch().await.unwrap().unwrap().number, 2, "{bytes}");
+    }
+    let other = Lake::open(lake.url().as_str()).await.unwrap();
+    let next = other.publish(draft(9)).await.unwrap();
+    assert_eq!((next.number, next.parent), (4, Some(2)));
+    assert_eq!(Lake::open(lake.url().as_str()).await.unwrap().newest_epoch().await.unwrap(), Some(next));
 }

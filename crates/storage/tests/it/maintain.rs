@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use wardlake_core::{ErrorKind, HasErrorKind};
-use wardlake_storage::{Commit, OptimizeSpec};
+use wardlake_storage::{Commit, Lake, LogReaders, OptimizeSpec, VacuumGrace};
 
 use crate::support::{TestLake, data_files, kv, lake, ledger, optimize, rows, rows_at, stream, table};
 
@@ -22,12 +22,12 @@ async fn vacuum_keeps_what_epochs_name() {
     let t = table("s.t");
     let kept = BTreeSet::from([1, 3]);
     let week = Duration::from_secs(7 * 86_400);
-    assert_eq!(lake.vacuum(&t, week, &kept, false).await.unwrap().files.len(), 0);
+    assert_eq!(lake.vacuum(&t, VacuumGrace::both(week), &kept, false).await.unwrap().files.len(), 0);
     // An orphan of a killed write.
     std::fs::write(lake.folder.path().join("s/t/part-orphan.parquet"), b"half").unwrap();
-    let planned = lake.vacuum(&t, Duration::ZERO, &kept, true).await.unwrap();
+    let planned = lake.vacuum(&t, VacuumGrace::both(Duration::ZERO), &kept, true).await.unwrap();
     assert_eq!((planned.files.len(), data_files(&lake, "s.t")), (3, 6));
-    assert_eq!(lake.vacuum(&t, Duration::ZERO, &kept, false).await.unwrap(), planned);
+    assert_eq!(lake.vacuum(&t, VacuumGrace::both(Duration::ZERO), &kept, false).await.unwrap(), planned);
     assert_eq!(data_files(&lake, "s.t"), 3);
     for version in [1, 3, 4] {
         assert_eq!(rows_at(&lake, "s.t", Some(version)).await, [format!("{version},x")]);
@@ -52,10 +52,10 @@ async fn what_killed_writers_left_goes_once_it_is_old() {
         std::fs::write(path, b"half").unwrap();
     }
     let (t, none, hour) = (table("s.t"), BTreeSet::new(), Duration::from_secs(3600));
-    assert_eq!(lake.vacuum(&t, hour, &none, false).await.unwrap().files.len(), 0);
+    assert_eq!(lake.vacuum(&t, VacuumGrace::both(hour), &none, false).await.unwrap().files.len(), 0);
     assert_eq!(lake.sweep(hour, false).await.unwrap().files.len(), 0);
     for dry_run in [true, false] {
-        let in_table = lake.vacuum(&t, Duration::ZERO, &none, dry_run).await.unwrap();
+        let in_table = lake.vacuum(&t, VacuumGrace::both(Duration::ZERO), &none, dry_run).await.unwrap();
         assert_eq!(in_table.files, ["_delta_log/00000000000000000001.json#77", "part-0.parquet#1"]);
         let beside = lake.sweep(Duration::ZERO, dry_run).await.unwrap();
         assert_eq!(
@@ -116,4 +116,37 @@ async fn optimizing_comes_to_an_end() {
         merges += 1;
         assert!(merges < 40, "it does not end");
     }
+}
+
+/// A table of a server: hundreds of small appends and a checkpoint now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_a_cleaned_log_reads_the_newest_and_every_kept_version() {
+    let (lake, t) = (lake().await, table("s.t"));
+    for i in 0..230 {
+        lake.append(&t, stream(kv(&[(Some(i), "x")])), ledger(&[("up", i)])).await.unwrap();
+    }
+    let log = lake.folder.path().join("s/t/_delta_log");
+    let commits = || std::fs::read_dir(&log).unwrap().filter(|entry| {
+        entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json")
+    });
+    assert_eq!(commits().count(), 230);
+    let readers = LogReaders { versions: [60, 149].into(), changes_since: Some(190) };
+    let (hour, none) = (Duration::from_secs(3600), Duration::ZERO);
+    assert_eq!(lake.clean_log(&t, &readers, hour, false).await.unwrap().files.len(), 0);
+    let planned = lake.clean_log(&t, &readers, none, true).await.unwrap();
+    assert_eq!(lake.clean_log(&t, &readers, none, false).await.unwrap(), planned);
+    assert!(commits().count() < 100, "{} commits are left", commits().count());
+    let fresh = Lake::open(lake.url().as_str()).await.unwrap();
+    let newest = fresh.snapshot(&t, None).await.unwrap().unwrap();
+    assert_eq!((newest.version(), newest.consumed("up").await.unwrap()), (229, Some(229)));
+    for (version, rows) in [(None, 230), (Some(60), 61), (Some(149), 150)] {
+        let found = fresh.snapshot(&t, version).await.unwrap().unwrap();
+        assert_eq!(found.num_rows(), Some(rows), "version {version:?}");
+        assert_eq!(found.consumed("up").await.unwrap(), Some(rows as i64 - 1), "version {version:?}");
+    }
+    // What goes on, goes on; also in the process that had the table open.
+    for lake in [&fresh, &lake.lake] {
+        lake.append(&t, stream(kv(&[(Some(1), "y")])), Commit::default()).await.unwrap();
+    }
+    assert_eq!(fresh.snapshot(&t, None).await.unwrap().unwrap().num_rows(), Some(232));
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use wardlake_core::{ErrorKind, HasErrorKind};
-use wardlake_storage::{Commit, CommitOutcome, Lake, StorageError};
+use wardlake_core::{ErrorKind, HasErrorKind, LedgerEntry};
+use wardlake_storage::{Commit, CommitOutcome, Follows, Lake, StorageError};
 
 use crate::support::{data_files, failing, kv, lake, ledger, rows, rows_at, session, stream, table};
 
@@ -93,6 +93,46 @@ async fn overwrite_replaces_rows_columns_and_partitioning() {
     assert_eq!(now.consumed("other").await.unwrap(), Some(3));
     assert_eq!(rows(&lake, "gold.t").await, ["new"]);
     assert_eq!(rows_at(&lake, "gold.t", Some(0)).await, ["1,a b/c", "2,é"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a15_rows_made_from_one_version_are_not_laid_over_another() {
+    let lake = lake().await;
+    let other = Lake::open(lake.url().as_str()).await.unwrap();
+    let t = table("s.t");
+    let made_from = |follows| Commit { follows, ..Commit::default() };
+    lake.overwrite(&t, stream(kv(&[(Some(1), "a")])), made_from(Follows::NoTable)).await.unwrap();
+    // Both have read version 0, and the other process is first.
+    other.overwrite(&t, stream(kv(&[(Some(1), "b")])), made_from(Follows::Version(0))).await.unwrap();
+    for follows in [Follows::NoTable, Follows::Version(0), Follows::Version(2)] {
+        for is_frequent in [false, true] {
+            let commit = Commit { is_frequent, ..made_from(follows) };
+            let late = lake.overwrite(&t, stream(kv(&[(Some(1), "c")])), commit).await.unwrap_err();
+            assert!(matches!(late, StorageError::Conflict { .. }), "{follows:?}, {is_frequent}: {late}");
+        }
+    }
+    assert_eq!(data_files(&lake, "s.t"), 2, "refused writes leave no files");
+    lake.append(&t, stream(kv(&[(Some(2), "d")])), made_from(Follows::Version(1))).await.unwrap();
+    assert_eq!(rows(&lake, "s.t").await, ["1,b", "2,d"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a14_a_note_is_in_the_table_if_and_only_if_its_commit_is() {
+    let lake = lake().await;
+    let t = table("s.t");
+    let noting = |n| Commit { notes: vec![LedgerEntry::new("withheld:me", n)], ..ledger(&[("table:s.x", 1)]) };
+    let noted = async || lake.head(&t).await.unwrap().unwrap().consumed("withheld:me").await.unwrap();
+    lake.append(&t, stream(kv(&[(Some(1), "a")])), noting(7)).await.unwrap();
+    let again = lake.append(&t, stream(kv(&[(Some(1), "a")])), noting(8)).await.unwrap();
+    assert_eq!(again, CommitOutcome::AlreadyApplied { version: 0 }, "a note makes no commit a new one");
+    assert_eq!(noted().await, Some(7));
+    let frequent = Commit { is_frequent: true, ledger: vec![LedgerEntry::new("table:s.x", 2)], ..noting(9) };
+    lake.append(&t, stream(kv(&[(Some(2), "b")])), frequent).await.unwrap();
+    assert_eq!(noted().await, Some(9));
+    let anew = vec![LedgerEntry::new("table:s.x", 2), LedgerEntry::new("rebuild:1", 1)];
+    let rebuilt = Commit { reset_ledger: true, ledger: anew, ..noting(10) };
+    lake.overwrite(&t, stream(kv(&[(Some(3), "c")])), rebuilt).await.unwrap();
+    assert_eq!(noted().await, Some(10), "what a rebuild notes is not what it forgets");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,7 +91,7 @@ pub(crate) async fn build_and_record(
 ) -> Result<RunSummary, Failure> {
     let options = BuildOptions {
         command: command.to_owned(),
-        select: args.select.select.clone(),
+        select: args.select.taken(),
         exclude: args.select.exclude.clone(),
         resource_types: types,
         full_refresh: args.full_refresh,

@@ -12,6 +12,7 @@ use crate::{
     artifacts,
     failure::Failure,
     open,
+    printing::{note, out_code},
 };
 
 /// Write the SQL of the selected nodes to target/compiled, and print it if it is one
@@ -20,7 +21,7 @@ pub(crate) struct CompileArgs {
     #[command(flatten)]
     select: SelectArgs,
     /// A query to compile instead, with its Jinja
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", conflicts_with_all = ["names", "select"])]
     inline: Option<String>,
 }
 
@@ -29,11 +30,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outco
     let workspace = Arc::new(open::quiet_workspace(Arc::clone(&project)).await?);
     let session = workspace.engine.session(ReadState::Working).await?;
     if let Some(text) = &args.inline {
-        println!("{}", wardlake_runner::compile_inline(&workspace, &session, text).await?);
+        out_code(&wardlake_runner::compile_inline(&workspace, &session, text).await?)?;
         return Ok(Outcome::Done);
     }
     let types = [ResourceType::Model, ResourceType::Snapshot, ResourceType::Test, ResourceType::Analysis];
-    let selected = project.select(&args.select.select, &args.select.exclude, Some(&types))?;
+    let selected = project.select(&args.select.taken(), &args.select.exclude, Some(&types))?;
     for id in &selected {
         let Some(node) = project.node(id) else { continue };
         let sql = wardlake_runner::compile(&workspace, &session, id).await?;
@@ -41,16 +42,13 @@ pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outco
         let path = if node.resource_type == ResourceType::Test { path.join(&node.path) } else { path };
         artifacts::write_text(&path, &sql)?;
         if selected.len() == 1 {
-            println!("{sql}");
+            out_code(&sql)?;
         }
     }
     artifacts::write_manifest(&project)?;
     if selected.len() != 1 && !global.quiet {
-        println!(
-            "Compiled {} to {}.",
-            crate::terminal::counted(selected.len() as u64, "node"),
-            project.target_dir().display()
-        );
+        let nodes = crate::terminal::counted(selected.len() as u64, "node");
+        note(format_args!("Compiled {nodes} to {}.", project.target_dir().display()));
     }
     Ok(Outcome::Done)
 }

@@ -1,10 +1,10 @@
 //! `completions`: for shells, from the same definitions as the help.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
 use super::Outcome;
-use crate::{args::Cli, failure::Failure};
+use crate::{args, failure::Failure, printing::raw, rows};
 
 /// Print the completion script of a shell
 #[derive(Debug, Args)]
@@ -15,6 +15,9 @@ pub(crate) struct CompletionsArgs {
 }
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<Outcome, Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "wardlake", &mut std::io::stdout());
+    // Into memory first: the generator takes a reader who has gone for a fault of its own.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut args::command(), "wardlake", &mut script);
+    raw(&String::from_utf8(script).map_err(rows::output)?)?;
     Ok(Outcome::Done)
 }

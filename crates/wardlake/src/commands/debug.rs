@@ -8,7 +8,12 @@ use wardlake_engine::{ReadState, functions};
 use wardlake_runner::Workspace;
 
 use super::Outcome;
-use crate::{args::GlobalArgs, failure::Failure, open};
+use crate::{
+    args::GlobalArgs,
+    failure::Failure,
+    open,
+    printing::{out, out_prose},
+};
 
 /// Check the project, the lake and the engine, and say where they are
 #[derive(Debug, Args)]
@@ -21,38 +26,40 @@ pub(crate) struct DebugArgs {
 pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome, Failure> {
     if args.functions {
         for function in functions::catalogue() {
-            println!("{}\n    {}\n    {}\n", function.signature, function.description, function.example);
+            let (signature, description, example) = (function.signature, function.description, function.example);
+            out_prose(format_args!("{signature}\n    {description}\n    {example}\n"))?;
         }
         return Ok(Outcome::Done);
     }
-    println!("wardlake {} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    out(format_args!("wardlake {} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH))?;
     let project = open::project(global, "debug", false)?;
-    println!("project   {} [OK]", project.dir().display());
-    println!(
-        "target    {} (schema {}, {} threads)",
-        project.target().name,
-        project.target().schema,
-        project.target().threads
-    );
+    out(format_args!("project   {} [OK]", project.dir().display()))?;
+    let target = project.target();
+    out(format_args!("target    {} (schema {}, {} threads)", target.name, target.schema, target.threads))?;
     let workspace = open::quiet_workspace(Arc::clone(&project)).await?;
     let probe = "_state/probe".into();
     workspace.lake.put(&probe, chrono::Utc::now().to_rfc3339()).await?;
-    println!("lake      {} [OK, writable]", workspace.lake.url());
+    out(format_args!("lake      {} [OK, writable]", workspace.lake.url()))?;
     match workspace.lake.newest_epoch().await? {
         Some(epoch) => {
-            println!("epoch     {} ({} tables, {} views)", epoch.number, epoch.tables.len(), epoch.views.len())
+            out(format_args!(
+                "epoch     {} ({} tables, {} views)",
+                epoch.number,
+                epoch.tables.len(),
+                epoch.views.len()
+            ))?;
         }
-        None => println!("epoch     none published yet"),
+        None => out("epoch     none published yet")?,
     }
     print_feeds(&workspace).await?;
     let session = workspace.engine.session(ReadState::Working).await?;
     session.collect("select 1 as one").await?;
     let limit = workspace.engine.options().memory_limit_bytes >> 20;
-    println!(
+    out(format_args!(
         "engine    [OK] ({limit} MiB, {} threads, {} functions of its own)",
         workspace.engine.options().threads,
         functions::catalogue().len()
-    );
+    ))?;
     Ok(Outcome::Done)
 }
 
@@ -83,7 +90,7 @@ async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
             Some(at) if parts.len() > 1 => parts.push(format!("as of {at}")),
             _ => {}
         }
-        println!("feed      {} ({})", source.label, parts.join("; "));
+        out(format_args!("feed      {} ({})", source.label, parts.join("; ")))?;
     }
     Ok(())
 }

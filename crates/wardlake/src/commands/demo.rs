@@ -17,6 +17,7 @@ use crate::{
     args::{GlobalArgs, LogFormat, RunArgs},
     failure::Failure,
     open::{self, Opened},
+    printing::{err, note, out},
     project_files, rows,
     terminal::{counted, grouped},
 };
@@ -40,7 +41,7 @@ pub(crate) struct DemoArgs {
 
 pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome, Failure> {
     let started = Instant::now();
-    std::fs::create_dir_all(&args.dir).map_err(Failure::file(&args.dir))?;
+    project_files::claim_for_demo(&args.dir)?;
     let landing = args.dir.join("landing");
     let options =
         SimulationOptions { days: args.days, seed: args.seed, dirt: args.dirt, ..SimulationOptions::default() };
@@ -62,16 +63,30 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
     let opened = Opened::open(&global, Arc::clone(&project)).await?;
     let result = load_and_build(&opened.workspace, &project, opened.threads).await;
     let workspace = Arc::clone(&opened.workspace);
-    let (loaded, built) = result?;
+    let (loaded, built) = match result {
+        Ok(both) => both,
+        Err(failure) => {
+            drop(workspace);
+            opened.close().await;
+            return Err(failure);
+        }
+    };
     if global.log_format == LogFormat::Text {
         let state = open::read_state(&workspace, None, false).await?;
         let session = workspace.engine.session(state).await?;
         let report = report(&session, &loaded, &built).await?;
         drop((workspace, session));
         opened.close().await;
-        println!("{report}");
-        println!("Took {:.1} s. Go on in {}:", started.elapsed().as_secs_f64(), args.dir.display());
-        println!("  wardlake sql \"select * from gold.dim_department\" --project-dir {}", args.dir.display());
+        let dir = args.dir.display();
+        let end = format!(
+            "{report}\nTook {:.1} s. Go on in {dir}:\n  \
+             wardlake sql \"select * from gold.dim_department\" --project-dir {dir}",
+            started.elapsed().as_secs_f64()
+        );
+        // What was built stands, whether or not anybody reads of it.
+        if !matches!(out(end), Ok(()) | Err(Failure::Unread)) {
+            err("The report could not be written; `wardlake quality` and `wardlake sql` show what was built.");
+        }
     } else {
         drop(workspace);
         opened.close().await;
@@ -81,7 +96,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
 
 fn say(global: &GlobalArgs, text: &str) {
     if global.log_format == LogFormat::Text && !global.quiet {
-        println!("{text}\n");
+        note(format_args!("{text}\n"));
     }
 }
 

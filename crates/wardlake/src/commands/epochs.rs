@@ -1,9 +1,18 @@
 //! `epochs`: what was published when, and going back.
 
+use std::pin::pin;
+
 use clap::{Args, Subcommand};
+use futures::TryStreamExt;
 
 use super::Outcome;
-use crate::{args::GlobalArgs, failure::Failure, open};
+use crate::{
+    args::GlobalArgs,
+    failure::Failure,
+    open,
+    printing::{note, out, out_json},
+    rows,
+};
 
 /// List, show, compare and roll back what was published
 #[derive(Debug, Args)]
@@ -40,24 +49,24 @@ enum Action {
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcome, Failure> {
-    let project = open::project(global, "epochs", false)?;
-    let workspace = open::quiet_workspace(project).await?;
-    let lake = &workspace.lake;
+    // Of the lake alone: going back is needed most where the project is broken.
+    let lake = open::lake(global, "epochs").await?;
     match args.action {
         Action::List { json } => {
-            for epoch in lake.epochs().await?.iter().rev() {
+            let mut epochs = pin!(lake.epochs().await?);
+            while let Some(epoch) = epochs.try_next().await? {
                 if json {
-                    println!("{}", serde_json::to_string(epoch).map_err(|error| Failure::Output(error.to_string()))?);
+                    out_json(&serde_json::to_string(&epoch).map_err(rows::output)?)?;
                 } else {
                     let back = epoch.rollback_of.map(|of| format!("  (epoch {of} again)")).unwrap_or_default();
-                    println!(
+                    out(format_args!(
                         "{:>6}  {}  {} tables  {} views  run {}{back}",
                         epoch.number,
                         epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"),
                         epoch.tables.len(),
                         epoch.views.len(),
                         epoch.run_id
-                    );
+                    ))?;
                 }
             }
         }
@@ -68,26 +77,26 @@ pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcom
             };
             let epoch =
                 epoch.ok_or_else(|| Failure::Usage("nothing is published yet; run `wardlake build`".to_owned()))?;
-            println!(
+            out(format_args!(
                 "epoch {}  {}  run {}",
                 epoch.number,
                 epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"),
                 epoch.run_id
-            );
+            ))?;
             for (name, version) in &epoch.tables {
-                println!("  table {name} @ {version}");
+                out(format_args!("  table {name} @ {version}"))?;
             }
             for name in epoch.views.keys() {
-                println!("  view  {name}");
+                out(format_args!("  view  {name}"))?;
             }
         }
         Action::Diff { from, to } => {
             let diff = lake.diff(from, to).await?;
-            println!("{}", serde_json::to_string_pretty(&diff).map_err(|error| Failure::Output(error.to_string()))?);
+            out_json(&serde_json::to_string_pretty(&diff).map_err(rows::output)?)?;
         }
         Action::Rollback { number } => {
-            let epoch = lake.rollback(number, &workspace.run_id).await?;
-            println!("Published epoch {}, which shows what epoch {number} showed.", epoch.number);
+            let epoch = lake.rollback(number, &open::run_id(global)).await?;
+            note(format_args!("Published epoch {}, which shows what epoch {number} showed.", epoch.number));
         }
     }
     Ok(Outcome::Done)

@@ -4,7 +4,12 @@ use clap::Args;
 use wardlake_runner::{Explanation, explain};
 
 use super::Outcome;
-use crate::{args::GlobalArgs, failure::Failure, open};
+use crate::{
+    args::GlobalArgs,
+    failure::Failure,
+    open,
+    printing::{out_json, out_prose, safe_line},
+};
 
 /// Follow a row back to the line it came from: the models on the way, the rules it passed, the line as received
 #[derive(Debug, Args)]
@@ -31,39 +36,47 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ExplainArgs) -> Result<Outco
     let explanation = explain(&workspace, &session, &args.table, &args.key, args.column.as_deref()).await?;
     if args.json {
         let text = serde_json::to_string_pretty(&explanation).map_err(|error| Failure::Output(error.to_string()))?;
-        println!("{text}");
+        out_json(&text)?;
     } else {
-        print(&explanation);
+        out_prose(told(&explanation))?;
     }
     Ok(Outcome::Done)
 }
 
-fn print(explanation: &Explanation) {
-    println!("{}", explanation.table);
-    cells(&explanation.row);
+/// The explanation for people. Names and values are the data's: each stays within its line.
+fn told(explanation: &Explanation) -> String {
+    let mut lines = vec![safe_line(&explanation.table).into_owned()];
+    cells(&explanation.row, &mut lines);
     for step in &explanation.path {
-        println!("\n← {} {}", step.kind, step.relation);
+        lines.push(String::new());
+        lines.push(safe_line(&format!("← {} {}", step.kind, step.relation)).into_owned());
         if !step.passed.is_empty() {
-            println!("    passed {} rules: {}", step.passed.len(), step.passed.join(", "));
+            let passed = format!("    passed {} rules: {}", step.passed.len(), step.passed.join(", "));
+            lines.push(safe_line(&passed).into_owned());
         }
-        step.found.iter().for_each(|found| println!("    found {found}"));
+        lines.extend(step.found.iter().map(|found| safe_line(&format!("    found {found}")).into_owned()));
     }
+    lines.push(String::new());
     let Some(origin) = &explanation.origin else {
-        println!("\nThe row does not say which line it came from (it has no source_file and source_position).");
-        return;
+        let text = "The row does not say which line it came from (it has no source_file and source_position).";
+        lines.push(text.to_owned());
+        return lines.join("\n");
     };
-    println!("\n← received {}, {} line {}", origin.source, origin.file, origin.position);
-    println!("    at {} in load {}", origin.received_at, origin.batch_id);
+    let received = format!("← received {}, {} line {}", origin.source, origin.file, origin.position);
+    lines.push(safe_line(&received).into_owned());
+    lines.push(format!("    at {} in load {}", origin.received_at, origin.batch_id));
     if let Some(sha256) = &origin.sha256 {
-        println!("    file sha256 {sha256}");
+        lines.push(format!("    file sha256 {sha256}"));
     }
     match &origin.line {
-        Some(line) => println!("    {line}"),
-        None => cells(&origin.raw),
+        Some(line) => lines.push(format!("    {}", safe_line(line))),
+        None => cells(&origin.raw, &mut lines),
     }
+    lines.join("\n")
 }
 
-fn cells(row: &[(String, String)]) {
+fn cells(row: &[(String, String)], lines: &mut Vec<String>) {
+    let row: Vec<_> = row.iter().map(|(name, value)| (safe_line(name), safe_line(value))).collect();
     let width = row.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
-    row.iter().for_each(|(name, value)| println!("    {name:<width$}  {value}"));
+    lines.extend(row.iter().map(|(name, value)| format!("    {name:<width$}  {value}")));
 }

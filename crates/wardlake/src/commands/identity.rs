@@ -9,6 +9,7 @@ use crate::{
     args::GlobalArgs,
     failure::Failure,
     open,
+    printing::note,
     rows::{self, OutputArgs},
 };
 
@@ -96,9 +97,10 @@ async fn decide(
     if !global.quiet {
         match outcome {
             IdentityOutcome::Recorded { decision_id } => {
-                println!("Recorded {} as {decision_id}. It shows after the next `wardlake build`.", decision.as_str())
+                let decided = decision.as_str();
+                note(format_args!("Recorded {decided} as {decision_id}. It shows after the next `wardlake build`."));
             }
-            IdentityOutcome::Stands => println!("That stands already; nothing was recorded."),
+            IdentityOutcome::Stands => note("That stands already; nothing was recorded."),
         }
     }
     Ok(())

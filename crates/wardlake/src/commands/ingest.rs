@@ -23,7 +23,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcom
     let project = open::project(global, "ingest", false)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
     let options = IngestOptions {
-        select: args.select.select.clone(),
+        select: args.select.taken(),
         exclude: args.select.exclude.clone(),
         threads: opened.threads,
         project_dir: project.dir().to_owned(),

@@ -9,6 +9,7 @@ use crate::{
     args::{GlobalArgs, SelectArgs},
     failure::Failure,
     open,
+    printing::{err, out, out_json, safe_line},
 };
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -40,33 +41,34 @@ pub(crate) struct LsArgs {
 pub(crate) fn run(global: &GlobalArgs, args: &LsArgs) -> Result<Outcome, Failure> {
     let project = open::project(global, "list", false)?;
     let types = (!args.resource_type.is_empty()).then_some(args.resource_type.as_slice());
-    let selected = project.select(&args.select.select, &args.select.exclude, types)?;
+    let selected = project.select(&args.select.taken(), &args.select.exclude, types)?;
     for id in &selected {
         if let Some(node) = project.node(id) {
-            print(args.output, id, node.resource_type.as_str(), &node.name, &node.fqn, &node.original_file_path);
+            print(args.output, id, node.resource_type.as_str(), &node.name, &node.fqn, &node.original_file_path)?;
         } else if let Some(source) = project.source(id) {
             let name = format!("{}.{}", source.source_name, source.name);
-            print(args.output, id, "source", &name, &source.fqn, &source.original_file_path);
+            print(args.output, id, "source", &name, &source.fqn, &source.original_file_path)?;
         } else if let Some(exposure) = project.exposures().get(id) {
-            print(args.output, id, "exposure", &exposure.name, &exposure.fqn, &exposure.original_file_path);
+            print(args.output, id, "exposure", &exposure.name, &exposure.fqn, &exposure.original_file_path)?;
         }
     }
     if selected.is_empty() && !global.quiet {
-        eprintln!("No nodes selected.");
+        err("No nodes selected.");
     }
     Ok(Outcome::Done)
 }
 
-fn print(output: Output, id: &str, kind: &str, name: &str, fqn: &[String], path: &str) {
+fn print(output: Output, id: &str, kind: &str, name: &str, fqn: &[String], path: &str) -> Result<(), Failure> {
     match output {
-        Output::Name => println!("{name}"),
-        Output::Path => println!("{path}"),
+        Output::Name => out(safe_line(name)),
+        Output::Path => out(safe_line(path)),
         Output::Json => {
-            println!("{}", json!({"unique_id": id, "resource_type": kind, "name": name, "original_file_path": path}));
+            let node = json!({"unique_id": id, "resource_type": kind, "name": name, "original_file_path": path});
+            out_json(&node.to_string())
         }
         Output::Selector => match kind {
-            "source" | "exposure" => println!("{kind}:{}", fqn.join(".")),
-            _ => println!("{}", fqn.join(".")),
+            "source" | "exposure" => out(safe_line(&format!("{kind}:{}", fqn.join(".")))),
+            _ => out(safe_line(&fqn.join("."))),
         },
     }
 }

@@ -1,16 +1,17 @@
 //! `man`: the manual page, from the same definitions as the help.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
 use super::Outcome;
-use crate::{args::Cli, failure::Failure};
+use crate::{args, failure::Failure, printing::raw, rows};
 
 /// Print the manual page
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {}
 
 pub(crate) fn run(_: &ManArgs) -> Result<Outcome, Failure> {
-    let page = clap_mangen::Man::new(Cli::command());
-    page.render(&mut std::io::stdout()).map_err(Failure::file("standard output".as_ref()))?;
+    let mut page = Vec::new();
+    clap_mangen::Man::new(args::command()).render(&mut page).map_err(rows::output)?;
+    raw(&String::from_utf8(page).map_err(rows::output)?)?;
     Ok(Outcome::Done)
 }

@@ -59,7 +59,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Quarantine(args) => quarantine::run(&global, &args).await,
         Command::Explain(args) => explain::run(&global, &args).await,
         Command::Score(args) => score::run(&global, &args).await,
-        Command::Clean(args) => clean::run(&global, &args),
+        Command::Clean(args) => clean::run(&global, &args).await,
         Command::Debug(args) => debug::run(&global, &args).await,
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Simulate(args) => simulate::run(&args),

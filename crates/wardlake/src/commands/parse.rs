@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 
 use super::Outcome;
-use crate::{args::GlobalArgs, artifacts, failure::Failure, open, terminal::counted};
+use crate::{args::GlobalArgs, artifacts, failure::Failure, open, printing::note, terminal::counted};
 
 /// Read and check the whole project, and write target/manifest.json
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) fn run(global: &GlobalArgs, _: &ParseArgs) -> Result<Outcome, Failure
     artifacts::write_manifest(&project)?;
     if !global.quiet {
         let found: Vec<String> = project.inventory().iter().map(|(kind, count)| counted(*count as u64, kind)).collect();
-        println!("Found {} in {:.2}s", found.join(", "), started.elapsed().as_secs_f64());
+        note(format_args!("Found {} in {:.2}s", found.join(", "), started.elapsed().as_secs_f64()));
     }
     Ok(Outcome::Done)
 }

@@ -9,7 +9,9 @@ use super::Outcome;
 use crate::{
     args::GlobalArgs,
     failure::Failure,
-    open, rows,
+    open,
+    printing::{note, out_json, out_prose, safe_line},
+    rows,
     terminal::{counted, grouped},
 };
 
@@ -40,11 +42,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &QualityArgs) -> Result<Outco
         std::fs::write(path, page).map_err(Failure::file(path))?;
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report).map_err(rows::output)?);
+        out_json(&serde_json::to_string_pretty(&report).map_err(rows::output)?)?;
     } else if let (Some(path), false) = (&args.html, global.quiet) {
-        println!("{}\nThe report is in {}.", report.verdict.headline, path.display());
+        note(format_args!("{}\nThe report is in {}.", report.verdict.headline, path.display()));
     } else if args.html.is_none() {
-        println!("{}", text(&report));
+        out_prose(text(&report))?;
     }
     Ok(Outcome::Done)
 }
@@ -140,7 +142,7 @@ fn alarms(report: &QualityReport, out: &mut String) {
     if !report.anomalies.is_empty() {
         out.push_str("\nOut of the ordinary\n");
         for anomaly in report.anomalies.iter().take(SHOWN) {
-            let _ = writeln!(out, "  {}", anomaly.message);
+            let _ = writeln!(out, "  {}", safe_line(&anomaly.message));
         }
         more(report.anomalies.len(), out);
     }
@@ -149,8 +151,8 @@ fn alarms(report: &QualityReport, out: &mut String) {
         out.push_str("\nColumns of sources that came, went or changed\n");
         for drift in changed().take(SHOWN) {
             let detail = drift.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
-            let _ =
-                writeln!(out, "  {}.{} {}{detail}, first in {}", drift.source, drift.column, drift.change, drift.file);
+            let text = format!("{}.{} {}{detail}, first in {}", drift.source, drift.column, drift.change, drift.file);
+            let _ = writeln!(out, "  {}", safe_line(&text));
         }
         more(changed().count(), out);
     }
@@ -170,13 +172,15 @@ fn more(count: usize, out: &mut String) {
     }
 }
 
-/// Columns under one another; what begins with a digit stands to the right.
+/// Columns under one another; what begins with a digit stands to the right. Names and reasons are the data's: each stays in its line.
 fn aligned<const N: usize>(lines: &[[String; N]], out: &mut String) {
+    let lines: Vec<[String; N]> =
+        lines.iter().map(|line| line.each_ref().map(|cell| safe_line(cell).into_owned())).collect();
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let is_number =
         |column: usize| lines.last().is_some_and(|line| line[column].starts_with(|first: char| first.is_ascii_digit()));
-    for line in lines {
+    for line in &lines {
         let mut text = String::new();
         for (column, cell) in line.iter().enumerate() {
             let width = widths[column];

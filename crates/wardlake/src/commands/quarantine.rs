@@ -16,6 +16,7 @@ use crate::{
     args::{GlobalArgs, RunArgs, SelectArgs},
     failure::Failure,
     open::{self, Opened},
+    printing::{note, out, safe_line},
     rows::{self, OutputArgs},
     terminal::counted,
 };
@@ -142,7 +143,7 @@ async fn list(
     let sql = match model {
         Some(model) => {
             let Some((_, table)) = tables.iter().find(|(name, _)| name == model) else {
-                println!("{model} withholds nothing.");
+                out(format_args!("{model} withholds nothing."))?;
                 return Ok(());
             };
             format!(
@@ -152,7 +153,7 @@ async fn list(
             )
         }
         None if tables.is_empty() => {
-            println!("Nothing is withheld.");
+            out("Nothing is withheld.")?;
             return Ok(());
         }
         None => {
@@ -186,19 +187,19 @@ async fn show(workspace: &Workspace, id: &str) -> Result<(), Failure> {
         if found > 1 {
             return Err(Failure::Usage(format!("several rows begin with `{id}`; write more of it")));
         }
-        println!("{model}");
+        out(&model)?;
         for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
             let text = arrow::util::display::array_value_to_string(column, 0).map_err(rows::output)?;
             match field.name().as_str() {
                 "raw" => {
-                    println!("  raw");
+                    out("  raw")?;
                     let row: serde_json::Map<String, serde_json::Value> =
                         serde_json::from_str(&text).unwrap_or_default();
                     for (name, value) in row {
-                        println!("    {name:<28} {value}");
+                        out(format_args!("    {:<28} {}", safe_line(&name), safe_line(&value.to_string())))?;
                     }
                 }
-                name => println!("  {name:<18} {text}"),
+                name => out(format_args!("  {name:<18} {}", safe_line(&text)))?,
             }
         }
         let actions = TableName::new("system", "quarantine_actions").map_err(rows::output)?;
@@ -211,7 +212,7 @@ async fn show(workspace: &Workspace, id: &str) -> Result<(), Failure> {
             let query = session.query(&sql).await?;
             let batches = query.collect().await?;
             if batches.iter().any(|batch| batch.num_rows() > 0) {
-                println!("  actions\n{}", rows::table(&query.schema(), &batches)?);
+                out(format_args!("  actions\n{}", rows::table(&query.schema(), &batches)?))?;
             }
         }
         return Ok(());
@@ -238,17 +239,17 @@ async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<(), Failure> {
     }
     let corrected = correct(workspace, &correction).await?;
     if corrected.rows == 0 {
-        println!("No open row of {} was changed.", args.model);
+        note(format_args!("No open row of {} was changed.", args.model));
         return Ok(());
     }
-    println!(
+    note(format_args!(
         "Corrected {} in {} of {} (correction {}). `wardlake quarantine replay {}` lets them flow on.",
         counted(corrected.cells, "cell"),
         counted(corrected.rows, "row"),
         args.model,
         corrected.action_id,
         args.model
-    );
+    ));
     Ok(())
 }
 
@@ -277,7 +278,7 @@ async fn settle(workspace: &Workspace, args: &DecideArgs, decision: Decision) ->
         Decision::Dismiss => "dismissed",
         Decision::Reopen => "open again",
     };
-    println!("{} of {}: {done}.", counted(rows, "row"), args.model);
+    note(format_args!("{} of {}: {done}.", counted(rows, "row"), args.model));
     Ok(())
 }
 
@@ -304,7 +305,7 @@ async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failu
     opened.close().await;
     match result? {
         None => {
-            println!("Nothing is withheld.");
+            note("Nothing is withheld.");
             Ok(Outcome::Done)
         }
         Some(summary) => Ok(if summary.is_success() { Outcome::Done } else { Outcome::Failed }),

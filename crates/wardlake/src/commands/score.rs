@@ -13,7 +13,14 @@ use wardlake_simulate::{
 };
 
 use super::Outcome;
-use crate::{args::GlobalArgs, failure::Failure, open, rows, terminal::grouped};
+use crate::{
+    args::GlobalArgs,
+    failure::Failure,
+    open,
+    printing::{out, out_json},
+    rows,
+    terminal::grouped,
+};
 
 /// Lines of each list in the table; --format json has more.
 const SHOWN: usize = 5;
@@ -69,8 +76,8 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ScoreArgs) -> Result<Outcome
         && tables.iter().flat_map(|table| &table.figures).all(|figure| figure.rows_different == 0);
     let score = Score { is_perfect, kinds, tables };
     match args.format {
-        ScoreFormat::Json => println!("{}", serde_json::to_string_pretty(&score).map_err(rows::output)?),
-        ScoreFormat::Table => println!("{}", text(&score)),
+        ScoreFormat::Json => out_json(&serde_json::to_string_pretty(&score).map_err(rows::output)?)?,
+        ScoreFormat::Table => out(text(&score))?,
     }
     Ok(Outcome::Done)
 }

@@ -17,9 +17,9 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct ShowArgs {
     #[command(flatten)]
-    select: SelectArgs,
+    pub(crate) select: SelectArgs,
     /// A query instead of a model
-    #[arg(long, value_name = "SQL", conflicts_with = "select")]
+    #[arg(long, value_name = "SQL", conflicts_with_all = ["names", "select"])]
     inline: Option<String>,
     /// How many rows
     #[arg(long, default_value_t = 5, value_name = "N")]
@@ -44,9 +44,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ShowArgs) -> Result<Outcome,
         Some(text) => queries.push(wardlake_runner::compile_inline(&workspace, &session, text).await?),
         None => {
             let types = [ResourceType::Model, ResourceType::Seed, ResourceType::Snapshot];
-            let selected = project.select(&args.select.select, &args.select.exclude, Some(&types))?;
-            if args.select.select.is_empty() || selected.is_empty() {
-                return Err(Failure::Usage("name a model with --select, or give a query with --inline".to_owned()));
+            let wanted = args.select.taken();
+            let selected = project.select(&wanted, &args.select.exclude, Some(&types))?;
+            if wanted.is_empty() || selected.is_empty() {
+                let text = "name a model (`wardlake ls` lists them), or give a query with --inline";
+                return Err(Failure::Usage(text.to_owned()));
             }
             for node in selected.iter().filter_map(|id| project.node(id)) {
                 queries.push(match &node.relation.schema {

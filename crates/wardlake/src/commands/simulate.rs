@@ -4,11 +4,15 @@ use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use wardlake_simulate::{DirtKind, DirtRate, OutputFormat, SimulationOptions, Summary};
 
 use super::Outcome;
-use crate::{failure::Failure, terminal::grouped};
+use crate::{
+    failure::Failure,
+    printing::{Stream, note},
+    terminal::grouped,
+};
 
 /// Write the daily extracts of a simulated hospital network
 #[derive(Debug, Args)]
@@ -74,20 +78,23 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
         0 => String::new(),
         count => format!(" and {} HL7 messages", grouped(count)),
     };
-    println!(
+    note(format_args!(
         "Wrote {} rows{messages} in {} files ({} MB) to {}; {} of them damaged, as _truth/ tells.",
         grouped(summary.rows),
         grouped(summary.files),
         summary.bytes / 1_000_000,
         args.out.display(),
         grouped(summary.dirty_rows)
-    );
+    ));
     Ok(Outcome::Done)
 }
 
 /// Runs the simulator with a progress bar.
 pub(crate) fn simulate(options: &SimulationOptions, out: &Path) -> Result<Summary, Failure> {
     let bar = ProgressBar::new(u64::from(options.days));
+    if !Stream::Err.is_screen() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
     if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} days, {msg}") {
         bar.set_style(style);
     }

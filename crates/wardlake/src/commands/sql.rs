@@ -16,6 +16,8 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct SqlArgs {
     /// The query; standard input if none is given
+    // A query may begin with a comment: `--`.
+    #[arg(allow_hyphen_values = true)]
     query: Option<String>,
     /// Read an older epoch
     #[arg(long, value_name = "N")]

@@ -20,7 +20,7 @@ use crate::{
 const START: u8 = 0x0B;
 const END: u8 = 0x1C;
 
-fn clinic(mllp: &str) -> World {
+pub(crate) fn clinic(mllp: &str) -> World {
     let world = World::empty();
     world.write("dbt_project.yml", "name: clinic\nversion: '1.0'\nmodel-paths: [models, sources]\n");
     let source = format!(
@@ -38,10 +38,10 @@ fn clinic(mllp: &str) -> World {
 }
 
 /// A sender that waits for each answer.
-struct Sender<S>(BufReader<S>);
+pub(crate) struct Sender<S>(pub(crate) BufReader<S>);
 
 impl Sender<TcpStream> {
-    fn connect(to: SocketAddr) -> std::io::Result<Self> {
+    pub(crate) fn connect(to: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(to)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
@@ -50,12 +50,12 @@ impl Sender<TcpStream> {
 }
 
 impl<S: Read + Write> Sender<S> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
 
     /// The next answer without its frame.
-    fn answer(&mut self) -> std::io::Result<String> {
+    pub(crate) fn answer(&mut self) -> std::io::Result<String> {
         let mut frame = Vec::new();
         let mut byte = [0];
         while !frame.ends_with(&[END, b'\r']) {
@@ -65,24 +65,24 @@ impl<S: Read + Write> Sender<S> {
         Ok(String::from_utf8_lossy(&frame[1..frame.len() - 2]).into_owned())
     }
 
-    fn send(&mut self, message: &[u8]) -> std::io::Result<String> {
+    pub(crate) fn send(&mut self, message: &[u8]) -> std::io::Result<String> {
         self.write(&framed(message))?;
         self.answer()
     }
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [&[START], message, &[END, b'\r']].concat()
 }
 
 /// `MSA-1` and `MSA-2`.
-fn verdict(answer: &str) -> (String, String) {
+pub(crate) fn verdict(answer: &str) -> (String, String) {
     let segment = answer.split('\r').find(|segment| segment.starts_with("MSA")).unwrap_or_else(|| panic!("{answer:?}"));
     let mut fields = segment.split('|').skip(1).map(str::to_owned);
     (fields.next().unwrap_or_default(), fields.next().unwrap_or_default())
 }
 
-fn admission(number: u64) -> Vec<u8> {
+pub(crate) fn admission(number: u64) -> Vec<u8> {
     format!(
         "MSH|^~\\&|ADT|NORTH|LAKE|HOME|20261128120000||ADT^A01^ADT_A01|M{number}|P|2.5.1\rEVN|A01|20261128120000\r\
          PID|1||P{}^^^NORTH^MR||Meier^Anna||19700101|F\rPV1|1|I|W{}^1^2||||||||||||||||E{number}\r",

@@ -82,8 +82,9 @@ fn what_is_delivered_reaches_the_models_in_seconds() {
     let mut rows = Stream::open(served.http, "main.events", None);
     assert_eq!(rows.next().rows, json!([]));
 
-    let csv = "id,ward,beds\n3,a,5\n";
-    assert_eq!(served.post("/ingest/feed/events", &[TOKEN, ("Content-Type", "text/csv")], csv.as_bytes()).status, 200);
+    let third = json!({"id": "3", "ward": "a", "beds": "5"}).to_string();
+    let ndjson = ("Content-Type", "application/x-ndjson");
+    assert_eq!(served.post("/ingest/feed/events", &[TOKEN, ndjson], third.as_bytes()).status, 200);
     let changed = rows.next();
     assert_eq!(changed.kind, "changes");
     assert_eq!(changed.rows[0]["id"], "3");

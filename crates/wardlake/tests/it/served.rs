@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStdout, Stdio},
+    process::{Child, ChildStdout, ExitStatus, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -40,11 +40,15 @@ impl Answer {
 }
 
 impl Served {
-    /// Starts a server on free ports and waits until it listens for everything `listeners` names.
+    /// Starts a server on free ports and waits until it listens for everything `listeners` names. Its stop leaves no time to others, if
+    /// the arguments do not say otherwise.
     pub(crate) fn start(world: &World, arguments: &[&str], listeners: &[&str]) -> Self {
         let mut all = vec!["serve", "--log-format", "json"];
         if !arguments.contains(&"--http") {
             all.extend(["--http", "127.0.0.1:0"]);
+        }
+        if !arguments.contains(&"--drain") {
+            all.extend(["--drain", "0"]);
         }
         all.extend(arguments);
         let mut child = world.command(&all).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
@@ -80,11 +84,21 @@ impl Served {
     }
 
     /// Asks it to stop and waits until it has drained.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
+        self.terminate();
+        let status = self.wait();
+        assert!(status.success(), "a stop ended with {status}");
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn terminate(&self) {
         let asked = std::process::Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(asked.success());
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "a stop ended with {status}");
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

@@ -21,6 +21,7 @@ select
     movements.event_id,
     movements.patient_id,
     coalesce(survivors.survivor_id, movements.patient_id) as surviving_patient_id,
+    movements.facility,
     movements.department_id,
     movements.room_id,
     movements.bed_id,

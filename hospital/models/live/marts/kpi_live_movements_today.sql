@@ -17,9 +17,10 @@ counted as (
         hospital_id,
         department_id,
         before_department_id,
-        count(*) filter (where event_type = 'A01') as admissions,
+        count(*) filter (where event_type = 'A01' and coalesce(finding, '') <> 'admitted_twice') as admissions,
         count(*) filter (where verdict = 'ended' and bed_id is not null) as discharges,
-        count(*) filter (where role = 'move' and department_id <> before_department_id) as transfers
+        -- A cancel and an update that are placed move the patient too.
+        count(*) filter (where role in ('move', 'cancel', 'update') and department_id <> before_department_id) as transfers
     from today
     group by hospital_id, department_id, before_department_id
 

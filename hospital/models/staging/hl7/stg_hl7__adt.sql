@@ -1,5 +1,5 @@
 -- One row per ADT message: an event in the stay of a patient, in a merge of records or in the data about a patient. A message
--- sent again counts once.
+-- sent again counts once. Messages of a training or test system are left out.
 
 with received as (
 
@@ -18,6 +18,7 @@ typed as (
         {{ as_text('medical_record_number') }} as medical_record_number,
         {{ as_text('national_id') }} as national_id,
         {{ as_text('encounter_id') }} as encounter_id,
+        {{ as_text('visit_number') }} as visit_number,
         {{ as_text('account_number') }} as account_number,
         {{ as_text('facility') }} as facility,
         {{ as_text('department_id') }} as department_id,
@@ -55,7 +56,7 @@ typed as (
         coalesce({{ as_code('zbe_is_historic') }} = 'true', false) as is_historic,
         coalesce({{ as_code('is_dead') }} = 'true', false) as is_dead,
         -- dates and instants
-        {{ hl7_instant('occurred_at') }} as occurred_at,
+        {{ hl7_occurred_at() }} as occurred_at,
         {{ hl7_instant('recorded_at') }} as recorded_at,
         {{ hl7_instant('planned_at') }} as planned_at,
         {{ hl7_instant('admitted_at') }} as admitted_at,
@@ -68,9 +69,10 @@ typed as (
         {{ hl7_date('birth_date') }} as birth_date,
         _received_at as received_at,
         -- lineage
-        {{ lineage() }}{{ audit_columns(['occurred_at', 'recorded_at']) }}
+        {{ lineage() }}{{ audit_columns(['occurred_at', 'recorded_at']) }}{{ hl7_audit_columns() }}
     from received
     where message_type = 'ADT'
+        and {{ hl7_is_kept() }}
 
 )
 

@@ -5,7 +5,7 @@ use super::{
     split::newline_of,
 };
 use crate::{
-    files::{chunk::ColumnNames, stream::decode_single_byte},
+    files::{names::ColumnNames, stream::decode_single_byte},
     position::Position,
     source::{Delimiter, Encoding, Format, Header},
 };
@@ -224,7 +224,8 @@ fn score(bytes: &[u8], dialect: &Dialect) -> (f64, usize) {
     (share * share * (width as f64).ln_1p(), at)
 }
 
-fn looks_like_names(fields: &[String]) -> bool {
+/// Whether fields are names rather than values: none repeats another, or is a number, a date or empty.
+pub(crate) fn looks_like_names(fields: &[String]) -> bool {
     let mut seen = std::collections::HashSet::new();
     fields.iter().enumerate().all(|(i, field)| {
         let field = field.trim();

@@ -8,7 +8,10 @@ use crate::{
         pipeline::{Block, BlockSource, Limits, Work, keep_rest},
         stream::Stream,
     },
-    hl7::split::{Kind, LineCounter, Piece, is_blank, is_line_end, next_start, pieces},
+    hl7::{
+        batch::Batch,
+        split::{LineCounter, Piece, is_blank, is_line_end, next_start, pieces, trimmed},
+    },
     position::Position,
 };
 
@@ -111,7 +114,7 @@ impl<'t> MessageBlocks<'t> {
         let mut rejected = Rejected::new(self.lines.line, self.offset, RejectReason::TooLong, &[]);
         rejected.bytes = self.buffer[..self.buffer.len().min(MAX_REJECTED_BYTES)].to_vec();
         if self.buffer.starts_with(b"MSH") {
-            self.batch.messages += 1;
+            self.batch.count_message();
         }
         loop {
             let ended = self.stream.fill(&mut self.buffer, self.limits.block.max(2 * MARGIN_BYTES))?;
@@ -129,7 +132,7 @@ impl<'t> MessageBlocks<'t> {
         if rejected.length <= rejected.bytes.len() as u64 {
             // All of it is at hand, and maybe what stands behind it.
             rejected.bytes.truncate(rejected.length as usize);
-            let length = rejected.bytes.iter().rposition(|byte| !is_line_end(*byte)).map_or(0, |last| last + 1);
+            let length = trimmed(&rejected.bytes).len();
             rejected.bytes.truncate(length);
             rejected.length = length as u64;
         }
@@ -152,37 +155,4 @@ impl BlockSource for MessageBlocks<'_> {
             }
         }
     }
-}
-
-/// What came since a batch or the file began. BTS-1 is the number of messages in the batch, FTS-1 that of the batches in the
-/// file; senders that make no batches write the number of messages there.
-#[derive(Debug, Default)]
-struct Batch {
-    messages: u64,
-    batches: u64,
-}
-
-impl Batch {
-    /// Takes note of a piece. False for a trailer that says another number.
-    fn agrees(&mut self, kind: Kind, text: &[u8]) -> bool {
-        match (kind, text.get(..3)) {
-            (Kind::Message, _) => self.messages += 1,
-            (Kind::Envelope, Some(b"FHS")) => *self = Self::default(),
-            (Kind::Envelope, Some(b"BHS")) => *self = Self { messages: 0, batches: self.batches + 1 },
-            (Kind::Envelope, Some(b"BTS")) => return count(text).is_none_or(|told| told == self.messages),
-            (Kind::Envelope, Some(b"FTS")) => {
-                let of_batches = if self.batches == 0 { [1, self.messages] } else { [self.batches; 2] };
-                return count(text).is_none_or(|told| of_batches.contains(&told));
-            }
-            _ => {}
-        }
-        true
-    }
-}
-
-/// The first field of a trailer, if it is a number.
-fn count(trailer: &[u8]) -> Option<u64> {
-    let field = trailer.get(3)?;
-    let text = trailer[4..].split(|byte| byte == field || is_line_end(*byte)).next()?;
-    std::str::from_utf8(text).ok()?.trim().parse().ok()
 }

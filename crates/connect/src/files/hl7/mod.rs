@@ -11,7 +11,8 @@ use encoding_rs::WINDOWS_1252;
 
 pub(crate) use self::blocks::MessageBlocks;
 use super::{
-    chunk::{ColumnNames, SizeHint},
+    chunk::SizeHint,
+    names::ColumnNames,
     pipeline::{Block, BlockParser, Parsed},
 };
 use crate::{

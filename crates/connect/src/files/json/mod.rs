@@ -3,7 +3,11 @@
 //! - Every key is a column. Strings are unescaped; numbers and booleans stay as they are written (`1.50`); null is NULL;
 //!   nested objects and arrays are their JSON text as written.
 //! - A key that is missing is NULL. A key that appears later is a new column from its block on.
-//! - An object that names a key twice is rejected: either value may be the right one.
+//! - Keys that differ in case only are one column: its value is the first that is not null, and each further one becomes a
+//!   column of its own, under the key and a number.
+//! - An object that names a key twice is rejected: either value may be the right one. So is one with a key that can be no name of
+//!   a column, and one that names more new columns than a table takes.
+//! - JSON is UTF-8. Only where the settings name another encoding are records decoded.
 
 pub(crate) mod document;
 mod seek;
@@ -14,9 +18,12 @@ use std::{collections::HashMap, sync::Arc};
 use memchr::memchr;
 use serde::de::IgnoredAny;
 
+use wardlake_core::columns::{MOST_NEW_COLUMNS, folded, is_column_name};
+
 use self::text::{is_number, is_space, skip_space, string_end, unescape, value_end};
 use super::{
-    chunk::{ChunkBuilder, ColumnNames, SizeHint, Slot},
+    chunk::{ChunkBuilder, SizeHint, Slot},
+    names::ColumnNames,
     pipeline::{Block, BlockParser, Parsed, Split},
     stream::decode_single_byte,
 };
@@ -71,7 +78,7 @@ impl BlockParser for JsonParser {
                 Err(RejectReason::NulByte)
             } else if block_is_text || is_text(raw) {
                 rows.record(line, bytes, start, end)
-            } else if self.encoding == Encoding::Utf8 {
+            } else if !is_single_byte {
                 Err(RejectReason::InvalidEncoding)
             } else {
                 decoded.clear();
@@ -101,10 +108,55 @@ impl BlockParser for JsonParser {
                 line += 1;
             }
         }
+        let brings_columns = rows.new_columns > 0;
         let hint = rows.builder.hint();
         parsed.chunk = rows.builder.finish()?;
         self.hint = hint;
+        parsed.block = brings_columns.then_some(block);
         Ok(parsed)
+    }
+}
+
+/// Holds the blocks of one file to one set of columns. Blocks are parsed side by side, so that none knows the names that another one
+/// found: a block whose names do not go with those before it is parsed once more.
+pub(crate) struct InFileOrder {
+    parser: JsonParser,
+}
+
+impl InFileOrder {
+    pub(crate) fn new(parser: &JsonParser) -> Self {
+        Self { parser: parser.clone() }
+    }
+
+    /// The next block of the file, as if all before it had been parsed by the same parser.
+    pub(crate) fn settle(&mut self, mut parsed: Parsed) -> Result<Parsed, ConnectError> {
+        let Some(block) = parsed.block.take() else { return Ok(parsed) };
+        if let Some(chunk) = &parsed.chunk
+            && !self.parser.names.admits(&chunk.columns)
+        {
+            parsed = self.parser.parse(block)?;
+            parsed.block = None;
+        }
+        if let Some(chunk) = &parsed.chunk {
+            self.parser.names.admit(&chunk.columns);
+        }
+        Ok(parsed)
+    }
+}
+
+/// A key, and the column it stands for.
+struct Key {
+    /// As it stands in the text.
+    raw: Box<[u8]>,
+    /// As it is meant.
+    name: String,
+    column: usize,
+}
+
+impl Key {
+    /// The name of its column, but for the spelling. A column needs a name.
+    fn column_name(name: &str) -> &str {
+        if name.trim().is_empty() { "column" } else { name }
     }
 }
 
@@ -113,12 +165,18 @@ struct Rows<'p> {
     names: &'p ColumnNames,
     nulls: &'p [Vec<u8>],
     builder: ChunkBuilder,
-    /// Keys as written, in first-seen order, and their columns.
-    keys: Vec<(Box<[u8]>, usize)>,
+    /// In first-seen order.
+    keys: Vec<Key>,
     key_index: HashMap<Box<[u8]>, usize>,
+    /// By the folded name.
     columns: HashMap<String, usize>,
-    /// Per column the number of the last record that has it.
+    /// Columns that are not known.
+    new_columns: usize,
+    /// Per column the number of the last record that has it, and the first key that named it there.
     seen: Vec<u64>,
+    owners: Vec<usize>,
+    /// Keys of the record whose column another one named before them.
+    further: Vec<(usize, Slot)>,
     records: u64,
     slots: Vec<Slot>,
     scratch: Vec<u8>,
@@ -133,7 +191,10 @@ impl<'p> Rows<'p> {
             keys: Vec::new(),
             key_index: HashMap::new(),
             columns: HashMap::new(),
+            new_columns: 0,
             seen: Vec::new(),
+            owners: Vec::new(),
+            further: Vec::new(),
             records: 0,
             slots: Vec::new(),
             scratch: Vec::new(),
@@ -144,10 +205,14 @@ impl<'p> Rows<'p> {
     fn record(&mut self, position: u64, base: &[u8], start: usize, end: usize) -> Result<(), RejectReason> {
         self.records += 1;
         self.scratch.clear();
+        self.further.clear();
         self.slots.clear();
         self.slots.resize(self.seen.len(), Slot::NULL);
         let (keys, columns) = (self.keys.len(), self.seen.len());
-        let result = self.object(&base[..end], start);
+        let result = match self.object(&base[..end], start) {
+            Ok(()) => self.tell_apart(),
+            Err(reason) => Err(reason),
+        };
         match result {
             Ok(()) => self.builder.push_row(position as i64, base, &self.scratch, &self.slots),
             Err(_) => self.forget(keys, columns),
@@ -156,14 +221,16 @@ impl<'p> Rows<'p> {
     }
 
     fn forget(&mut self, keys: usize, columns: usize) {
-        for (key, _) in self.keys.drain(keys..) {
-            self.key_index.remove(&key);
+        for key in self.keys.drain(keys..) {
+            self.key_index.remove(&key.raw);
         }
         if self.seen.len() > columns {
             for name in &self.builder.names()[columns..] {
-                self.columns.remove(name);
+                self.columns.remove(&folded(name));
+                self.new_columns -= usize::from(!self.names.knows(name));
             }
             self.seen.truncate(columns);
+            self.owners.truncate(columns);
             self.builder.truncate_columns(columns);
         }
     }
@@ -201,19 +268,66 @@ impl<'p> Rows<'p> {
             return Err(RejectReason::InvalidJson);
         }
         let (close, _) = string_end(text, at + 1).ok_or(RejectReason::InvalidJson)?;
-        let column = self.column(&text[at + 1..close], expected)?;
+        let key = self.key(&text[at + 1..close], expected)?;
+        let column = self.keys[key].column;
         let colon = skip_space(text, close + 1);
         if text.get(colon) != Some(&b':') {
             return Err(RejectReason::InvalidJson);
         }
-        if self.seen[column] == self.records {
+        let is_further = self.seen[column] == self.records;
+        if is_further && self.is_named_again(key, column) {
             return Err(RejectReason::DuplicateKey);
         }
-        self.seen[column] = self.records;
+        if self.further.len() > MOST_NEW_COLUMNS {
+            return Err(RejectReason::TooManyColumns);
+        }
         let start = skip_space(text, colon + 1);
         let (slot, end) = self.value(text, start)?;
-        self.slots[column] = slot;
+        if is_further {
+            self.further.push((key, slot));
+        } else {
+            self.seen[column] = self.records;
+            self.owners[column] = key;
+            self.slots[column] = slot;
+        }
         Ok(end)
+    }
+
+    /// Whether the record has the very same key already.
+    fn is_named_again(&self, key: usize, column: usize) -> bool {
+        let name = &self.keys[key].name;
+        let mut before = self.further.iter().map(|(further, _)| *further).chain([self.owners[column]]);
+        before.any(|other| self.keys[other].name == *name)
+    }
+
+    /// Gives the values of keys that differ in case only their columns.
+    fn tell_apart(&mut self) -> Result<(), RejectReason> {
+        if self.further.is_empty() {
+            return Ok(());
+        }
+        let mut numbers: HashMap<String, u64> = HashMap::new();
+        for (key, slot) in std::mem::take(&mut self.further) {
+            let Key { name, column, .. } = &self.keys[key];
+            let (name, column) = (Key::column_name(name).to_owned(), *column);
+            if slot.is_null() {
+                continue;
+            }
+            if self.slots[column].is_null() {
+                self.slots[column] = slot;
+                continue;
+            }
+            let number = numbers.entry(folded(&name)).or_insert(1);
+            let apart = loop {
+                *number += 1;
+                let apart = self.add_column(&format!("{name}_{number}"))?;
+                if self.seen[apart] != self.records {
+                    break apart;
+                }
+            };
+            self.seen[apart] = self.records;
+            self.slots[apart] = slot;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -251,40 +365,53 @@ impl<'p> Rows<'p> {
         }
     }
 
-    /// The column of a key. Records mostly name the same keys in the same order, so the next one is tried first.
+    /// The number of a key. Records mostly name the same keys in the same order, so the next one is tried first.
     #[inline]
-    fn column(&mut self, key: &[u8], expected: &mut usize) -> Result<usize, RejectReason> {
+    fn key(&mut self, raw: &[u8], expected: &mut usize) -> Result<usize, RejectReason> {
         let index = match self.keys.get(*expected) {
-            Some((next, _)) if **next == *key => *expected,
-            _ => match self.key_index.get(key) {
+            Some(next) if *next.raw == *raw => *expected,
+            _ => match self.key_index.get(raw) {
                 Some(index) => *index,
-                None => self.add_key(key)?,
+                None => self.add_key(raw)?,
             },
         };
         *expected = index + 1;
-        Ok(self.keys[index].1)
+        Ok(index)
     }
 
-    fn add_key(&mut self, key: &[u8]) -> Result<usize, RejectReason> {
-        let mut raw = Vec::new();
-        unescape(key, &mut raw)?;
-        let written = String::from_utf8(raw).map_err(|_| RejectReason::InvalidEncoding)?;
-        // A column needs a name.
-        let written = if written.trim().is_empty() { "column" } else { written.as_str() };
-        let name = self.names.resolve(written).into_owned();
-        let column = match self.columns.get(&name) {
-            Some(column) => *column,
-            None => {
-                let column = self.builder.add_column(name.clone());
-                self.columns.insert(name, column);
-                self.seen.push(0);
-                self.slots.push(Slot::NULL);
-                column
-            }
-        };
+    fn add_key(&mut self, raw: &[u8]) -> Result<usize, RejectReason> {
+        let mut name = Vec::new();
+        unescape(raw, &mut name)?;
+        let name = String::from_utf8(name).map_err(|_| RejectReason::InvalidEncoding)?;
+        let column = self.add_column(Key::column_name(&name))?;
         let index = self.keys.len();
-        self.keys.push((key.into(), column));
-        self.key_index.insert(key.into(), index);
+        self.keys.push(Key { raw: raw.into(), name, column });
+        self.key_index.insert(raw.into(), index);
         Ok(index)
+    }
+
+    /// The column of a name, which may be new.
+    fn add_column(&mut self, name: &str) -> Result<usize, RejectReason> {
+        let names = self.names;
+        let name = names.resolve(name);
+        let folded = folded(&name);
+        if let Some(column) = self.columns.get(&folded) {
+            return Ok(*column);
+        }
+        if !names.knows(&name) {
+            if !is_column_name(&name) {
+                return Err(RejectReason::ColumnName);
+            }
+            if self.new_columns >= names.room() {
+                return Err(RejectReason::TooManyColumns);
+            }
+            self.new_columns += 1;
+        }
+        let column = self.builder.add_column(name.into_owned());
+        self.columns.insert(folded, column);
+        self.seen.push(0);
+        self.owners.push(0);
+        self.slots.push(Slot::NULL);
+        Ok(column)
     }
 }

@@ -45,6 +45,19 @@ pub(crate) fn value_end(bytes: &[u8], at: usize, ended: bool) -> Option<usize> {
     }
 }
 
+/// Whether a text begins with an object, or with an array of them: with its first key.
+pub(crate) fn begins_with_object(text: &[u8]) -> bool {
+    let mut at = skip_space(text, 0);
+    if text.get(at) == Some(&b'[') {
+        at = skip_space(text, at + 1);
+    }
+    let key = skip_space(text, at + 1);
+    if text.get(at) != Some(&b'{') || text.get(key) != Some(&b'"') {
+        return false;
+    }
+    string_end(text, key + 1).is_some_and(|(close, _)| text.get(skip_space(text, close + 1)) == Some(&b':'))
+}
+
 fn nested_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0_usize;
     loop {
@@ -63,12 +76,9 @@ fn nested_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// Whether `text` is a number as JSON writes it, or NaN or an infinity as many programs write them.
+/// Whether `text` is a number as JSON writes it. NaN and the infinities are none, though some programs write them.
 pub(crate) fn is_number(text: &[u8]) -> bool {
     let unsigned = text.strip_prefix(b"-").unwrap_or(text);
-    if matches!(unsigned, b"Infinity") || text == b"NaN" {
-        return true;
-    }
     let digits = |bytes: &[u8]| bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let whole = digits(unsigned);
     if whole == 0 || (whole > 1 && unsigned[0] == b'0') {
@@ -155,8 +165,9 @@ mod tests {
             ("1e5", true),
             ("1E-05", true),
             ("123456789012345678901234567890", true),
-            ("NaN", true),
-            ("-Infinity", true),
+            ("NaN", false),
+            ("Infinity", false),
+            ("-Infinity", false),
             ("01", false),
             ("1.", false),
             (".5", false),
@@ -167,6 +178,22 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_number(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn objects_are_known_by_their_first_key() {
+        for (text, expected) in [
+            (r#"{"a":1}"#, true),
+            (" [ {\n\"a b\" : ", true),
+            (r#"{"a"}"#, false),
+            ("{a:1}", false),
+            (r#"["a":1]"#, false),
+            ("{}", false),
+            ("id,name", false),
+            ("", false),
+        ] {
+            assert_eq!(begins_with_object(text.as_bytes()), expected, "{text}");
         }
     }
 

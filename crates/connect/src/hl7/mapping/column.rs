@@ -90,7 +90,7 @@ impl Column {
             From::List { segments, fields } => list(segments, fields.as_deref(), source)?,
         };
         match value {
-            None if self.is_required => Err(Problem { reason: RejectReason::Hl7RequiredField, location: self.place() }),
+            None if self.is_required => Err(Problem::new(RejectReason::Hl7RequiredField, self.place())),
             value => Ok(value),
         }
     }
@@ -123,7 +123,7 @@ fn first(
     let Some(codes) = codes else { return Ok(Some(text.into_owned())) };
     match codes.meanings.get(&text.trim().to_ascii_uppercase()) {
         Some(meaning) => Ok(Some(meaning.clone())),
-        None if codes.is_closed => Err(Problem { reason: RejectReason::Hl7TableValue, location: place(path) }),
+        None if codes.is_closed => Err(Problem::new(RejectReason::Hl7TableValue, place(path))),
         None => Ok(Some(text.into_owned())),
     }
 }

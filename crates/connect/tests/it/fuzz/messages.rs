@@ -6,6 +6,7 @@ use wardlake_connect::RejectReason;
 use super::expected::{Expected, Outcome, Record};
 
 const ENDS: [u8; 4] = [b'\r', b'\n', 0x0B, 0x1C];
+const HEADERS: [&[u8]; 5] = [b"MSH", b"FHS", b"BHS", b"BTS", b"FTS"];
 
 /// What stands in `text`.
 pub(crate) fn expected(text: &[u8]) -> Expected {
@@ -35,14 +36,10 @@ pub(crate) fn expected(text: &[u8]) -> Expected {
                 "BHS" => (messages, batches) = (0, batches + 1),
                 _ => {}
             }
-            // Blank lines behind an envelope hang on to it.
-            while i < lines.len() && segment_at(text, lines[i].0).is_none() && is_blank(&text[lines[i].0..lines[i].1]) {
-                i += 1;
-            }
             if is_right {
                 expected.blank += 1;
             } else {
-                let end = trimmed(text, start, lines[i - 1].1);
+                let end = trimmed(text, start, end);
                 let outcome = Outcome::Rejected(RejectReason::Hl7CountMismatch);
                 expected.records.push(Record { line: number, start, end, outcome });
             }
@@ -65,14 +62,16 @@ pub(crate) fn expected(text: &[u8]) -> Expected {
 
 /// Begin (behind blanks and marks, where a segment begins there), end and number of each line.
 fn lines(text: &[u8]) -> Vec<(usize, usize, u64)> {
-    let (mut lines, mut start, mut number) = (Vec::new(), 0, 1);
+    let (mut lines, mut start, mut number, mut first) = (Vec::new(), 0, 1, 1);
     for at in 0..=text.len() {
         if at < text.len() && !ENDS.contains(&text[at]) {
             continue;
         }
-        let begin = segment_at(text, start).unwrap_or(start);
-        lines.push((begin, at, number));
-        start = at + 1;
+        if at == text.len() || is_end(text, at) {
+            let begin = segment_at(text, start).unwrap_or(start);
+            lines.push((begin, at, first));
+            start = at + 1;
+        }
         let before = at.checked_sub(1).map(|before| text[before]);
         number += match text.get(at) {
             Some(b'\n') => u64::from(before != Some(b'\r')),
@@ -81,21 +80,34 @@ fn lines(text: &[u8]) -> Vec<(usize, usize, u64)> {
             Some(_) => u64::from(before.is_some_and(|before| !ENDS.contains(&before))),
             None => 0,
         };
+        if start == at + 1 {
+            first = number;
+        }
     }
     lines
+}
+
+/// Whether a line ends at one of its ends: the characters of frames are text of a field unless they frame something.
+fn is_end(text: &[u8], at: usize) -> bool {
+    let is_header = HEADERS.iter().any(|name| text[at + 1..].starts_with(name));
+    match text[at] {
+        0x0B => is_header || at == 0 || ENDS.contains(&text[at - 1]),
+        0x1C => is_header || text.get(at + 1).is_none_or(|next| *next == 0 || ENDS.contains(next)),
+        _ => true,
+    }
 }
 
 /// Where the header or envelope of a line begins, if one does.
 fn segment_at(text: &[u8], line: usize) -> Option<usize> {
     let mut at = line;
     while let Some(length) = match &text[at..] {
-        [b' ' | b'\t', ..] => Some(1),
+        [b' ' | b'\t' | 0, ..] => Some(1),
         [0xEF, 0xBB, 0xBF, ..] => Some(3),
         _ => None,
     } {
         at += length;
     }
-    let is_named = [&b"MSH"[..], b"FHS", b"BHS", b"BTS", b"FTS"].iter().any(|name| text[at..].starts_with(name));
+    let is_named = HEADERS.iter().any(|name| text[at..].starts_with(name));
     let is_ended = match text.get(at + 3) {
         None => true,
         Some(byte) => byte.is_ascii_punctuation() || ENDS.contains(byte) || matches!(byte, b'\t' | 0x1D..=0x1F),
@@ -107,20 +119,22 @@ fn segment_at(text: &[u8], line: usize) -> Option<usize> {
 fn name(text: &[u8], start: usize) -> Option<&str> {
     match segment_at(text, start) {
         Some(at) => std::str::from_utf8(&text[at..at + 3]).ok(),
-        None => text.get(start).filter(|byte| !ENDS.contains(byte)).map(|_| "stray"),
+        None => text.get(start).filter(|byte| !ENDS.contains(byte) || !is_end(text, start)).map(|_| "stray"),
     }
 }
 
-fn blanks(text: &[u8]) -> usize {
-    text.iter().take_while(|byte| ENDS.contains(byte) || matches!(byte, b' ' | b'\t')).count()
+/// How many blanks are at the beginning of a line.
+fn blanks(line: &[u8]) -> usize {
+    line.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 0)).count()
 }
 
-fn is_blank(text: &[u8]) -> bool {
-    blanks(text) == text.len()
+/// Whether a line says nothing; a frame character alone does not.
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| ENDS.contains(byte) || matches!(byte, b' ' | b'\t' | 0))
 }
 
-/// The end of what begins at `start`, without the line ends behind it.
+/// The end of what begins at `start`, without the line ends and NULs behind it.
 fn trimmed(text: &[u8], start: usize, end: usize) -> usize {
-    let ends = text[start..end].iter().rev().take_while(|byte| ENDS.contains(byte)).count();
+    let ends = text[start..end].iter().rev().take_while(|byte| ENDS.contains(byte) || **byte == 0).count();
     end - ends
 }

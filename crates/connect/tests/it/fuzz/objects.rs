@@ -43,9 +43,33 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
+/// The names of the columns so far: the first spelling stays.
+#[derive(Default)]
+struct Spelled(Vec<String>);
+
+impl Spelled {
+    fn name(&self, name: &str) -> Option<&String> {
+        self.0.iter().find(|known| known.to_lowercase() == name.to_lowercase())
+    }
+
+    /// The fields of a row under the names of their columns, once none is rejected.
+    fn row(&mut self, fields: Vec<(String, Option<String>)>) -> Outcome {
+        let mut row = Vec::new();
+        for (name, value) in fields {
+            if self.name(&name).is_none() {
+                self.0.push(name.clone());
+            }
+            let name = self.name(&name).cloned().unwrap_or(name);
+            row.extend(value.map(|value| (name, value)));
+        }
+        Outcome::Row(sorted(row))
+    }
+}
+
 /// One object per line.
 pub(crate) fn lines(text: &[u8], format: &Format, encoding: Encoding) -> Expected {
     let mut expected = Expected::default();
+    let mut names = Spelled::default();
     let mut start = 0;
     for (number, whole) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let raw = whole.strip_suffix(b"\n").unwrap_or(whole);
@@ -53,7 +77,7 @@ pub(crate) fn lines(text: &[u8], format: &Format, encoding: Encoding) -> Expecte
         if raw.iter().all(|byte| b" \t\r\n".contains(byte)) {
             expected.blank += 1;
         } else {
-            let outcome = record(raw, format, encoding);
+            let outcome = record(raw, format, encoding, &mut names);
             expected.records.push(Record { line: number as u64 + 1, start, end: start + raw.len(), outcome });
         }
         start += whole.len();
@@ -119,44 +143,46 @@ fn place(text: &str, value: &RawValue) -> usize {
 }
 
 fn records(text: &str, values: &[&RawValue], format: &Format, encoding: Encoding) -> Expected {
+    let mut names = Spelled::default();
     let record = |(i, value): (usize, &&RawValue)| {
         let start = place(text, value);
-        let outcome = record(value.get().as_bytes(), format, encoding);
+        let outcome = record(value.get().as_bytes(), format, encoding, &mut names);
         Record { line: i as u64 + 1, start, end: start + value.get().len(), outcome }
     };
     Expected { records: values.iter().enumerate().map(record).collect(), blank: 0 }
 }
 
-fn record(raw: &[u8], format: &Format, encoding: Encoding) -> Outcome {
+fn record(raw: &[u8], format: &Format, encoding: Encoding, names: &mut Spelled) -> Outcome {
     if raw.contains(&0) {
         return Outcome::Rejected(RejectReason::NulByte);
     }
+    // JSON is UTF-8 where the settings name no other encoding.
+    let encoding = if encoding == Encoding::Auto { Encoding::Utf8 } else { encoding };
     match record_text(raw, encoding) {
-        Some(text) => object(&text, format),
+        Some(text) => object(&text, format, names),
         None => Outcome::Rejected(RejectReason::InvalidEncoding),
     }
 }
 
-fn object(text: &str, format: &Format) -> Outcome {
+fn object(text: &str, format: &Format, names: &mut Spelled) -> Outcome {
     let Ok(Members(members)) = serde_json::from_str::<Members<'_>>(text) else {
         let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
         let is_object = text.trim_start().starts_with('{');
-        let lenient = text.contains(|c: char| c < ' ') || text.contains("NaN") || text.contains("Infinity");
+        let lenient = text.contains(|c: char| c < ' ');
         return match (is_json, is_object) {
             (true, false) => Outcome::Rejected(RejectReason::NotAnObject),
             (false, true) if lenient => Outcome::Lenient,
             _ => Outcome::RejectedForSomeReason,
         };
     };
+    let mut keys: Vec<String> = Vec::new();
     let mut fields: Vec<(String, Option<String>)> = Vec::new();
+    let mut further: Vec<(String, String, Option<String>)> = Vec::new();
     for (key, value) in members {
-        let name = match key.as_str() {
-            key if key.contains('\0') => return Outcome::RejectedForSomeReason,
-            key if key.trim().is_empty() => "column".to_owned(),
-            key if lineage::ALL.iter().any(|own| own.eq_ignore_ascii_case(key)) => format!("{key}_2"),
-            key => key.to_owned(),
-        };
-        if fields.iter().any(|(other, _)| *other == name) {
+        if key.contains(char::is_control) || key.len() > 1024 {
+            return Outcome::RejectedForSomeReason;
+        }
+        if keys.contains(&key) {
             return Outcome::Rejected(RejectReason::DuplicateKey);
         }
         let value = match value.get() {
@@ -167,7 +193,30 @@ fn object(text: &str, format: &Format) -> Outcome {
             },
             raw => Some(raw.to_owned()),
         };
-        fields.push((name, value));
+        let base = if key.trim().is_empty() { "column".to_owned() } else { key.clone() };
+        let name = match lineage::is_lineage(&base) {
+            true => format!("{base}_2"),
+            false => base.clone(),
+        };
+        keys.push(key);
+        match fields.iter().any(|(other, _)| other.to_lowercase() == name.to_lowercase()) {
+            true => further.push((base, name, value)),
+            false => fields.push((name, value)),
+        }
     }
-    Outcome::Row(sorted(fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()))
+    // Keys that differ in case only are one column: the first value is its own, each further one gets a number.
+    for (base, name, value) in further.into_iter().filter(|(.., value)| value.is_some()) {
+        let is_taken = |fields: &[(String, Option<String>)], name: &str| {
+            fields.iter().position(|(other, _)| other.to_lowercase() == name.to_lowercase())
+        };
+        match is_taken(&fields, &name) {
+            Some(at) if fields[at].1.is_none() => fields[at].1 = value,
+            _ => {
+                let mut numbered = (2..).map(|number| format!("{base}_{number}"));
+                let free = numbered.find(|name| is_taken(&fields, name).is_none());
+                fields.extend(free.map(|name| (name, value)));
+            }
+        }
+    }
+    names.row(fields)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use serde_json::json;
+use wardlake_connect::hl7::{Decoder, Frame, Mapping, read_row};
 
 use crate::support::{Loaded, load, load_file, table};
 
@@ -92,6 +93,34 @@ fn a_trailer_that_counts_otherwise_is_rejected() {
         let envelopes = envelope.split(';').filter(|part| part.parse::<u32>().is_err()).count();
         assert_eq!(loaded.report.blank as usize, envelopes - rejected.len(), "{envelope}");
     }
+}
+
+#[test]
+fn d09_a_file_gives_the_messages_that_a_connection_gives() {
+    let header = |delimiters: &str, id: u32| format!("MSH|{delimiters}|APP|FAC|||20261128||ORU^R01|{id}|P|2.5\rOBR|1\r");
+    let text = format!(
+        "\u{b}{}OBX|1|ST|X||a\u{1c}b\u{b}c\r\u{1c}\r\0\u{b}{}\0\u{1c}\r\0\r\n\u{b}BHS|\r{}BTS|7\r\u{1c}\r",
+        header("^~\\&&", 1),
+        header("^~\\&", 2),
+        header("^~\\&#", 3),
+    );
+    let loaded = read(&text);
+    assert_eq!(ids(&loaded), "1 2 3");
+    assert_eq!(loaded.rejections(), ["15:hl7_count_mismatch"]);
+    assert!(column(&loaded, "observations")[0].contains(r"a\u001cb\u000bc"), "{:?}", column(&loaded, "observations"));
+    let mut decoder = Decoder::new(10_000);
+    decoder.push(text.as_bytes());
+    decoder.finish();
+    let (mut messages, mut broken) = (Vec::new(), Vec::new());
+    while let Some(frame) = decoder.next_frame() {
+        match frame {
+            Frame::Message(bytes) => messages.push(read_row(&bytes, &Mapping::default()).unwrap()),
+            Frame::Broken { problem, .. } => broken.push((problem.reason.code(), problem.is_awaited)),
+        }
+    }
+    let texts: Vec<&str> = messages.iter().map(|row| row.get("message").unwrap()).collect();
+    assert_eq!(texts, column(&loaded, "message"));
+    assert_eq!(broken, [("hl7_count_mismatch", false)]);
 }
 
 #[test]

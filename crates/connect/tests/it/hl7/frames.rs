@@ -7,14 +7,9 @@ const LIMIT: usize = 60;
 
 fn frames(pieces: &[&[u8]]) -> Vec<Frame> {
     let mut decoder = Decoder::new(LIMIT);
-    let mut frames = Vec::new();
-    for piece in pieces {
-        decoder.push(piece);
-        frames.extend(std::iter::from_fn(|| decoder.next_frame()));
-    }
+    pieces.iter().for_each(|piece| decoder.push(piece));
     decoder.finish();
-    frames.extend(std::iter::from_fn(|| decoder.next_frame()));
-    frames
+    std::iter::from_fn(|| decoder.next_frame()).collect()
 }
 
 fn stream() -> impl Strategy<Value = Vec<u8>> {
@@ -26,6 +21,9 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
         Just(b"\x1C".to_vec()),
         Just(b"\r\n".to_vec()),
         Just(b"MSH|lost\r".to_vec()),
+        Just(b"M".to_vec()),
+        Just(b"BTS|1\r".to_vec()),
+        Just(b"\0".to_vec()),
         Just(vec![b'x'; LIMIT]),
         prop::collection::vec(any::<u8>(), 0..20),
     ];

@@ -86,6 +86,8 @@ fn admissions_and_transfers() {
             ("physician_id", Some("doc")),
             // A time without a zone has that of MSH-7; one that has a zone keeps it.
             ("occurred_at", Some("20261128115000+0100")),
+            ("event_occurred_at", Some("20261128115000+0100")),
+            ("visit_number", Some("V1")),
             ("recorded_at", Some("20261128115500-0330")),
             ("admitted_at", Some("20261128110000-0330")),
             ("discharged_at", Some("20261128-0330")),
@@ -99,7 +101,9 @@ fn admissions_and_transfers() {
         &[
             ("patient_id", Some("P0")),
             ("encounter_id", Some("A1")),
+            ("visit_number", None),
             ("gender", Some("unknown")),
+            ("event_occurred_at", None),
             ("occurred_at", Some("20261128120000-0330")),
             ("recorded_at", Some("20261128120000-0330")),
         ],
@@ -155,6 +159,8 @@ fn merges_and_swaps() {
         ])
     );
     check(&format!("{HEADER}PID|1||P1"), &[("merged_into_patient_id", None), ("merges", None)]);
+    // A46 tells the old number in MRG-4, and the new one in PID-2.
+    check(&format!("{HEADER}PID|1|P1\rMRG||||P2"), &[("patient_id", Some("P1")), ("merged_patient_id", Some("P2"))]);
     let swap = format!("{HEADER}PID|1||P1\rPV1|1|I|A^1^1\rPID|2||P2^^^H\rPV1|2|I|B^2^2||||||||||||||||V2");
     check(&swap, &[("patient_id", Some("P1")), ("bed_id", Some("1"))]);
     assert_eq!(

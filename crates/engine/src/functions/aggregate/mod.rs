@@ -1,8 +1,9 @@
-//! Aggregates: `mode`, `percentile_cont`, `percentile_disc`, `max_by`, `min_by`.
+//! Aggregates: `mode`, `percentile_cont`, `percentile_disc`, `max_by`, `min_by`, `sum`.
 
 mod extreme;
 mod interpolated;
 mod ordered;
+mod sum;
 
 use datafusion::logical_expr::AggregateUDF;
 
@@ -15,6 +16,7 @@ pub(super) fn all() -> Vec<AggregateUDF> {
         AggregateUDF::new_from_impl(ordered::PercentileDisc::new()),
         AggregateUDF::new_from_impl(extreme::ExtremeBy::max()),
         AggregateUDF::new_from_impl(extreme::ExtremeBy::min()),
+        AggregateUDF::new_from_impl(sum::Sum::new()),
     ]
 }
 
@@ -25,5 +27,6 @@ pub(super) fn docs() -> Vec<FunctionDoc> {
         ordered::PERCENTILE_DISC_DOC,
         extreme::MAX_BY_DOC,
         extreme::MIN_BY_DOC,
+        sum::SUM_DOC,
     ]
 }

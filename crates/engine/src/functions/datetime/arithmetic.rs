@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, IntervalMonthDayNano, IntervalUnit, TimeUnit},
 };
 use chrono::{Datelike, NaiveDateTime};
-use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::common::{Result, plan_err};
 
 use super::{
     super::{
@@ -17,6 +17,7 @@ use super::{
     },
     part::{self, DatePart},
 };
+use crate::words::say;
 
 pub(super) fn all() -> Vec<ScalarFunction> {
     vec![
@@ -130,7 +131,7 @@ fn parts(call: &Call<'_>, i: usize) -> Result<impl Fn(usize) -> Option<DatePart>
     let texts: Texts = call.texts(i)?;
     let constant = texts.constant().map(DatePart::parse);
     if constant == Some(None) {
-        return exec_err!("{}: argument {} is no part of a date", call.name, i + 1);
+        return say!("{}: {} is no part of a date", call.name, call.subject(i));
     }
     Ok(move |row: usize| match constant {
         Some(part) => part,

@@ -7,18 +7,19 @@ use arrow::{
     datatypes::{DataType, TimeUnit},
 };
 use chrono::TimeZone;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 
 use super::{
     super::{
         FunctionDoc,
         column::{Texts, cast},
         number::template as number_template,
-        scalar::{Call, ScalarFunction, Types},
+        scalar::{Call, ScalarFunction, Types, is_text},
     },
     iso, part,
     pattern::{Clock, Pattern},
 };
+use crate::words::say;
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
@@ -140,7 +141,7 @@ impl Patterns {
         let constant = match texts.constant() {
             Some(text) => match Pattern::compile(text) {
                 Some(pattern) => Some(pattern),
-                None => return exec_err!("{}: `{text}` is no strftime pattern", call.name),
+                None => return say!("{}: {} is no strftime pattern", call.name, call.subject(i)),
             },
             None => None,
         };
@@ -207,10 +208,6 @@ fn clock_at(us: i64, zone: Option<&arrow::array::timezone::Tz>) -> Option<Clock>
     })
 }
 
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
 /// Reads argument 0 by the patterns that follow it, as the return type says.
 fn read(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
     let data_type = call.data_type(0);
@@ -243,7 +240,11 @@ fn read(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
         part::micros(clock.local).checked_sub(i64::from(offset_s) * part::SECOND_US)
     })?;
     if misfit && !lenient {
-        return exec_err!("{0}: a text does not fit; try_{0} (or try_cast) gives NULL instead", call.name);
+        return say!(
+            "{0}: a text does not fit ({1}); try_{0} (or try_cast) gives NULL instead",
+            call.name,
+            call.subject(0)
+        );
     }
     Ok(array)
 }

@@ -127,6 +127,20 @@ pub(super) fn local_to_utc_or_near<Z: TimeZone>(us: i64, zone: &Z) -> Option<i64
     earliest(us).or_else(|| earliest(us.checked_add(3_600 * SECOND_US)?))
 }
 
+/// Like [`local_to_utc`], as PostgreSQL has it: by the clock after autumn's change, which is standard time, and in a gap by the clock
+/// before it.
+pub(super) fn local_to_utc_or_standard<Z: TimeZone>(us: i64, zone: &Z) -> Option<i64> {
+    if let Some(at) = zone.from_local_datetime(&local(us)?).latest() {
+        return Some(at.timestamp_micros());
+    }
+    // No clock was ever put forward by more than a day.
+    (1..=24).find_map(|hours| {
+        let before = us.checked_sub(hours * 3_600 * SECOND_US)?;
+        let at = zone.from_local_datetime(&local(before)?).earliest()?;
+        at.timestamp_micros().checked_add(hours * 3_600 * SECOND_US)
+    })
+}
+
 /// Seconds since midnight.
 pub(super) fn second_of_day(at: NaiveDateTime) -> u32 {
     at.num_seconds_from_midnight()
@@ -146,6 +160,19 @@ mod tests {
         assert_eq!(DatePart::Year.add(at("2024-02-29"), -1), Some(at("2023-02-28")));
         assert_eq!(DatePart::Day.add(i64::MAX, 1), None);
         assert_eq!(DatePart::Year.add(0, i64::MAX), None);
+    }
+
+    #[test]
+    fn b02_a_clock_that_shows_a_time_twice_or_never_is_read_as_postgresql_reads_it() {
+        let zone: arrow::array::timezone::Tz = "America/New_York".parse().unwrap();
+        for (local, utc) in [
+            ("2026-02-28T21:30", "2026-03-01T02:30"),
+            ("2026-03-08T02:30", "2026-03-08T07:30"),
+            ("2026-11-01T01:30", "2026-11-01T06:30"),
+            ("2026-11-01T02:30", "2026-11-01T07:30"),
+        ] {
+            assert_eq!(local_to_utc_or_standard(at(local), &zone), Some(at(utc)), "{local}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Time zones: `local_to_utc`, `utc_to_local`, `is_ambiguous_local`, `convert_timezone`.
+//! Time zones: `AT TIME ZONE`, `local_to_utc`, `utc_to_local`, `is_ambiguous_local`, `convert_timezone`.
 //!
-//! A local time that the clock shows twice (autumn) or never (spring) is never guessed.
+//! A local time that the clock shows twice (autumn) or never (spring) is never guessed, but by `AT TIME ZONE`, which follows PostgreSQL.
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -9,21 +9,37 @@ use arrow::{
     datatypes::{DataType, TimeUnit},
 };
 use chrono::{LocalResult, TimeZone};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 
 use super::{
     super::{
         FunctionDoc,
         column::{Texts, cast},
-        scalar::{Call, ScalarFunction},
+        scalar::{Call, ScalarFunction, Types, is_text},
     },
     iso, part,
 };
+use crate::words::say;
 
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
 pub(super) fn all() -> Vec<ScalarFunction> {
     vec![
+        ScalarFunction::new(
+            FunctionDoc {
+                name: "at_time_zone",
+                signature: "x at time zone zone\ntimezone(zone, x)\nat_time_zone(x, zone)",
+                description: "As in PostgreSQL. For a timestamp with time zone what the clock in the zone shows then, a \
+                              timestamp without one; dates and text are read as timestamps with time zone, in UTC where \
+                              they have no offset. For a timestamp without time zone the instant at which the clock in \
+                              the zone shows it, a timestamp with time zone: of two instants the later one, and what \
+                              spring skips is as much later as the clock was put forward. local_to_utc gives NULL then.",
+                example: "at_time_zone(to_timestamp_tz('2026-03-01T02:30Z'), 'America/New_York') → 2026-02-28T21:30:00",
+            },
+            2..=2,
+            |types| Ok(if is_wall_clock(types) { instant() } else { TIMESTAMP }),
+            at_time_zone,
+        ),
         ScalarFunction::new(
             FunctionDoc {
                 name: "local_to_utc",
@@ -75,6 +91,16 @@ pub(super) fn all() -> Vec<ScalarFunction> {
     ]
 }
 
+/// The type of instants.
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+/// Timestamps without time zone show a clock; everything else is an instant.
+fn is_wall_clock(types: &Types<'_>) -> bool {
+    matches!(types.get(0), DataType::Timestamp(_, None))
+}
+
 /// The zones of a text column, each name read once.
 struct Zones {
     names: Texts,
@@ -83,6 +109,9 @@ struct Zones {
 
 impl Zones {
     fn new(call: &Call<'_>, i: usize) -> Result<Self> {
+        if !is_text(&call.data_type(i)) && !call.data_type(i).is_null() {
+            return say!("{}: {} is {}, not the name of a time zone", call.name, call.subject(i), call.data_type(i));
+        }
         let names = call.texts(i)?;
         let mut known = HashMap::new();
         // A constant is one row; a column usually repeats a handful of names.
@@ -91,7 +120,11 @@ impl Zones {
         for name in array.as_string_view().iter().flatten() {
             if !known.contains_key(name) {
                 let Ok(zone) = Tz::from_str(name.trim()) else {
-                    return exec_err!("{}: `{name}` is no time zone; use a name such as 'America/New_York'", call.name);
+                    return say!(
+                        "{}: {} holds a text that is no time zone; use names such as 'America/New_York'",
+                        call.name,
+                        call.subject(i)
+                    );
                 };
                 known.insert(name.to_owned(), zone);
             }
@@ -112,7 +145,7 @@ enum Clock {
 
 /// Argument 0 as clocks: text by its own offset, timestamps with a zone as instants, others as wall clocks.
 fn clocks(call: &Call<'_>) -> Result<Box<dyn Fn(usize) -> Option<Clock>>> {
-    if matches!(call.data_type(0), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) {
+    if is_text(&call.data_type(0)) {
         let texts = call.texts(0)?;
         return Ok(Box::new(move |row| {
             let written = iso::parse(texts.get(row)?)?;
@@ -147,6 +180,14 @@ fn is_ambiguous_local(call: &Call<'_>) -> Result<ArrayRef> {
             Clock::Local(us) => Some(!matches!(zone.from_local_datetime(&part::local(us)?), LocalResult::Single(_))),
         }
     })
+}
+
+fn at_time_zone(call: &Call<'_>) -> Result<ArrayRef> {
+    let (x, zones) = (call.instants(0)?, Zones::new(call, 1)?);
+    if matches!(call.return_type, DataType::Timestamp(_, None)) {
+        return call.make_instant(|row| part::utc_to_local(x.get(row)?, zones.get(row)?));
+    }
+    call.make_instant(|row| part::local_to_utc_or_standard(x.get(row)?, zones.get(row)?))
 }
 
 fn utc_to_local(call: &Call<'_>) -> Result<ArrayRef> {

@@ -2,10 +2,10 @@
 //! dialect rewrites to them.
 
 use arrow::datatypes::DataType;
-use datafusion::common::exec_err;
 use serde_json::value::RawValue;
 
 use super::{FunctionDoc, scalar::ScalarFunction};
+use crate::words::say;
 
 pub(super) fn all() -> Vec<ScalarFunction> {
     vec![
@@ -37,7 +37,10 @@ pub(super) fn all() -> Vec<ScalarFunction> {
                 let texts = call.texts(0)?;
                 let bad = (0..call.rows).any(|row| texts.get(row).is_some_and(|text| !is_json(text)));
                 if bad {
-                    return exec_err!("parse_json: a text is not JSON; try_parse_json gives NULL instead");
+                    return say!(
+                        "parse_json: a text is not JSON ({}); try_parse_json gives NULL instead",
+                        call.subject(0)
+                    );
                 }
                 call.make_text(|row| texts.get(row))
             },

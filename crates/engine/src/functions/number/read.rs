@@ -6,12 +6,13 @@ use arrow::{
     array::{ArrayRef, Decimal128Array},
     datatypes::DataType,
 };
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 
 use super::super::{
     FunctionDoc,
     scalar::{Call, ScalarFunction, Types},
 };
+use crate::words::say;
 
 /// Decimals kept when neither a pattern nor a scale says how many.
 const DEFAULT_SCALE: i8 = 9;
@@ -51,7 +52,7 @@ pub(super) fn all() -> Vec<ScalarFunction> {
 fn decimal_type(types: &Types<'_>) -> Result<DataType> {
     if types.len() == 3 || (types.len() == 2 && types.get(1).is_integer()) {
         let Some(scale) = (if types.len() == 3 { types.integer(2) } else { Some(0) }) else {
-            return exec_err!("to_number: precision and scale must be constants");
+            return say!("to_number: precision and scale must be constants");
         };
         return Ok(DataType::Decimal128(38, i8::try_from(scale.clamp(0, 37)).unwrap_or(0)));
     }
@@ -66,7 +67,7 @@ fn decimal_type(types: &Types<'_>) -> Result<DataType> {
 
 fn read(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
     let DataType::Decimal128(precision, scale) = *call.return_type else {
-        return exec_err!("{}: {} is no decimal", call.name, call.return_type);
+        return say!("{}: {} is no decimal", call.name, call.return_type);
     };
     let texts = call.texts(0)?;
     let mut misfit = false;
@@ -78,7 +79,7 @@ fn read(call: &Call<'_>, lenient: bool) -> Result<ArrayRef> {
     });
     let array = values.collect::<Decimal128Array>().with_precision_and_scale(precision, scale)?;
     if misfit && !lenient {
-        return exec_err!("{0}: a text is no number; try_{0} gives NULL instead", call.name);
+        return say!("{0}: a text is no number ({1}); try_{0} gives NULL instead", call.name, call.subject(0));
     }
     Ok(Arc::new(array))
 }

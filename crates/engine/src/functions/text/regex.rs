@@ -7,7 +7,7 @@ use arrow::{
     array::{ArrayRef, ListBuilder, StringBuilder},
     datatypes::{DataType, Field},
 };
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 use regex::Regex;
 
 use super::super::{
@@ -15,6 +15,7 @@ use super::super::{
     column::Texts,
     scalar::{Call, ScalarFunction},
 };
+use crate::words::say;
 
 pub(super) fn all() -> Vec<ScalarFunction> {
     vec![
@@ -82,7 +83,7 @@ impl Patterns {
         if !self.compiled.contains_key(&key) {
             let prefix = if key.1.is_empty() { String::new() } else { format!("(?{})", key.1) };
             let Ok(regex) = Regex::new(&format!("{prefix}{}", key.0)) else {
-                return exec_err!("{}: the pattern is no regular expression", self.name);
+                return say!("{}: the pattern is no regular expression", self.name);
             };
             self.compiled.insert(key.clone(), regex);
         }

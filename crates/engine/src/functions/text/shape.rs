@@ -6,12 +6,13 @@ use arrow::{
     array::{ArrayRef, StringArray},
     datatypes::DataType,
 };
-use datafusion::common::{Result, exec_err};
+use datafusion::common::Result;
 
 use super::super::{
     FunctionDoc,
-    scalar::{Call, ScalarFunction},
+    scalar::{Call, ScalarFunction, is_text},
 };
+use crate::words::say;
 
 pub(super) fn all() -> Vec<ScalarFunction> {
     vec![
@@ -48,10 +49,6 @@ pub(super) fn all() -> Vec<ScalarFunction> {
             },
         ),
     ]
-}
-
-fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 /// One piece of a pattern.
@@ -128,7 +125,7 @@ fn format(call: &Call<'_>) -> Result<ArrayRef> {
         };
         let filled = pieces.as_ref().and_then(|pieces| fill(pieces, |argument| Some(columns.get(argument)?.get(row))));
         if filled.is_none() {
-            return exec_err!("format: the pattern asks for an argument that is missing or of another type");
+            return say!("format: the pattern asks for an argument that is missing or of another type");
         }
         values.push(filled);
     }

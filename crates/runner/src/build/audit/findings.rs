@@ -26,27 +26,29 @@ use crate::{RunnerError, Workspace, system};
 /// The schema of tables of findings.
 pub(crate) const SCHEMA: &str = "audit";
 
-/// Replaces the model's findings by those of this run.
+/// Replaces the model's findings by those of a run, or adds them where it read only what is new; once, however often it is called.
 pub(super) async fn record(
     workspace: &Workspace,
     model: &Audited<'_>,
-    listed: &[RecordBatch],
+    mut found: Vec<SendableRecordBatchStream>,
 ) -> Result<(), RunnerError> {
     let name = TableName::new(SCHEMA, model.name.name())?;
-    let adds_nothing = model.is_partial || !workspace.lake.exists(&name).await?;
-    if listed.is_empty() && adds_nothing {
-        return Ok(());
+    if found.is_empty() {
+        if model.run.is_partial || !workspace.lake.exists(&name).await? {
+            return Ok(());
+        }
+        let none = futures::stream::empty::<Result<RecordBatch, DataFusionError>>();
+        found.push(Box::pin(RecordBatchStreamAdapter::new(schema(), none)));
     }
-    let streams = streams(model.ledger, listed, workspace.engine.options().threads);
-    if model.is_partial {
-        let ledger = LedgerEntry::new(format!("run:{}:{name}", workspace.run_id), 1);
-        return system::append_streams(&workspace.lake, &name, streams, ledger).await;
+    let ledger = LedgerEntry::new(format!("run:{}:{}", model.run.run_id, model.name), 1);
+    match model.run.is_partial {
+        true => system::append_streams(&workspace.lake, &name, found, ledger).await,
+        false => system::replace(&workspace.lake, &name, found, ledger).await,
     }
-    system::replace(&workspace.lake, &name, streams, &workspace.run_id).await
 }
 
 /// The findings in these rows, worked out as they are written: a stream per thread.
-fn streams(ledger: &Arc<Ledger>, listed: &[RecordBatch], threads: usize) -> Vec<SendableRecordBatchStream> {
+pub(super) fn streams(ledger: &Arc<Ledger>, listed: &[RecordBatch], threads: usize) -> Vec<SendableRecordBatchStream> {
     let stream = |batches: &[RecordBatch]| {
         let ledger = Arc::clone(ledger);
         let found = Vec::from(batches).into_iter();
@@ -54,13 +56,24 @@ fn streams(ledger: &Arc<Ledger>, listed: &[RecordBatch], threads: usize) -> Vec<
             found.map(move |batch| findings(&batch, ledger.audit(), ledger.kept()).map_err(DataFusionError::from));
         Box::pin(RecordBatchStreamAdapter::new(schema(), futures::stream::iter(found))) as SendableRecordBatchStream
     };
-    if listed.is_empty() {
-        return vec![stream(listed)];
-    }
-    listed.chunks(listed.len().div_ceil(threads.max(1))).map(stream).collect()
+    listed.chunks(listed.len().div_ceil(threads.max(1)).max(1)).map(stream).collect()
 }
 
-fn schema() -> SchemaRef {
+/// The findings in these rows.
+pub(super) fn rows(ledger: &Ledger, listed: &[RecordBatch]) -> Result<Vec<RecordBatch>, ArrowError> {
+    listed.iter().map(|batch| findings(batch, ledger.audit(), ledger.kept())).collect()
+}
+
+/// Findings as they were worked out before, as a stream, if there are any.
+pub(super) fn stored(found: Vec<RecordBatch>) -> Vec<SendableRecordBatchStream> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let rows = futures::stream::iter(found.into_iter().map(Ok::<_, DataFusionError>));
+    vec![Box::pin(RecordBatchStreamAdapter::new(schema(), rows))]
+}
+
+pub(super) fn schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![
         text("rule"),

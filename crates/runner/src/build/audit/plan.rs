@@ -153,7 +153,7 @@ fn placed(audit: &Audit, deduplicate: &Deduplicate, rows: &SchemaRef) -> String 
         None => "true".to_owned(),
     };
     format!(
-        "select *,\n    row_number() over {window} as {PLACE},\n    {same_version} as {SAME_VERSION},\n    \
+        "select *,\n    cast(row_number() over {window} as bigint unsigned) as {PLACE},\n    {same_version} as {SAME_VERSION},\n    \
          {same_content} as {SAME_CONTENT}\nfrom wardlake_judged"
     )
 }

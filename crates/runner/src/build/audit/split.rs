@@ -1,13 +1,14 @@
 //! The rows of a wrapped query on their way to the table: what breaks a rule is withheld, of the rows of a key one
 //! survives, and of those what a filter names is left out; everything is counted. The end of the last stream is the gate: if it fails, the writer
-//! gets an error instead of an end and commits nothing.
+//! gets an error instead of an end and commits nothing. If it holds, and the rows would not come again, they are put aside (`aside.rs`) before
+//! the writer gets the end: whatever it commits, what was withheld is on disk by then.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use arrow::{
@@ -20,10 +21,15 @@ use datafusion::{
     error::DataFusionError,
     execution::{RecordBatchStream, SendableRecordBatchStream},
 };
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future::BoxFuture};
 use wardlake_project::audit::{Action, Audit, Check};
 
-use super::plan::{self, Layout};
+use super::{
+    ModelRun,
+    aside::Attempt,
+    plan::{self, Layout},
+    withheld,
+};
 use crate::RunnerError;
 
 /// What became of the rows, shared by the streams of one model.
@@ -40,9 +46,13 @@ pub(super) struct Ledger {
     kept: Layout,
     /// Rows that break a rule for which they are quarantined.
     withheld: Kept,
+    /// The same as rows of the quarantine, once they were asked for.
+    quarantined: Mutex<Option<Vec<RecordBatch>>>,
     /// Rows that stay and are listed: warned of, repaired, or one of several of a key.
     listed: Kept,
     gate: Mutex<Option<String>>,
+    /// Where rows are put aside before they are committed, if they are.
+    aside: Option<Arc<Attempt>>,
 }
 
 /// Rows by what became of them.
@@ -71,6 +81,11 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    /// Nothing was read.
+    pub(super) fn none(audit: &Audit) -> Self {
+        Self { rules: vec![(0, 0); audit.rules.len()], repairs: vec![0; audit.repairs.len()], ..Self::default() }
+    }
+
     /// in = out + quarantined + duplicates + filtered.
     pub(super) fn is_balanced(&self) -> bool {
         self.rows_in == self.rows_out + self.withheld + self.duplicates + self.filtered
@@ -84,6 +99,7 @@ impl Ledger {
         wrapped: &SchemaRef,
         expected: Option<u64>,
         streams: usize,
+        aside: Option<Arc<Attempt>>,
     ) -> Result<Arc<Self>, RunnerError> {
         let fields: Vec<_> = layout.visible.iter().map(|index| Arc::clone(&wrapped.fields()[*index])).collect();
         let counts = Counts {
@@ -103,14 +119,16 @@ impl Ledger {
             kept_columns,
             kept: plan::layout(audit, &kept_schema)?,
             withheld: Kept::new(&kept_schema),
+            quarantined: Mutex::default(),
             listed: Kept::new(&kept_schema),
             gate: Mutex::default(),
+            aside,
         }))
     }
 
     /// A stream of the rows that are stored.
     pub(super) fn split(self: &Arc<Self>, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
-        Box::pin(Split { rows, ledger: Arc::clone(self), is_done: false })
+        Box::pin(Split { rows, ledger: Arc::clone(self), stage: Stage::Reading })
     }
 
     pub(super) fn audit(&self) -> &Audit {
@@ -122,12 +140,20 @@ impl Ledger {
         &self.kept
     }
 
-    pub(super) fn take_withheld(&self) -> Result<Vec<RecordBatch>, RunnerError> {
-        self.withheld.take()
+    /// What was withheld, as rows of the quarantine. Asked when all streams have ended.
+    pub(super) fn quarantined(&self, run: &ModelRun) -> Result<Vec<RecordBatch>, RunnerError> {
+        let mut quarantined = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rows) = quarantined.as_ref() {
+            return Ok(rows.clone());
+        }
+        let rows = withheld::rows(self, &self.withheld.rows()?, run)?;
+        *quarantined = Some(rows.clone());
+        Ok(rows)
     }
 
-    pub(super) fn take_listed(&self) -> Result<Vec<RecordBatch>, RunnerError> {
-        self.listed.take()
+    /// What stays and is listed. Asked when all streams have ended.
+    pub(super) fn listed(&self) -> Result<Vec<RecordBatch>, RunnerError> {
+        self.listed.rows()
     }
 
     /// Why the gate failed, if it did.
@@ -256,6 +282,18 @@ impl Ledger {
         *self.gate.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
         Err(DataFusionError::Execution(reason))
     }
+
+    /// What is left to do between the gate and the end.
+    fn put_aside(self: &Arc<Self>) -> Option<BoxFuture<'static, Result<(), DataFusionError>>> {
+        let aside = Arc::clone(self.aside.as_ref()?);
+        let ledger = Arc::clone(self);
+        Some(Box::pin(async move {
+            aside.write(&ledger).await.map_err(|error| match error {
+                RunnerError::Storage(error) => DataFusionError::External(Box::new(error)),
+                other => DataFusionError::Execution(other.to_string()),
+            })
+        }))
+    }
 }
 
 /// Rows per batch of those that are kept.
@@ -263,27 +301,30 @@ const KEPT_ROWS: usize = 8192;
 
 /// Rows that are kept until they are written down. They are copied out of the batches they came in, which would otherwise
 /// stay in memory for the sake of a row or two.
-struct Kept(Mutex<BatchCoalescer>);
+struct Kept(Mutex<(BatchCoalescer, Vec<RecordBatch>)>);
 
 impl Kept {
     fn new(schema: &SchemaRef) -> Self {
-        Self(Mutex::new(BatchCoalescer::new(Arc::clone(schema), KEPT_ROWS)))
+        Self(Mutex::new((BatchCoalescer::new(Arc::clone(schema), KEPT_ROWS), Vec::new())))
     }
 
     fn add(&self, batch: RecordBatch, rows: &BooleanArray) -> Result<(), ArrowError> {
         let rows = filter_record_batch(&batch, rows)?;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let schema = kept.schema();
+        let schema = kept.0.schema();
         // A plan says text, a scan may bring views of it.
         let columns = rows.columns().iter().zip(schema.fields());
         let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>()?;
-        kept.push_batch(RecordBatch::try_new(schema, columns)?)
+        kept.0.push_batch(RecordBatch::try_new(schema, columns)?)
     }
 
-    fn take(&self) -> Result<Vec<RecordBatch>, RunnerError> {
+    /// All of them so far.
+    fn rows(&self) -> Result<Vec<RecordBatch>, RunnerError> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.finish_buffered_batch()?;
-        Ok(std::iter::from_fn(|| kept.next_completed_batch()).collect())
+        let (open, full) = &mut *kept;
+        open.finish_buffered_batch()?;
+        full.extend(std::iter::from_fn(|| open.next_completed_batch()));
+        Ok(full.clone())
     }
 }
 
@@ -326,24 +367,45 @@ fn without(remaining: &Option<BooleanArray>, flags: &BooleanArray) -> Result<Boo
 struct Split {
     rows: SendableRecordBatchStream,
     ledger: Arc<Ledger>,
-    is_done: bool,
+    stage: Stage,
+}
+
+/// How far a stream is.
+enum Stage {
+    Reading,
+    /// It was the last one, and the gate holds: what was withheld is put aside.
+    Closing(BoxFuture<'static, Result<(), DataFusionError>>),
+    Ended,
 }
 
 impl Stream for Split {
     type Item = Result<RecordBatch, DataFusionError>;
 
-    fn poll_next(mut self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_done {
-            return Poll::Ready(None);
-        }
-        match self.rows.poll_next_unpin(cx) {
-            Poll::Ready(Some(Ok(batch))) => Poll::Ready(Some(self.ledger.decide(&batch))),
-            Poll::Ready(None) => {
-                self.is_done = true;
-                let is_last = self.ledger.open_streams.fetch_sub(1, Ordering::AcqRel) == 1;
-                Poll::Ready(if is_last { self.ledger.close().err().map(Err) } else { None })
+    fn poll_next(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { rows, ledger, stage } = self.get_mut();
+        loop {
+            match stage {
+                Stage::Ended => return Poll::Ready(None),
+                Stage::Closing(closing) => {
+                    let closed = ready!(closing.as_mut().poll(cx));
+                    *stage = Stage::Ended;
+                    return Poll::Ready(closed.err().map(Err));
+                }
+                Stage::Reading => match ready!(rows.poll_next_unpin(cx)) {
+                    Some(Ok(batch)) => return Poll::Ready(Some(ledger.decide(&batch))),
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                    None => {
+                        let is_last = ledger.open_streams.fetch_sub(1, Ordering::AcqRel) == 1;
+                        *stage = Stage::Ended;
+                        if is_last {
+                            if let Err(error) = ledger.close() {
+                                return Poll::Ready(Some(Err(error)));
+                            }
+                            *stage = ledger.put_aside().map_or(Stage::Ended, Stage::Closing);
+                        }
+                    }
+                },
             }
-            other => other,
         }
     }
 }

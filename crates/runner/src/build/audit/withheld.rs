@@ -13,6 +13,7 @@ use arrow::{
 use wardlake_core::RowHasher;
 
 use super::{
+    ModelRun,
     received::json_rows,
     split::Ledger,
     text::{key_texts, texts, value},
@@ -42,15 +43,8 @@ pub(super) fn schema() -> SchemaRef {
     ]))
 }
 
-/// The run that withholds rows.
-#[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) id: &'a str,
-    pub(super) at_us: i64,
-}
-
 /// Every withheld row once, open, first and last seen in this run; `raw` is known here only where a row has no lineage.
-pub(super) fn rows(ledger: &Ledger, withheld: &[RecordBatch], run: Run<'_>) -> Result<Vec<RecordBatch>, RunnerError> {
+pub(super) fn rows(ledger: &Ledger, withheld: &[RecordBatch], run: &ModelRun) -> Result<Vec<RecordBatch>, RunnerError> {
     let mut known = HashSet::new();
     let rows = |batch: &RecordBatch| {
         let (ids, rows) = rows_of(ledger, batch, run)?;
@@ -60,7 +54,7 @@ pub(super) fn rows(ledger: &Ledger, withheld: &[RecordBatch], run: Run<'_>) -> R
     withheld.iter().map(rows).collect()
 }
 
-fn rows_of(ledger: &Ledger, batch: &RecordBatch, run: Run<'_>) -> Result<(Vec<u128>, RecordBatch), RunnerError> {
+fn rows_of(ledger: &Ledger, batch: &RecordBatch, run: &ModelRun) -> Result<(Vec<u128>, RecordBatch), RunnerError> {
     let (layout, count) = (ledger.kept(), batch.num_rows());
     let lineage = &layout.lineage;
     let (files, positions) = (texts(batch, lineage.file)?, texts(batch, lineage.position)?);
@@ -98,8 +92,8 @@ fn rows_of(ledger: &Ledger, batch: &RecordBatch, run: Run<'_>) -> Result<(Vec<u1
         raw.map_or_else(|| new_null_array(&DataType::Utf8, count), |raw| Arc::new(raw) as ArrayRef),
         now(),
         now(),
-        same(run.id),
-        same(run.id),
+        same(&run.run_id),
+        same(&run.run_id),
     ];
     Ok((ids.into_iter().map(|id| id.0).collect(), RecordBatch::try_new(schema(), columns)?))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{Duration, NaiveDateTime};
 use serde_json::Value as Json;
 use wardlake_simulate::{SimulationOptions, simulate};
 
@@ -68,7 +69,8 @@ fn simulated(seed: u64) -> (World, Vec<Json>) {
     (world, with_mistakes(&events))
 }
 
-/// Every fifth admission, transfer or discharge was sent twice under two ids, and one of the two was taken back.
+/// Every fifth admission, transfer or discharge was sent some minutes too early, an admission or discharge twice, and taken back before
+/// the right one.
 fn with_mistakes(events: &[Json]) -> Vec<Json> {
     let mut all = Vec::new();
     for (place, event) in events.iter().enumerate() {
@@ -80,15 +82,34 @@ fn with_mistakes(events: &[Json]) -> Vec<Json> {
             _ => continue,
         };
         if place % 5 == 0 {
-            let id = event["event_id"].as_str().unwrap();
-            let (mut mistake, mut taken_back) = (event.clone(), event.clone());
-            mistake["event_id"] = format!("{id}-mistake").into();
-            taken_back["event_id"] = format!("{id}-cancel").into();
+            let mistake = earlier(event, 3, "mistake");
+            let again = earlier(event, 2, "again");
+            let mut taken_back = earlier(event, 1, "cancel");
             taken_back["event_type"] = cancel.into();
-            all.extend([mistake, taken_back]);
+            if cancel == "A12" {
+                // The place of a cancelled transfer is where the patient is afterwards.
+                for (name, before) in [("department_id", "prior_department_id"), ("bed_id", "prior_bed_id")] {
+                    taken_back[name] = event[before].clone();
+                }
+                taken_back["room_id"] = Json::Null;
+            }
+            // A transfer told twice is two transfers.
+            all.extend([Some(mistake), (cancel != "A12").then_some(again), Some(taken_back)].into_iter().flatten());
         }
     }
     all
+}
+
+/// The same event under another id, so many minutes before.
+fn earlier(event: &Json, minutes: i64, id: &str) -> Json {
+    const FORMAT: &str = "%Y-%m-%d %H:%M:%S";
+    let mut event = event.clone();
+    event["event_id"] = format!("{}-{id}", event["event_id"].as_str().unwrap()).into();
+    for name in ["occurred_at", "recorded_at"] {
+        let at = NaiveDateTime::parse_from_str(event[name].as_str().unwrap(), FORMAT).unwrap();
+        event[name] = (at - Duration::minutes(minutes)).format(FORMAT).to_string().into();
+    }
+    event
 }
 
 /// The events in another order, some of them twice, cut into files. The 0th order is the events as they are.
