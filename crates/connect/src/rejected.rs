@@ -120,7 +120,9 @@ impl RejectReason {
             Self::InvalidJson => "the record is not valid JSON",
             Self::NotAnObject => "the record is JSON but not an object",
             Self::DuplicateKey => "the object names a key twice",
-            Self::ColumnName => "a key of the object cannot be the name of a column: it is too long or holds control characters",
+            Self::ColumnName => {
+                "a key of the object cannot be the name of a column: it is too long or holds control characters"
+            }
             Self::TooManyColumns => {
                 "the object has more keys that are no columns of its table than a table takes at once; are they values?"
             }

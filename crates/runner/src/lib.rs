@@ -30,12 +30,12 @@ pub use explain::{Explanation, Origin, Step, explain};
 pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
 pub use intake::{
-    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad, load_topic,
-    topic_position,
+    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad,
+    load_topic, topic_position,
 };
 pub use live::{
-    Alerts, Checkpoints, Follower, Live, LiveOptions, ModelNews, Notice, Pace, Pictures, Refresher, StoppedModel, Upkeep,
-    UpkeepReport, Wave,
+    Alerts, Checkpoints, Follower, Live, LiveOptions, ModelNews, Notice, Pace, Pictures, Refresher, StoppedModel,
+    Upkeep, UpkeepReport, Wave,
 };
 pub use ownership::{Holder, Ownership};
 pub use quality::{

@@ -70,7 +70,9 @@ fn lock(folder: PathBuf) -> Result<File, RunnerError> {
     let failed = |error: std::io::Error| RunnerError::Lock { folder: what.clone(), reason: error.to_string() };
     std::fs::create_dir_all(&folder).map_err(failed)?;
     let path = folder.join(FILE);
-    let write = |name: &[u8]| OpenOptions::new().write(true).create(true).truncate(!name.is_empty()).open(&path)?.write_all(name);
+    let write = |name: &[u8]| {
+        OpenOptions::new().write(true).create(true).truncate(!name.is_empty()).open(&path)?.write_all(name)
+    };
     write(&[]).map_err(failed)?;
     // Held open for reading alone: a file open for writing would keep its disk from being mounted read-only.
     let mut file = File::open(&path).map_err(failed)?;

@@ -300,12 +300,7 @@ fn key(header: &Header, payload: &[u8]) -> Vec<u8> {
     [sender.as_bytes(), &hasher.finish().0.to_le_bytes()].concat()
 }
 
-async fn answer(
-    mut write: impl AsyncWrite + Unpin,
-    guest: &Guest,
-    line: &Line,
-    mut waiting: mpsc::Receiver<Waiting>,
-) {
+async fn answer(mut write: impl AsyncWrite + Unpin, guest: &Guest, line: &Line, mut waiting: mpsc::Receiver<Waiting>) {
     let write_timeout = guest.limits().write_timeout;
     while let Some(Waiting { header, problem, stored }) = waiting.recv().await {
         let stored = match stored {

@@ -98,7 +98,10 @@ impl Loads {
         }
         if !self.failures.is_empty() {
             let failures = self.failures.join("; ");
-            server.workspace.events.warn(format!("what was accepted could not be loaded and is tried again: {failures}"));
+            server
+                .workspace
+                .events
+                .warn(format!("what was accepted could not be loaded and is tried again: {failures}"));
         }
     }
 

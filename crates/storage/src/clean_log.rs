@@ -77,8 +77,12 @@ fn unneeded<'f>(files: &'f [LogFile], readers: &LogReaders, cutoff: DateTime<Utc
     let Some(newest) = checkpoints.last().copied() else { return Vec::new() };
     let before = |version: u64| checkpoints.range(..=version).next_back().copied();
     // Per version that is read as it was: the checkpoint it is read from, and itself.
-    let spans: Vec<(Option<u64>, u64)> =
-        readers.versions.iter().filter(|version| **version < newest).map(|version| (before(*version), *version)).collect();
+    let spans: Vec<(Option<u64>, u64)> = readers
+        .versions
+        .iter()
+        .filter(|version| **version < newest)
+        .map(|version| (before(*version), *version))
+        .collect();
     let is_needed = |file: &LogFile| {
         let version = file.version;
         let is_in_span = |(from, to): &(Option<u64>, u64)| match from {

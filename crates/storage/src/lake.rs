@@ -12,7 +12,9 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path}
 use url::Url;
 use wardlake_core::TableName;
 
-use crate::{StorageError, TableSnapshot, epochs::EpochCache, location::Location, table::TableHandle, views::ViewCache};
+use crate::{
+    StorageError, TableSnapshot, epochs::EpochCache, location::Location, table::TableHandle, views::ViewCache,
+};
 
 /// Lookups of tables side by side.
 const PARALLEL_LOOKUPS: usize = 16;

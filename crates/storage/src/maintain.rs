@@ -243,7 +243,8 @@ impl Lake {
         let kept = paths(kept.iter().map(String::as_str));
         let store = handle.store();
         let all: Vec<ObjectMeta> = store.list(None).try_collect().await.map_err(StorageError::store("list", table))?;
-        let before = |grace: Duration| Utc::now() - chrono::Duration::from_std(grace).unwrap_or(chrono::Duration::MAX / 2);
+        let before =
+            |grace: Duration| Utc::now() - chrono::Duration::from_std(grace).unwrap_or(chrono::Duration::MAX / 2);
         let (removed_before, unnamed_before) = (before(grace.removed), before(grace.unnamed));
         let is_unneeded = |object: &ObjectMeta| {
             let is_log = object.location.parts().next().is_some_and(|part| part.as_ref() == "_delta_log");

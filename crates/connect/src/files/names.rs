@@ -4,9 +4,7 @@
 use std::{borrow::Cow, collections::HashSet, path::Path, sync::Arc};
 
 use wardlake_core::{
-    columns::{
-        ColumnList, LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_NEW_COLUMNS, folded, is_column_name, is_same_column,
-    },
+    columns::{ColumnList, LONGEST_NAME_BYTES, MOST_COLUMNS, MOST_NEW_COLUMNS, folded, is_column_name, is_same_column},
     lineage,
 };
 
@@ -138,12 +136,7 @@ impl ColumnNames {
 
 /// Refuses a header without the columns that identify a row: all rows would pass for one. `has_names`: whether its fields look like names;
 /// others are not shown, for they are values.
-pub(crate) fn check_keys(
-    path: &Path,
-    keys: &[String],
-    header: &[String],
-    has_names: bool,
-) -> Result<(), ConnectError> {
+pub(crate) fn check_keys(path: &Path, keys: &[String], header: &[String], has_names: bool) -> Result<(), ConnectError> {
     let has = |key: &String| header.iter().any(|name| is_same_column(name, key));
     let missing: Vec<String> = keys.iter().filter(|key| !has(key)).map(|key| format!("`{key}`")).collect();
     // Without any column there is no row either.

@@ -129,7 +129,10 @@ mod tests {
         assert_eq!((read.control_id.as_str(), read.version.as_str()), ("42", "2.5.1"));
         assert!(read.is_enhanced());
         for asks in [" | ", "\"\"|", "  |\"\""] {
-            assert!(!header(format!("MSH|^~\\&|A|F|||2026||ADT^A01|1|P|2.5|||{asks}").as_bytes()).is_enhanced(), "{asks}");
+            assert!(
+                !header(format!("MSH|^~\\&|A|F|||2026||ADT^A01|1|P|2.5|||{asks}").as_bytes()).is_enhanced(),
+                "{asks}"
+            );
         }
         let cut = header(b"MSH|^~\\&|APP|FAC|EH");
         assert_eq!((cut.sending_facility.as_str(), cut.receiving_application.as_str()), ("FAC", "EH"));

@@ -282,11 +282,10 @@ mod tests {
             ("\u{b}\u{1c}\r", &["hl7_no_header(0): "]),
             ("\u{b}PID|1\u{1c}\r", &["hl7_no_header(5): PID|1"]),
             ("\u{b}junk\rMSH|1\u{1c}\r", &["unasked hl7_no_header(4): junk", "MSH|1"]),
-            ("\u{b}junk\rBTS|1\rmore\u{1c}\r", &[
-                "hl7_no_header(4): junk",
-                "unasked hl7_count_mismatch(5): BTS|1",
-                "unasked hl7_no_header(4): more",
-            ]),
+            (
+                "\u{b}junk\rBTS|1\rmore\u{1c}\r",
+                &["hl7_no_header(4): junk", "unasked hl7_count_mismatch(5): BTS|1", "unasked hl7_no_header(4): more"],
+            ),
             ("\u{1c}\r\u{1c}\r", &[]),
         ] {
             assert_eq!(told(1000, stream), expected, "{stream:?}");

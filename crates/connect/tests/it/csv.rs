@@ -148,7 +148,8 @@ fn what_is_certainly_no_delimited_text_is_refused() {
 
 #[test]
 fn a_header_has_the_keys_and_no_more_columns_than_a_table_takes() {
-    let keyed = FileTable::from_json(&Value::Null, &json!({"path": "*", "format": "csv", "keys": ["patient_id"]})).unwrap();
+    let keyed =
+        FileTable::from_json(&Value::Null, &json!({"path": "*", "format": "csv", "keys": ["patient_id"]})).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.csv");
     let read = |text: &str, known: Option<&[String]>| {

@@ -76,10 +76,13 @@ fn keys_that_differ_in_case_are_one_column() {
     check("{\"_file\":1,\"_FILE\":2,\"_File_2\":3}\n", ndjson(), "_file_2|_FILE_3|_File_2_2", &["1|2|3"], &[]);
     check("{\"\":1,\" \":2}\n", ndjson(), "column|column_2", &["1|2"], &[]);
     check("{\"größe\":1}\n{\"GRÖẞE\":2}\n", ndjson(), "größe", &["1", "2"], &[]);
-    check("{\"id\":1,\"ID\":2,\"ID\":3}\n{\"a\":1,\"\\u0061\":2}\n", ndjson(), "", &[], &[
-        "1:duplicate_key",
-        "2:duplicate_key",
-    ]);
+    check(
+        "{\"id\":1,\"ID\":2,\"ID\":3}\n{\"a\":1,\"\\u0061\":2}\n",
+        ndjson(),
+        "",
+        &[],
+        &["1:duplicate_key", "2:duplicate_key"],
+    );
 }
 
 #[test]

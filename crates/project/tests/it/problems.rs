@@ -213,8 +213,12 @@ fn a18_nobody_writes_where_a_source_is_loaded_or_wardlake_keeps_its_records() {
     ] {
         check("models/m.sql", &model(config), &[&format!("WL-P027 models/m.sql:1:{column}")]);
     }
-    let fine =
-        ["schema='bronze', alias='raw_wards'", "schema='bronze'", "schema='systems'", "materialized='ephemeral', schema='audit'"];
+    let fine = [
+        "schema='bronze', alias='raw_wards'",
+        "schema='bronze'",
+        "schema='systems'",
+        "materialized='ephemeral', schema='audit'",
+    ];
     for config in fine {
         check("models/m.sql", &model(config), &[]);
     }

@@ -7,8 +7,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
 use wardlake_storage::{
-    Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, Lake, MergeSpec, Scd2Columns, Scd2Spec, Scd2Strategy,
-    SchemaChange, View,
+    Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, Lake, MergeSpec, Scd2Columns, Scd2Spec,
+    Scd2Strategy, SchemaChange, View,
 };
 
 use super::{

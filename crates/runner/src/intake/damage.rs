@@ -103,7 +103,10 @@ impl Damage {
             "" => "its journal".to_owned(),
             segment => format!("bytes {} to {} of its journal's {segment}", self.bytes.start, self.bytes.end),
         };
-        format!("{label}: {place} cannot be read ({}): {rows}. It is kept as it is; see system.damage", self.kind.code())
+        format!(
+            "{label}: {place} cannot be read ({}): {rows}. It is kept as it is; see system.damage",
+            self.kind.code()
+        )
     }
 }
 

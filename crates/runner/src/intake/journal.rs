@@ -88,7 +88,11 @@ impl Journal {
             None => {
                 damages.push(Damage::numbers(next_row));
                 let newest_segment = segments.last().map(|segment| segment.name.clone());
-                Numbers { set_aside_to: next_row.max(least_row) + NUMBERS_BEYOND, given_out_to: next_row, newest_segment }
+                Numbers {
+                    set_aside_to: next_row.max(least_row) + NUMBERS_BEYOND,
+                    given_out_to: next_row,
+                    newest_segment,
+                }
             }
         };
         let is_there = |name: &String| segments.iter().any(|segment| segment.name == *name);
@@ -295,7 +299,13 @@ mod tests {
     fn three_segments(folder: &Path, frames: u64) {
         for first in [1, frames / 3, 2 * frames / 3] {
             let (mut journal, _, _) = open(folder);
-            let end = if first == 1 { frames / 3 } else if first == frames / 3 { 2 * frames / 3 } else { frames + 1 };
+            let end = if first == 1 {
+                frames / 3
+            } else if first == frames / 3 {
+                2 * frames / 3
+            } else {
+                frames + 1
+            };
             for row in first..end {
                 journal.append(&[frame(row, 1, format!("payload {row}").as_bytes())]).unwrap();
             }
@@ -390,7 +400,8 @@ mod tests {
         three_segments(folder.path(), FRAMES);
         // The first segment may have been taken away by people on purpose, once bronze has it.
         for segment in segments(folder.path()).unwrap().iter().skip(1) {
-            let damages = check_damage(folder.path(), FRAMES, |copy| fs::remove_file(copy.join(&segment.name)).unwrap());
+            let damages =
+                check_damage(folder.path(), FRAMES, |copy| fs::remove_file(copy.join(&segment.name)).unwrap());
             assert_eq!(damages[0].kind, DamageKind::MissingFrames);
         }
         let damages = check_damage(folder.path(), FRAMES, |copy| fs::write(copy.join(NUMBERS), "{\"set").unwrap());

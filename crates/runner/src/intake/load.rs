@@ -383,8 +383,7 @@ fn lineage_of_parts(options: &FeedOptions, parts: &[Part<'_>]) -> Result<RecordB
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let batch = |Part { file, received_us, positions, chunk }: &Part<'_>| {
         let mut arrays = Vec::new();
-        let lineage =
-            lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
+        let lineage = lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
         lineage.push(&mut Vec::new(), &mut arrays);
         RecordBatch::try_new(Arc::clone(&schema), arrays)
     };
@@ -597,8 +596,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (workspace, options) = open(folder.path(), &["id", "ward"]).await;
         let feed = Feed::open(&workspace, options.clone(), None, Arc::new(Notify::new())).await.unwrap();
-        for body in
-            ["{\"ID\":1}", "{\"_FILE\":2}", "{\"_file_2\":3}", "{\"New\":4}", "{\"id\":5,\"NEW\":6,\"new\":7}"]
+        for body in ["{\"ID\":1}", "{\"_FILE\":2}", "{\"_file_2\":3}", "{\"New\":4}", "{\"id\":5,\"NEW\":6,\"new\":7}"]
         {
             deliver(&feed, body).await;
         }

@@ -2,18 +2,18 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use chrono::Utc;
-use tokio::sync::{mpsc, oneshot};
 use super::{
-    Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting, file_of,
-    format_of, frame,
+    Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting,
     damage::Damage,
+    file_of, format_of, frame,
     journal::Journal,
     keys::{Keys, Seen},
     read,
     segment::{Frame, SegmentFile},
 };
 use crate::RunnerError;
+use chrono::Utc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Deliveries and bytes that share one sync at most.
 const GROUP_DELIVERIES: usize = 1024;

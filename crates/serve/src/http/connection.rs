@@ -37,12 +37,7 @@ pub(crate) struct Via {
 }
 
 /// Answers the requests of a connection until either side ends it. When the server closes, the request under way is the last.
-pub(crate) async fn converse(
-    socket: TcpStream,
-    guest: Arc<Guest>,
-    router: Router,
-    mut closing: watch::Receiver<bool>,
-) {
+pub(crate) async fn converse(socket: TcpStream, guest: Arc<Guest>, router: Router, mut closing: watch::Receiver<bool>) {
     // The end of an answer is one small packet that somebody waits for.
     let _ = socket.set_nodelay(true);
     let via = Via {

@@ -57,8 +57,7 @@ pub(crate) async fn serve(
         .layer(middleware::from_fn_with_state(app.clone(), hosts::guard))
         .with_state(app);
     let told = closing.clone();
-    let converse = move |socket: TcpStream, guest: Arc<Guest>| {
-        connection::converse(socket, guest, router.clone(), told.clone())
-    };
+    let converse =
+        move |socket: TcpStream, guest: Arc<Guest>| connection::converse(socket, guest, router.clone(), told.clone());
     doors::accept(&server, "http", listener, closing, converse).await;
 }

@@ -233,7 +233,8 @@ impl Lake {
             }
         }
         let at = path(epoch.number);
-        let damaged = |error: serde_json::Error| StorageError::Damaged { path: at.to_string(), reason: error.to_string() };
+        let damaged =
+            |error: serde_json::Error| StorageError::Damaged { path: at.to_string(), reason: error.to_string() };
         let bytes = serde_json::to_vec(&record).map_err(damaged)?;
         if !self.put_if_absent(&at, bytes).await? {
             return Ok(false);

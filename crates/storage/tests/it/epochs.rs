@@ -142,9 +142,8 @@ async fn c02_epochs_are_thinned_by_age_and_what_stays_is_read() {
         lake.publish(large(version)).await.unwrap();
     }
     let newest = lake.newest_epoch().await.unwrap();
-    let thin = async |after: Duration| {
-        lake.thin_epochs(EpochRetention::default(), Utc::now() + after, 1000).await.unwrap()
-    };
+    let thin =
+        async |after: Duration| lake.thin_epochs(EpochRetention::default(), Utc::now() + after, 1000).await.unwrap();
     assert_eq!(thin(Duration::minutes(50)).await, 0);
     // Of one hour (two, if it ended meanwhile) the last stays, with the whole one that it is told from.
     let forgotten = thin(Duration::hours(3)).await;

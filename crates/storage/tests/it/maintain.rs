@@ -126,9 +126,11 @@ async fn c01_a_cleaned_log_reads_the_newest_and_every_kept_version() {
         lake.append(&t, stream(kv(&[(Some(i), "x")])), ledger(&[("up", i)])).await.unwrap();
     }
     let log = lake.folder.path().join("s/t/_delta_log");
-    let commits = || std::fs::read_dir(&log).unwrap().filter(|entry| {
-        entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json")
-    });
+    let commits = || {
+        std::fs::read_dir(&log)
+            .unwrap()
+            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".json"))
+    };
     assert_eq!(commits().count(), 230);
     let readers = LogReaders { versions: [60, 149].into(), changes_since: Some(190) };
     let (hour, none) = (Duration::from_secs(3600), Duration::ZERO);

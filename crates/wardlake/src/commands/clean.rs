@@ -50,12 +50,7 @@ async fn local_lake(project: &Project) -> Result<Option<PathBuf>, Failure> {
 }
 
 /// Why a folder is not to be removed.
-fn protection(
-    path: &Path,
-    root: &Path,
-    project: &Project,
-    lake: Option<&Path>,
-) -> Result<Option<String>, Failure> {
+fn protection(path: &Path, root: &Path, project: &Project, lake: Option<&Path>) -> Result<Option<String>, Failure> {
     // As in dbt: nothing outside the project, and nothing that the project is made of.
     if !path.starts_with(root) || path == root {
         return Ok(Some("is not a folder within the project".to_owned()));

@@ -199,7 +199,10 @@ async fn stop_signal(longest: Duration) -> Result<impl Future<Output = ()> + Sen
     };
     let unheard = |source| Failure::File { path: "SIGTERM".to_owned(), source };
     thread::Builder::new().name("signals".to_owned()).spawn(listen).map_err(unheard)?;
-    is_ready.await.unwrap_or_else(|_| Err(io::Error::other("the thread that listens for it ended"))).map_err(unheard)?;
+    is_ready
+        .await
+        .unwrap_or_else(|_| Err(io::Error::other("the thread that listens for it ended")))
+        .map_err(unheard)?;
     Ok(async move {
         if asked.await.is_err() {
             // Nobody will tell any more.

@@ -4,11 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::{
-    serve::ward,
-    served::Served,
-    world::World,
-};
+use crate::{serve::ward, served::Served, world::World};
 
 const TOKEN: (&str, &str) = ("Authorization", "Bearer secret");
 
@@ -77,7 +73,9 @@ fn a01_a_standby_serves_when_the_owner_ends() {
     assert!(answer.body.contains("is served by process"), "{answer:?}");
     assert_eq!(standby.post("/ingest/feed/events", &[TOKEN], event(2).as_bytes()).status, 503);
     first.kill();
-    standby.await_event(|event| event["event"] == "message" && event["text"].as_str().unwrap().contains("owns the lake"));
+    standby
+        .await_event(|event| event["event"] == "message" && event["text"].as_str().unwrap().contains("owns the lake"));
+    standby.wait_for("it to serve", |status| status["feeds"].is_array());
     standby.wait_until_shown("feed.events", 1);
     assert_eq!(standby.get("/ready").status, 200);
     post(&standby, 2);
@@ -134,9 +132,8 @@ fn a03_a_model_that_fails_stops_alone_and_is_tried_at_its_pace() {
         send("2");
     }
     served.wait_until_shown("feed.events", 200);
-    let status = served.wait_for("its table to be loaded", |status| {
-        status_of(status, "lab.results")["rows_loaded"] == 202
-    });
+    let status =
+        served.wait_for("its table to be loaded", |status| status_of(status, "lab.results")["rows_loaded"] == 202);
     assert!(tries(&status) < 20, "{status}");
     served.stop();
     assert_eq!(world.count("main.events"), 200);
@@ -199,7 +196,10 @@ fn a05_a_damaged_journal_is_told_and_all_else_of_it_is_loaded() {
     let rows = world.sql("select id from bronze.events order by id");
     assert_eq!(rows.iter().map(|row| row["id"].as_str()).collect::<Vec<_>>(), ["1", "3", "4"]);
     let damage = world.sql("select kind, first_row, end_row, is_in_bronze from system.damage");
-    assert_eq!((damage.len(), damage[0]["kind"].as_str(), damage[0]["first_row"].as_str()), (1, "unreadable_frames", "2"));
+    assert_eq!(
+        (damage.len(), damage[0]["kind"].as_str(), damage[0]["first_row"].as_str()),
+        (1, "unreadable_frames", "2")
+    );
     assert_eq!(damage[0]["is_in_bronze"], "false");
     // It is told once.
     Served::start(&world, &[], &["http"]).stop();

@@ -273,7 +273,7 @@ fn e08_what_to_show_needs_no_flag() {
     assert_eq!(shown, world.ok(&["show", "-s", "beds", "--format", "csv"]));
     assert!(shown.starts_with("bed,ward\n"), "{shown}");
     assert_eq!(world.ok(&["ls", "beds", "--output", "name"]), "beds\nunique_beds_bed\n");
-    assert!(world.ok(&["compile", "beds"]).contains("select"));
+    assert_eq!(world.ok(&["compile", "beds"]), world.ok(&["compile", "-s", "beds"]));
 }
 
 /// Every command's help has examples, and no line of anything that is read is cut within a word.
@@ -336,6 +336,8 @@ fn e08_examples_run_as_written() {
     };
     let main = help(&[]);
     let names = main.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Their descriptions go on further in.
+    let names = names.filter(|line| !line.starts_with("   "));
     for name in names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help") {
         let texts = std::iter::once(help(&[name])).chain(below(name).iter().map(|part| help(&[name, *part])));
         for text in texts {

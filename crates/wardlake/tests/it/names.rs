@@ -115,7 +115,11 @@ fn b08_keys_are_looked_for_in_the_header_and_a_file_without_them_stops_alone() {
             world.sql("select \"Patient_ID\" as id, ward, _change from bronze.patients order by _file, _position");
         rows.iter().map(|row| format!("{} {} {}", row["id"], row["ward"], row["_change"])).collect::<Vec<_>>()
     };
-    assert_eq!(rows(), ["7 A insert", "8 B insert"], "the files around it are loaded, and what did not change is no update");
+    assert_eq!(
+        rows(),
+        ["7 A insert", "8 B insert"],
+        "the files around it are loaded, and what did not change is no update"
+    );
     // Put right, it takes its place between them.
     world.write("landing/patients_2026-01-02.csv", "patient_id,ward\n7,C\n");
     world.ok(&["ingest"]);

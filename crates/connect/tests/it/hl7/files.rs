@@ -97,7 +97,8 @@ fn a_trailer_that_counts_otherwise_is_rejected() {
 
 #[test]
 fn d09_a_file_gives_the_messages_that_a_connection_gives() {
-    let header = |delimiters: &str, id: u32| format!("MSH|{delimiters}|APP|FAC|||20261128||ORU^R01|{id}|P|2.5\rOBR|1\r");
+    let header =
+        |delimiters: &str, id: u32| format!("MSH|{delimiters}|APP|FAC|||20261128||ORU^R01|{id}|P|2.5\rOBR|1\r");
     let text = format!(
         "\u{b}{}OBX|1|ST|X||a\u{1c}b\u{b}c\r\u{1c}\r\0\u{b}{}\0\u{1c}\r\0\r\n\u{b}BHS|\r{}BTS|7\r\u{1c}\r",
         header("^~\\&&", 1),

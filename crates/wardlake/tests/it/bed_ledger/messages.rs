@@ -42,10 +42,7 @@ const QUERIES: [(&str, &str); 9] = [
         "findings",
         "select hospital_id as hospital, coalesce(encounter_id, '-') || ' ' || kind as line from silver.int_bed_findings",
     ),
-    (
-        "left out",
-        "select hospital_id as hospital, event_type || ' ' || reason as line from silver.stg_hl7__left_out",
-    ),
+    ("left out", "select hospital_id as hospital, event_type || ' ' || reason as line from silver.stg_hl7__left_out"),
     ("staged", "select hospital_id as hospital, event_type as line from silver.stg_hl7__adt"),
     (
         "results",
@@ -128,11 +125,7 @@ fn beginning(line: &str, case: &str, id: usize) -> String {
         }
     }
     let header = format!("MSH|^~\\&|ADT|C{case}|LAKE|HOME|{recorded}||{message_type}|{id}|{processing}|2.5.1\r");
-    if message_type.starts_with("ADT") {
-        format!("{header}EVN|{trigger}|{recorded}||||{happened}\r")
-    } else {
-        header
-    }
+    if message_type.starts_with("ADT") { format!("{header}EVN|{trigger}|{recorded}||||{happened}\r") } else { header }
 }
 
 /// `08:00`, or `2099-01-01_08:00`, as HL7 writes it.
