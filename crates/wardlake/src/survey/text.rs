@@ -62,9 +62,9 @@ fn keys(table: &Table, out: &mut String) {
             );
         }
         None => {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "{indent}# keys: []   # no column is filled in each row and has no value twice; several together may be the key\n"
+                "{indent}# keys: []   # no column is filled in each row and has no value twice; several together may be the key"
             );
         }
     }
