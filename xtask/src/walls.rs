@@ -7,12 +7,20 @@ const ENGINES: [&str; 3] = ["datafusion", "deltalake", "object_store"];
 /// Those, and the ones that hold an async runtime.
 const RUNTIMES: [&str; 6] = ["tokio", "datafusion", "deltalake", "object_store", "hyper", "reqwest"];
 
+/// What speaks with people and programs outside.
+const DOORS: [&str; 3] = ["axum", "clap", "indicatif"];
+
 /// What each walled crate must not reach.
-const WALLS: [(&str, &[&str]); 4] = [
+const WALLS: [(&str, &[&str]); 9] = [
     ("wardlake-core", &RUNTIMES),
     ("wardlake-project", &RUNTIMES),
     ("wardlake-simulate", &RUNTIMES),
     ("wardlake-connect", &ENGINES),
+    ("wardlake-storage", &["wardlake-connect", "wardlake-engine"]),
+    ("wardlake-records", &["wardlake-connect", "axum", "clap"]),
+    ("wardlake-load", &DOORS),
+    ("wardlake-build", &DOORS),
+    ("wardlake-trust", &DOORS),
 ];
 
 pub(crate) fn check() -> TaskResult {

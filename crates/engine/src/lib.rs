@@ -14,6 +14,7 @@ mod scan;
 mod session;
 mod share;
 mod shared;
+pub mod sql;
 mod words;
 
 pub use catalog::ReadState;

@@ -1,6 +1,6 @@
 //! The questions a project's Jinja asks of the warehouse while it is compiled (`run_query`, `adapter.get_relation`, …).
 //!
-//! Synchronous, since templates are: the runner calls the compiler on a blocking thread and waits for its engine there.
+//! Synchronous, since templates are: `build` calls the compiler on a blocking thread and waits for its engine there.
 
 use crate::Relation;
 

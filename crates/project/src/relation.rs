@@ -1,5 +1,7 @@
 //! A table or view as rendered SQL names it.
 
+use wardlake_core::TableName;
+
 /// What stands behind a relation's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +25,13 @@ pub struct Relation {
     pub identifier: String,
     /// What it is, when it is known.
     pub kind: Option<RelationKind>,
+}
+
+impl Relation {
+    /// The table of the lake that it names; none for a CTE, and for names that no table can have.
+    pub fn table_name(&self) -> Option<TableName> {
+        TableName::new(self.schema.clone()?, self.identifier.clone()).ok()
+    }
 }
 
 impl std::fmt::Display for Relation {

@@ -8,9 +8,9 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout},
 };
-use wardlake_runner::{Alerts, Notice, RunEvent};
+use wardlake_records::{Notice, RunEvent};
 
-use crate::Server;
+use crate::{Server, alerts::Alerts};
 
 /// Conditions are asked at most so often, however many epochs there are, and for no more than this share of the time: waves come first.
 const ASK_EVERY: Duration = Duration::from_secs(3);

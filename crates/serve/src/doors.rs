@@ -21,7 +21,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use wardlake_runner::EventSink;
+use wardlake_records::EventSink;
 
 use crate::{
     Server,

@@ -3,15 +3,31 @@
 use std::{io, net::SocketAddr};
 
 use axum::http::StatusCode;
+use wardlake_build::BuildError;
 use wardlake_core::{ErrorKind, HasErrorKind};
-use wardlake_runner::RunnerError;
+use wardlake_engine::EngineError;
+use wardlake_load::LoadError;
+use wardlake_records::RecordsError;
+use wardlake_storage::StorageError;
 
 /// A server's failure.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A project or lake cannot be served.
+    /// Sources cannot be loaded.
     #[error(transparent)]
-    Runner(#[from] RunnerError),
+    Load(#[from] LoadError),
+    /// Models cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The lake's own tables cannot be read or written.
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    /// A query failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The lake failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// An address cannot be listened on.
     #[error("cannot listen for {protocol} on {address}: {source}; choose another address, or port 0 for a free one")]
     Bind {
@@ -59,7 +75,11 @@ impl ServeError {
 impl HasErrorKind for ServeError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Runner(error) => error.kind(),
+            Self::Load(error) => error.kind(),
+            Self::Build(error) => error.kind(),
+            Self::Records(error) => error.kind(),
+            Self::Engine(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
             Self::Config { .. } => ErrorKind::Invalid,
             Self::Bind { .. } | Self::Listen { .. } | Self::Threads { .. } => ErrorKind::Unavailable,
             Self::Task { .. } => ErrorKind::Internal,

@@ -14,7 +14,8 @@ use notify::{
 };
 use tokio::sync::{Notify, mpsc, watch};
 use wardlake_core::TableName;
-use wardlake_runner::{EventSink, IngestOptions, ReadyCheck, RunEvent, SourceTable};
+use wardlake_load::{IngestOptions, ReadyCheck, SourceTable};
+use wardlake_records::{EventSink, RunEvent};
 
 use crate::{ServeError, Server};
 
@@ -185,7 +186,7 @@ impl Files {
         };
         let (events, mut told) = EventSink::channel();
         let quiet = Arc::new(workspace.another_run(events));
-        let loaded = wardlake_runner::ingest(quiet, options).await;
+        let loaded = wardlake_load::ingest(quiet, options).await;
         while let Ok(event) = told.try_recv() {
             if matches!(event, RunEvent::FileLoaded { .. }) {
                 workspace.events.tell(event);

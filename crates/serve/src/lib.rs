@@ -1,14 +1,15 @@
 //! `wardlake serve`: the one process that listens, ingests and keeps the models fresh. The only room that knows status codes.
 //!
 //! ```text
-//! http/, mllp ──▶ Feed (runner::intake) ──▶ waves ──▶ epochs ──▶ http/stream, alerts
+//! http/, mllp ──▶ Feed (load::intake) ──▶ waves ──▶ epochs ──▶ http/stream, alerts
 //! folders (files) ──▶ ingest ─────────────────▲
 //! ```
 //!
-//! Everything here is wiring: what is accepted, how it is stored and what is built from it is the runner's. A stop drains: readiness ends,
+//! Everything here is wiring: what is accepted, how it is stored and what is built from it is decided below. A stop drains: readiness ends,
 //! then no new delivery is taken, then what was acknowledged goes through a last wave. A killed process finds it in the journal.
 
 mod alarms;
+mod alerts;
 mod background;
 mod doors;
 mod error;
@@ -30,13 +31,16 @@ use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
+use wardlake_build::{Live, LiveOptions, Pictures};
 use wardlake_connect::kafka::KafkaMonitor;
-use wardlake_runner::{Live, LiveOptions, Pictures, RunEvent, Workspace, source_tables};
+use wardlake_load::{Workspace, source_tables};
+use wardlake_records::RunEvent;
 
 use self::{
     background::Background, doors::Doors, folders::Files, http::status::Readiness, sources::Sources, stop::Parts,
     topics::Topics, waves::Waves,
 };
+
 pub use self::{
     error::ServeError,
     http::status::KEPT_STATUS,
@@ -115,7 +119,7 @@ pub async fn serve(
     let Some(mut owner) = standby::own(&workspace, &options, &mut stop).await? else { return Ok(()) };
     let news = Arc::new(Notify::new());
     let sources = Sources::open(&workspace, &options, &news).await?;
-    let newest = workspace.lake.newest_epoch().await.map_err(wardlake_runner::RunnerError::from)?;
+    let newest = workspace.lake.newest_epoch().await?;
     let (epoch, _) = watch::channel(newest.map_or(0, |epoch| epoch.number));
     let topics: Vec<Topics> =
         sources.topics().filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir)).collect();

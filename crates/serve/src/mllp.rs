@@ -21,7 +21,7 @@ use wardlake_connect::{
     hl7::{self, Decoder, ErrorCode, Frame, Header, Outcome, Problem},
     source::{MllpSettings, TlsFiles},
 };
-use wardlake_runner::{Content, Delivery, Feed, IntakeError, Receipt};
+use wardlake_load::{Content, Delivery, Feed, IntakeError, Receipt};
 
 use crate::{
     ServeError, Server, announce, bind,

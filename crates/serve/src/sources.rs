@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 use wardlake_core::did_you_mean;
-use wardlake_runner::{Feed, FeedOptions, Workspace, source_tables};
+use wardlake_load::{Feed, FeedOptions, Workspace, source_tables};
 
 use crate::{ServeError, ServeOptions};
 

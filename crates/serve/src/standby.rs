@@ -10,7 +10,8 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use wardlake_runner::{Ownership, RunEvent, RunnerError, Workspace};
+use wardlake_load::{LoadError, Ownership, Workspace};
+use wardlake_records::RunEvent;
 
 use crate::{ServeError, ServeOptions, announce, bind};
 
@@ -54,7 +55,7 @@ pub(crate) async fn own(
     let take = || Ownership::take(&workspace.lake, options.intake.as_deref());
     let holder = match take() {
         Ok(ownership) => return Ok(Some(Owner { _ownership: ownership, answering: None })),
-        Err(error @ RunnerError::Owned { .. }) if options.standby => error.to_string(),
+        Err(error @ LoadError::Owned { .. }) if options.standby => error.to_string(),
         Err(error) => return Err(error.into()),
     };
     let listener = bind(options.http, "http")?;
@@ -74,7 +75,7 @@ pub(crate) async fn own(
                 say.send_replace("it begins to serve".to_owned());
                 return Ok(Some(Owner { _ownership: ownership, answering: Some(Answering { task, go_on }) }));
             }
-            Err(error @ RunnerError::Owned { .. }) => drop(say.send_replace(error.to_string())),
+            Err(error @ LoadError::Owned { .. }) => drop(say.send_replace(error.to_string())),
             Err(error) => return Err(error.into()),
         }
     }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, watch};
 use wardlake_connect::{KafkaFeed, kafka::KafkaMonitor};
 use wardlake_core::TableName;
-use wardlake_runner::{FeedOptions, RunnerError, Workspace, load_topic, topic_position};
+use wardlake_load::{FeedOptions, LoadError, Workspace, load_topic, topic_position};
 
 use crate::Server;
 
@@ -86,7 +86,7 @@ impl Topics {
         }
     }
 
-    fn tell(&self, server: &Server, error: &RunnerError) {
+    fn tell(&self, server: &Server, error: &LoadError) {
         server
             .workspace
             .events

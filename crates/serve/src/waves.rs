@@ -12,8 +12,10 @@ use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep, sleep_until, timeout},
 };
+use wardlake_build::{BuildError, Built, Live, Pace, Refresher, StoppedModel};
 use wardlake_core::TableName;
-use wardlake_runner::{Feed, Live, Pace, Refresher, RunnerError, StoppedModel, Upkeep};
+use wardlake_load::{Feed, LoadError, Upkeep};
+use wardlake_records::RunSummary;
 
 use crate::Server;
 
@@ -174,7 +176,7 @@ impl Waves {
     /// Runs until the server stops and everything that was accepted has been through a wave.
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let refresher = self.live.refresher();
-        match self.loads.beside(refresher.prepare()).await {
+        match self.loads.beside(finished(refresher.prepare())).await {
             Ok(summary) => summary.epoch.into_iter().for_each(|epoch| self.server.show(epoch)),
             Err(error) => self.server.workspace.events.warn(format!("the live models could not be prepared: {error}")),
         }
@@ -275,11 +277,18 @@ impl Waves {
     }
 }
 
+/// A build, what follows from it, and its records.
+async fn finished(build: impl Future<Output = Result<Built, BuildError>>) -> Result<RunSummary, BuildError> {
+    let built = build.await?;
+    wardlake_trust::after(&built).await;
+    built.finish().await
+}
+
 /// Refreshes at once, and again at the interval. A stop does not wait for the end of one: it is as a crash, which leaves old tables.
 async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
         let refreshed = tokio::select! {
-            refreshed = refresher.refresh() => refreshed,
+            refreshed = finished(refresher.refresh()) => refreshed,
             _ = stopped.changed() => break,
         };
         match refreshed {
@@ -298,7 +307,7 @@ async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stop
 
 /// A little upkeep between waves, and checkpoints beside it; a stop leaves the rest to the next start.
 async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::Receiver<bool>) {
-    let tell = |failures: Vec<RunnerError>| {
+    let tell = |failures: Vec<LoadError>| {
         if !failures.is_empty() {
             let failures: Vec<String> = failures.iter().map(ToString::to_string).collect();
             server.workspace.events.warn(format!("upkeep was put off: {}", failures.join("; ")));

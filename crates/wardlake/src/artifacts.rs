@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use serde_json::{Map, Value as Json};
 use wardlake_project::{Manifest, Project, RunResult, RunResults, RunStatus, Timing};
-use wardlake_runner::{NodeResult, RunSummary, Status};
+use wardlake_records::{NodeResult, RunSummary, Status};
 
 use crate::failure::Failure;
 

@@ -5,10 +5,12 @@ use std::{path::Path, process::ExitCode};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity as Level,
 };
+use wardlake_build::BuildError;
 use wardlake_core::{Diagnostic, Diagnostics, ErrorKind, HasErrorKind, Severity};
 use wardlake_engine::EngineError;
-use wardlake_runner::RunnerError;
+use wardlake_load::LoadError;
 use wardlake_storage::StorageError;
+use wardlake_trust::TrustError;
 
 use crate::{
     args::LogFormat,
@@ -29,9 +31,18 @@ pub(crate) enum Failure {
     /// The project has problems.
     #[error(transparent)]
     Project(#[from] Diagnostics),
-    /// A run could not do its work.
+    /// Nothing could be loaded.
     #[error(transparent)]
-    Run(RunnerError),
+    Load(LoadError),
+    /// Nothing could be built.
+    #[error(transparent)]
+    Build(BuildError),
+    /// A question could not be answered, or a decision not be taken.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Someone pressed Ctrl-C.
+    #[error("cancelled; what was committed stays, the rest runs next time")]
+    Cancelled,
     /// A query failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -66,17 +77,27 @@ pub(crate) enum Failure {
 impl From<wardlake_serve::ServeError> for Failure {
     fn from(error: wardlake_serve::ServeError) -> Self {
         match error {
-            wardlake_serve::ServeError::Runner(error) => error.into(),
+            wardlake_serve::ServeError::Load(error) => error.into(),
+            wardlake_serve::ServeError::Build(error) => error.into(),
             other => Self::Serve(other),
         }
     }
 }
 
-impl From<RunnerError> for Failure {
-    fn from(error: RunnerError) -> Self {
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
         match error {
-            RunnerError::Project(diagnostics) => Self::Project(diagnostics),
-            other => Self::Run(other),
+            LoadError::Project(diagnostics) => Self::Project(diagnostics),
+            other => Self::Load(other),
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Project(diagnostics) => Self::Project(diagnostics),
+            other => Self::Build(other),
         }
     }
 }
@@ -90,7 +111,10 @@ impl Failure {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Project(error) => error.kind(),
-            Self::Run(error) => error.kind(),
+            Self::Load(error) => error.kind(),
+            Self::Build(error) => error.kind(),
+            Self::Trust(error) => error.kind(),
+            Self::Cancelled => ErrorKind::Unavailable,
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Serve(error) => error.kind(),

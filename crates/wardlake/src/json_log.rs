@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use wardlake_core::{Diagnostic, ErrorKind, Severity};
-use wardlake_runner::RunEvent;
+use wardlake_records::RunEvent;
 
 use crate::teller::Teller;
 

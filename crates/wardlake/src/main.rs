@@ -50,7 +50,7 @@ fn main() -> ExitCode {
         }
         tokio::select! {
             outcome = commands::run(cli) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(wardlake_runner::RunnerError::Cancelled.into()),
+            _ = tokio::signal::ctrl_c() => Err(failure::Failure::Cancelled),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));

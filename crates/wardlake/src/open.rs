@@ -6,8 +6,9 @@ use serde_json::{Map, Value as Json};
 use tokio::task::JoinHandle;
 use wardlake_core::Diagnostics;
 use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
+use wardlake_load::Workspace;
 use wardlake_project::{LoadOptions, Project, Target};
-use wardlake_runner::{EventSink, Workspace};
+use wardlake_records::EventSink;
 use wardlake_storage::{Epoch, Lake};
 
 use crate::{

@@ -16,7 +16,7 @@ use std::{
 
 use chrono::Local;
 use serde::Serialize;
-use wardlake_runner::RunEvent;
+use wardlake_records::RunEvent;
 
 use crate::{
     args::LogFormat,

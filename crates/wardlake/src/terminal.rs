@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::mpsc::UnboundedReceiver;
-use wardlake_runner::{FileLoad, NodeResult, RunEvent, Status, Totals};
+use wardlake_records::{FileLoad, NodeResult, RunEvent, Status, Totals};
 
 use crate::{
     printing::{Stream, safe, safe_line, wrapped},

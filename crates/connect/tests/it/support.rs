@@ -1,4 +1,4 @@
-//! Loads bytes the way the runner does.
+//! Loads bytes the way `load` does.
 
 use std::{io::Write, path::Path};
 

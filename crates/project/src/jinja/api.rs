@@ -50,7 +50,7 @@ pub struct NodeScope {
     pub this: Option<Relation>,
     /// What `config.get` sees.
     pub config: Map<String, Json>,
-    /// Whether `is_incremental()` is true; the runner decides.
+    /// Whether `is_incremental()` is true; `build` decides.
     pub is_incremental: bool,
 }
 

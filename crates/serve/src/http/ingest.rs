@@ -22,7 +22,7 @@ use wardlake_connect::{
     ConnectError,
     source::{FileFormat, HttpSettings, Secret},
 };
-use wardlake_runner::{Content, Delivery, Feed, IntakeError, Reading};
+use wardlake_load::{Content, Delivery, Feed, IntakeError, Reading};
 
 use super::{App, answer::Refusal, connection::Via};
 use crate::{

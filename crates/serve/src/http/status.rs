@@ -10,7 +10,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 use wardlake_connect::kafka::KafkaStatus;
-use wardlake_runner::FeedStatus;
+use wardlake_load::FeedStatus;
 
 use super::{App, answer::Refusal};
 use crate::{Server, doors::Sockets, waves::WaveStatus};

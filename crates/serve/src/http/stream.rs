@@ -11,8 +11,8 @@ use axum::{
 use futures::{Stream, stream};
 use serde::Deserialize;
 use tokio::sync::watch;
+use wardlake_build::Follower;
 use wardlake_core::did_you_mean;
-use wardlake_runner::Follower;
 
 use super::{App, answer::Refusal};
 

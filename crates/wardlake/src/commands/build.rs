@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use clap::Args;
+use wardlake_build::BuildOptions;
+use wardlake_load::Workspace;
 use wardlake_project::{Project, ResourceType};
-use wardlake_runner::{BuildOptions, RunSummary, Workspace};
+use wardlake_records::RunSummary;
 
 use super::Outcome;
 use crate::{
@@ -99,7 +101,9 @@ pub(crate) async fn build_and_record(
         threads,
         store_failures: args.store_failures,
     };
-    let summary = wardlake_runner::build(Arc::clone(workspace), options).await?;
+    let built = wardlake_build::build(Arc::clone(workspace), options).await?;
+    wardlake_trust::after(&built).await;
+    let summary = built.finish().await?;
     artifacts::write_manifest(project)?;
     artifacts::write_results(project, command, &summary)?;
     Ok(summary)

@@ -30,14 +30,14 @@ pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outco
     let workspace = Arc::new(open::quiet_workspace(Arc::clone(&project)).await?);
     let session = workspace.engine.session(ReadState::Working).await?;
     if let Some(text) = &args.inline {
-        out_code(&wardlake_runner::compile_inline(&workspace, &session, text).await?)?;
+        out_code(&wardlake_build::compile_inline(&workspace, &session, text).await?)?;
         return Ok(Outcome::Done);
     }
     let types = [ResourceType::Model, ResourceType::Snapshot, ResourceType::Test, ResourceType::Analysis];
     let selected = project.select(&args.select.taken(), &args.select.exclude, Some(&types))?;
     for id in &selected {
         let Some(node) = project.node(id) else { continue };
-        let sql = wardlake_runner::compile(&workspace, &session, id).await?;
+        let sql = wardlake_build::compile(&workspace, &session, id).await?;
         let path = project.target_dir().join("compiled").join(&node.package).join(&node.original_file_path);
         let path = if node.resource_type == ResourceType::Test { path.join(&node.path) } else { path };
         artifacts::write_text(&path, &sql)?;

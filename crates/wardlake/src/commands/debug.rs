@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::Value as Json;
 use wardlake_engine::{ReadState, functions};
-use wardlake_runner::Workspace;
+use wardlake_load::Workspace;
 
 use super::Outcome;
 use crate::{
@@ -67,7 +67,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
 async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
     let kept = workspace.lake.get(&wardlake_serve::KEPT_STATUS.into()).await?;
     let kept: Json = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-    for source in wardlake_runner::source_tables(workspace, workspace.project.dir())? {
+    for source in wardlake_load::source_tables(workspace, workspace.project.dir())? {
         let table = &source.table;
         let ways = [("http", table.http.is_some()), ("mllp", table.mllp.is_some()), ("kafka", table.kafka.is_some())];
         let ways: Vec<&str> = ways.iter().filter(|(_, is_fed)| *is_fed).map(|(way, _)| *way).collect();

@@ -9,7 +9,8 @@ use arrow::{
 };
 use clap::Args;
 use wardlake_engine::Session;
-use wardlake_runner::{IngestOptions, RunSummary, Status, Workspace};
+use wardlake_load::{IngestOptions, Workspace};
+use wardlake_records::{RunSummary, Status};
 use wardlake_simulate::SimulationOptions;
 
 use super::{Outcome, build::build_and_record, simulate::simulate};
@@ -106,7 +107,7 @@ async fn load_and_build(
     threads: usize,
 ) -> Result<(RunSummary, RunSummary), Failure> {
     let options = IngestOptions { threads, project_dir: project.dir().to_owned(), ..IngestOptions::default() };
-    let loaded = wardlake_runner::ingest(Arc::clone(workspace), options).await?;
+    let loaded = wardlake_load::ingest(Arc::clone(workspace), options).await?;
     let built = build_and_record(workspace, project, "build", &RunArgs::default(), Vec::new(), threads).await?;
     Ok((loaded, built))
 }

@@ -1,7 +1,7 @@
 //! `explain`: from a row back to the bytes it came from.
 
 use clap::Args;
-use wardlake_runner::{Explanation, explain};
+use wardlake_trust::{Explanation, explain};
 
 use super::Outcome;
 use crate::{

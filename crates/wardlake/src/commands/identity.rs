@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 use wardlake_engine::{ReadState, Session};
-use wardlake_runner::{IdentityDecision, IdentityOutcome, IdentityRequest, Workspace, decide_identity};
+use wardlake_load::Workspace;
+use wardlake_trust::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
 
 use super::Outcome;
 use crate::{

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use wardlake_runner::IngestOptions;
+use wardlake_load::IngestOptions;
 
 use super::Outcome;
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcom
         project_dir: project.dir().to_owned(),
         ready: None,
     };
-    let summary = wardlake_runner::ingest(Arc::clone(&opened.workspace), options).await;
+    let summary = wardlake_load::ingest(Arc::clone(&opened.workspace), options).await;
     opened.close().await;
     Ok(if summary?.is_success() { Outcome::Done } else { Outcome::Failed })
 }

@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::PathBuf};
 
 use clap::Args;
-use wardlake_runner::{Level, QualityReport, RuleStatus, percent};
+use wardlake_trust::{Level, QualityReport, RuleStatus, percent};
 
 use super::Outcome;
 use crate::{
@@ -36,9 +36,9 @@ pub(crate) async fn run(global: &GlobalArgs, args: &QualityArgs) -> Result<Outco
     let project = open::project(global, "quality", false)?;
     let workspace = open::quiet_workspace(project).await?;
     let run = Some(args.run.as_str()).filter(|run| *run != "latest");
-    let report = wardlake_runner::quality(&workspace, run).await?;
+    let report = wardlake_trust::quality(&workspace, run).await?;
     if let Some(path) = &args.html {
-        let page = wardlake_runner::quality_page(&report)?;
+        let page = wardlake_trust::quality_page(&report)?;
         std::fs::write(path, page).map_err(Failure::file(path))?;
     }
     if args.json {

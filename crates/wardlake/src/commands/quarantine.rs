@@ -9,7 +9,8 @@ use arrow::{
 use clap::{Args, Subcommand};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
-use wardlake_runner::{Correction, Decision, Workspace, audited_models, correct, decide};
+use wardlake_load::Workspace;
+use wardlake_trust::{Correction, Decision, audited_models, correct, decide};
 
 use super::{Outcome, build::build_and_record};
 use crate::{

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value as Json;
-use wardlake_runner::{Accusation, ExpectedRow, FigureScore, accusations, compare_figures};
 use wardlake_simulate::{
     Truth,
     score::{Finding, KindScore, score},
     truth,
 };
+use wardlake_trust::{Accusation, ExpectedRow, FigureScore, accusations, compare_figures};
 
 use super::Outcome;
 use crate::{
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn what_differs_is_named() {
         let kind = KindScore { kind: "late_row".to_owned(), injected: 2, caught: 1, missed: 1, ..KindScore::default() };
-        let difference = wardlake_runner::FigureDifference {
+        let difference = wardlake_trust::FigureDifference {
             key: key([("date_day", &"2026-03-02".to_owned()), ("hospital_id", &"H01".to_owned())]),
             expected: 3.0,
             got: None,

@@ -41,7 +41,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ShowArgs) -> Result<Outcome,
     let session = workspace.engine.session(state).await?;
     let mut queries = Vec::new();
     match &args.inline {
-        Some(text) => queries.push(wardlake_runner::compile_inline(&workspace, &session, text).await?),
+        Some(text) => queries.push(wardlake_build::compile_inline(&workspace, &session, text).await?),
         None => {
             let types = [ResourceType::Model, ResourceType::Seed, ResourceType::Snapshot];
             let wanted = args.select.taken();
@@ -53,7 +53,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ShowArgs) -> Result<Outcome,
             for node in selected.iter().filter_map(|id| project.node(id)) {
                 queries.push(match &node.relation.schema {
                     Some(_) => format!("select * from {}", node.relation),
-                    None => wardlake_runner::compile(&workspace, &session, &node.unique_id).await?,
+                    None => wardlake_build::compile(&workspace, &session, &node.unique_id).await?,
                 });
             }
         }

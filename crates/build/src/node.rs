@@ -1,0 +1,294 @@
+//! One node: compile, decide whether anything changed, materialize or test, report.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use wardlake_core::TableName;
+use wardlake_project::{Compiled, Node, ResourceType, UniqueId};
+use wardlake_records::{NodeResult, Status};
+use wardlake_storage::StorageError;
+
+use crate::{
+    audit,
+    compile::{compile_node, relation_text, target_name},
+    consume,
+    context::BuildContext,
+    error::BuildError,
+    fingerprint::fingerprint,
+    materialize::{self, ModelJob, Written},
+    seed, testing,
+};
+
+/// So often a model is begun anew when another run of it was first.
+const ATTEMPTS: u32 = 5;
+/// Begins the identity of what may have other rows each time.
+const VOLATILE: &str = "volatile:";
+
+/// What the terminal calls a node: `table model gold.dim_patient`, `test not_null_x`.
+pub(crate) fn label(node: &Node) -> String {
+    match node.resource_type {
+        ResourceType::Test => format!("test {}", node.name),
+        ResourceType::Seed => format!("seed file {}", relation_text(node)),
+        ResourceType::Snapshot => format!("snapshot {}", relation_text(node)),
+        _ => format!("{} model {}", node.config.materialized, relation_text(node)),
+    }
+}
+
+/// Runs a node to its end; failures become part of the result.
+pub(crate) async fn run_node(context: &Arc<BuildContext>, id: &UniqueId) -> NodeResult {
+    let _turn = context.workspace.engine.turn().await;
+    let started_at = Utc::now();
+    let Some(node) = context.node(id) else {
+        return skipped(context, id, "the node is not in the project".to_owned());
+    };
+    let mut result = NodeResult {
+        unique_id: id.to_string(),
+        resource_type: node.resource_type.to_string(),
+        label: label(node),
+        relation: (node.resource_type != ResourceType::Test).then(|| relation_text(node)),
+        status: Status::Success,
+        message: None,
+        rows: None,
+        failures: None,
+        version: None,
+        bytes: None,
+        is_reused: false,
+        started_at,
+        finished_at: started_at,
+        compiled_code: None,
+        fingerprint: None,
+    };
+    if let Err(error) = run(context, id, node, &mut result).await {
+        result.status = Status::Error;
+        result.message = Some(error.to_string());
+        result.fingerprint = None;
+    }
+    result.finished_at = Utc::now();
+    result
+}
+
+async fn run(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    result: &mut NodeResult,
+) -> Result<(), BuildError> {
+    match node.resource_type {
+        ResourceType::Seed => {
+            let written = seed::load(context, node, result).await?;
+            note(context, node, result, written);
+            Ok(())
+        }
+        ResourceType::Test => {
+            let compiled = compile(context, id, false).await?;
+            result.compiled_code = Some(compiled.sql.clone());
+            let print = node_fingerprint(context, id, node, &compiled).await?;
+            testing::run_test(context, node, &compiled, print, result).await
+        }
+        _ => {
+            for _ in 1..ATTEMPTS {
+                match run_model(context, id, node, result).await {
+                    // Beside a server a wave was first with some of the rows: what is left is asked for again.
+                    Err(BuildError::Storage(error)) if is_overtaken(&error) => {}
+                    done => return done,
+                }
+            }
+            run_model(context, id, node, result).await
+        }
+    }
+}
+
+/// Whether another run of the same model committed between this one's look at its ledger and its commit.
+fn is_overtaken(error: &StorageError) -> bool {
+    matches!(
+        error,
+        StorageError::PartlyApplied { .. } | StorageError::LedgerMoved { .. } | StorageError::Conflict { .. }
+    )
+}
+
+async fn run_model(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    result: &mut NodeResult,
+) -> Result<(), BuildError> {
+    if node.config.materialized == "ephemeral" {
+        // It lives in the SQL of the models that use it.
+        return Ok(());
+    }
+    let name = target_name(node)?;
+    // Before anything of the model is found to stand, or is published.
+    audit::catch_up(&context.workspace, &context.session, node, &name).await?;
+    let is_incremental = materialize::is_incremental(context, node, &name).await?;
+    let compiled = compile(context, id, is_incremental).await?;
+    result.compiled_code = Some(compiled.sql.clone());
+    let print = node_fingerprint(context, id, node, &compiled).await?;
+    if let Some(print) = &print
+        && reuse(context, node, &name, print, result).await?
+    {
+        return Ok(());
+    }
+    run_hooks(context, &compiled.pre_hooks).await?;
+    let consumed = consume::open(context, &name, &compiled, is_incremental).await?;
+    consume::look_up(context, &compiled).await?;
+    let job = ModelJob { node, name: &name, compiled: &compiled, is_incremental, consumed };
+    let written = materialize::write(context, &job).await?;
+    result.fingerprint = print;
+    note(context, node, result, written);
+    run_hooks(context, &compiled.post_hooks).await
+}
+
+/// Takes over what was written into the result and settles the node's identity for its dependants.
+fn note(context: &BuildContext, node: &Node, result: &mut NodeResult, written: Written) {
+    let identity = match written.version {
+        Some(version) => format!("{}@{version}", relation_text(node)),
+        // A view is what it reads.
+        None => result.fingerprint.clone().unwrap_or_else(|| volatile(context)),
+    };
+    context.states.settle(&node.unique_id.to_string(), identity);
+    result.rows = written.rows;
+    result.version = written.version;
+    result.bytes = written.bytes;
+    result.message = result.message.take().or(written.message);
+}
+
+async fn compile(context: &Arc<BuildContext>, id: &UniqueId, is_incremental: bool) -> Result<Compiled, BuildError> {
+    compile_node(&context.workspace, &context.session, id, is_incremental).await
+}
+
+/// The node's fingerprint, or none if equal inputs do not mean equal rows.
+async fn node_fingerprint(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    compiled: &Compiled,
+) -> Result<Option<String>, BuildError> {
+    let has_hooks = !compiled.pre_hooks.is_empty() || !compiled.post_hooks.is_empty();
+    if context.options.full_refresh || has_hooks {
+        return Ok(None);
+    }
+    query_fingerprint(context, id, node, &compiled.sql).await
+}
+
+/// What stands for the rows of a node's query; none if they may be others each time.
+async fn query_fingerprint(
+    context: &Arc<BuildContext>,
+    id: &UniqueId,
+    node: &Node,
+    sql: &str,
+) -> Result<Option<String>, BuildError> {
+    // An ephemeral model's query is a template; it is looked at as a part of what reads it.
+    if node.config.materialized != "ephemeral" && !context.states.is_deterministic(&context.session, sql) {
+        return Ok(None);
+    }
+    let mut inputs = Vec::new();
+    for parent in context.workspace.project.graph().parents(id) {
+        match Box::pin(input_identity(context, parent)).await? {
+            Some(identity) => inputs.push(identity),
+            None => return Ok(None),
+        }
+    }
+    inputs.sort_unstable();
+    let settings = format!("{:?}", node.config);
+    Ok(Some(fingerprint([sql, settings.as_str()].into_iter().chain(inputs.iter().map(String::as_str)))))
+}
+
+/// What stands for the rows of an upstream node now.
+async fn input_identity(context: &Arc<BuildContext>, id: &UniqueId) -> Result<Option<String>, BuildError> {
+    if let Some(identity) = context.states.identity(id.as_str()) {
+        return Ok((!identity.starts_with(VOLATILE)).then_some(identity));
+    }
+    let project = &context.workspace.project;
+    if let Some(source) = project.source(id) {
+        let Some(name) = source.relation.table_name() else { return Ok(None) };
+        let version = match context.previous.get(&name) {
+            Some(version) => Some(*version),
+            None => context.workspace.lake.newest_version(&name).await?,
+        };
+        return Ok(version.map(|version| format!("{name}@{version}")));
+    }
+    let Some(node) = project.node(id) else { return Ok(None) };
+    let name = node.relation.table_name();
+    // Not part of this run: its published version, or its query and what that reads.
+    let query = match (node.config.materialized.as_str(), &name) {
+        ("ephemeral", _) => Some(node.raw_code.clone()),
+        ("view", Some(name)) => context.session.view_sql(name).await?,
+        _ => None,
+    };
+    if let Some(query) = query {
+        let print = query_fingerprint(context, id, node, &query).await?;
+        context.states.settle(id.as_str(), print.clone().unwrap_or_else(|| volatile(context)));
+        return Ok(print);
+    }
+    let Some(name) = name else { return Ok(None) };
+    if let Some(version) = context.previous.get(&name) {
+        return Ok(Some(format!("{name}@{version}")));
+    }
+    let version = context.workspace.lake.newest_version(&name).await?;
+    Ok(version.map(|version| format!("{name}@{version}")))
+}
+
+/// What stands for rows that may be others each time: it never equals itself.
+fn volatile(context: &BuildContext) -> String {
+    format!("{VOLATILE}{}", context.workspace.run_id)
+}
+
+/// Whether the node's last result stands: equal fingerprint, and nobody wrote the table or view since.
+async fn reuse(
+    context: &Arc<BuildContext>,
+    node: &Node,
+    name: &TableName,
+    print: &str,
+    result: &mut NodeResult,
+) -> Result<bool, BuildError> {
+    let Some(last) = context.states.last(&result.unique_id).filter(|last| last.fingerprint == print) else {
+        return Ok(false);
+    };
+    let stands = match last.version {
+        Some(version) => context.workspace.lake.newest_version(name).await? == Some(version),
+        // It may be that of a run that died before its end, and after this one's.
+        None => context.workspace.lake.view(name).await?.map(|view| view.sql) == result.compiled_code,
+    };
+    if stands {
+        result.is_reused = true;
+        result.fingerprint = Some(print.to_owned());
+        let written = Written { rows: last.rows, version: last.version, bytes: None, message: None };
+        note(context, node, result, written);
+    }
+    Ok(stands)
+}
+
+/// Hooks are queries, one statement each; their rows are discarded.
+async fn run_hooks(context: &Arc<BuildContext>, hooks: &[String]) -> Result<(), BuildError> {
+    for hook in hooks.iter().filter(|hook| !hook.trim().is_empty()) {
+        context.session.collect(hook).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn skipped(context: &BuildContext, id: &UniqueId, reason: String) -> NodeResult {
+    NodeResult { message: Some(reason), ..unrun(context, id, Status::Skipped) }
+}
+
+/// The result of a node that did not run.
+pub(crate) fn unrun(context: &BuildContext, id: &UniqueId, status: Status) -> NodeResult {
+    let node = context.node(id);
+    let now = Utc::now();
+    NodeResult {
+        unique_id: id.to_string(),
+        resource_type: node.map(|node| node.resource_type.to_string()).unwrap_or_default(),
+        label: node.map(label).unwrap_or_default(),
+        relation: None,
+        status,
+        message: None,
+        rows: None,
+        failures: None,
+        version: None,
+        bytes: None,
+        is_reused: false,
+        started_at: now,
+        finished_at: now,
+        compiled_code: None,
+        fingerprint: None,
+    }
+}

@@ -1,0 +1,130 @@
+//! Why nothing could be loaded at all. What a single source suffers is a `NodeResult`, not an error.
+
+use wardlake_connect::ConnectError;
+use wardlake_core::{Diagnostics, ErrorKind, HasErrorKind, TableName, TableNameError};
+use wardlake_engine::EngineError;
+use wardlake_records::RecordsError;
+use wardlake_storage::StorageError;
+
+use crate::Holder;
+
+/// A load's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The project has problems; all of them.
+    #[error(transparent)]
+    Project(#[from] Diagnostics),
+    /// A query failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The lake failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A source could not be read.
+    #[error("source {table}: {error}")]
+    Source {
+        /// `<source>.<table>`.
+        table: String,
+        /// What failed.
+        error: ConnectError,
+    },
+    /// Another server takes deliveries for this lake.
+    #[error("{what} is served by {holder}; stop that server first, or wait for its end with --standby")]
+    Owned {
+        /// The lake, or the folder of the journals.
+        what: String,
+        /// Who.
+        holder: Holder,
+    },
+    /// The lock that shows who serves a lake cannot be taken.
+    #[error("the lock on {folder} cannot be taken: {reason}; let this user write there")]
+    Lock {
+        /// The folder.
+        folder: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A journal cannot be opened or kept.
+    #[error("the journal of {table} in {folder} cannot be used: {reason}")]
+    Journal {
+        /// `<source>.<table>`.
+        table: String,
+        /// Where it lies.
+        folder: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// A name that cannot be a table of the lake.
+    #[error(transparent)]
+    Name(#[from] TableNameError),
+    /// A model's settings ask for something it cannot have.
+    #[error("{message}")]
+    Config {
+        /// What and what to do.
+        message: String,
+    },
+    /// Rows of one table do not have the shape its writer was promised.
+    #[error("{table}: {message}")]
+    Shape {
+        /// The table.
+        table: TableName,
+        /// What differs.
+        message: String,
+    },
+    /// Someone pressed Ctrl-C.
+    #[error("cancelled; what was committed stays, the rest runs next time")]
+    Cancelled,
+    /// A task died.
+    #[error("a task of this run ended unexpectedly: {message}. Please report it; a rerun starts from the last commit")]
+    Task {
+        /// What the runtime said.
+        message: String,
+    },
+    /// The lake's own tables could not be read or written.
+    #[error(transparent)]
+    Records(RecordsError),
+}
+
+impl HasErrorKind for LoadError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } => ErrorKind::Invalid,
+            Self::Engine(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Source { error, .. } => error.kind(),
+            Self::Owned { .. } | Self::Lock { .. } | Self::Journal { .. } | Self::Cancelled => ErrorKind::Unavailable,
+            Self::Task { .. } => ErrorKind::Internal,
+            Self::Records(error) => error.kind(),
+        }
+    }
+}
+
+impl From<tokio::task::JoinError> for LoadError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Task { message: error.to_string() }
+    }
+}
+
+/// A query is a query and the lake the lake, whoever asked.
+impl From<RecordsError> for LoadError {
+    fn from(error: RecordsError) -> Self {
+        match error {
+            RecordsError::Engine(error) => Self::Engine(error),
+            RecordsError::Storage(error) => Self::Storage(error),
+            RecordsError::Name(error) => Self::Name(error),
+            other => Self::Records(other),
+        }
+    }
+}
+
+impl From<arrow::error::ArrowError> for LoadError {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::Engine(EngineError::from(datafusion::error::DataFusionError::from(error)))
+    }
+}
+
+impl From<datafusion::error::DataFusionError> for LoadError {
+    fn from(error: datafusion::error::DataFusionError) -> Self {
+        Self::Engine(EngineError::from(error))
+    }
+}

@@ -1,0 +1,171 @@
+//! What was loaded before: `system.load_log`, repaired from the bronze commits where a crash kept it from being written.
+
+use std::collections::BTreeMap;
+
+use arrow::{array::AsArray, datatypes::Int64Type};
+use chrono::Utc;
+use wardlake_connect::FoundFile;
+use wardlake_core::{LedgerEntry, TableName};
+use wardlake_engine::ReadState;
+use wardlake_records::system::{self, LoggedFile};
+use wardlake_storage::TableSnapshot;
+
+use super::TablePlan;
+use crate::{Workspace, error::LoadError};
+
+/// The key of the file records in a bronze commit's metadata.
+pub(crate) const FILES_METADATA: &str = "wardlake.files";
+
+/// The last load of one path.
+#[derive(Clone, Debug)]
+pub(crate) struct SeenFile {
+    pub(crate) sequence: u64,
+    pub(crate) sha256: String,
+    pub(crate) size: u64,
+    pub(crate) modified_us: u64,
+    pub(crate) order_key: String,
+    pub(crate) column_types: BTreeMap<String, String>,
+    pub(crate) columns: Vec<String>,
+}
+
+/// The last load of every path of one table, by path.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SeenFiles(pub(crate) BTreeMap<String, SeenFile>);
+
+impl SeenFiles {
+    /// Whether the file may hold something that was not loaded: a new path, or other bytes as far as size and time tell.
+    pub(crate) fn is_new(&self, file: &FoundFile) -> bool {
+        match self.0.get(&file.relative) {
+            Some(seen) => seen.size != file.size || seen.modified_us != modified_us(file),
+            None => true,
+        }
+    }
+
+    /// How often the path was loaded.
+    pub(crate) fn sequence(&self, relative: &str) -> u64 {
+        self.0.get(relative).map_or(0, |seen| seen.sequence)
+    }
+
+    fn note(&mut self, file: &LoggedFile) {
+        if file.sequence > self.sequence(&file.load.file) {
+            self.0.insert(
+                file.load.file.clone(),
+                SeenFile {
+                    sequence: file.sequence,
+                    sha256: file.load.sha256.clone(),
+                    size: file.size,
+                    modified_us: file.modified_us,
+                    order_key: file.order_key.clone(),
+                    column_types: file.column_types.clone(),
+                    columns: file.columns.clone(),
+                },
+            );
+        }
+    }
+}
+
+/// Microseconds since 1970 of the file's last change.
+pub(crate) fn modified_us(file: &FoundFile) -> u64 {
+    u64::try_from(file.modified.timestamp_micros()).unwrap_or_default()
+}
+
+/// The load log as it was when the run began.
+pub(crate) struct LoadLog(BTreeMap<String, SeenFiles>);
+
+impl LoadLog {
+    pub(crate) async fn read(workspace: &Workspace) -> Result<Self, LoadError> {
+        let mut log: BTreeMap<String, SeenFiles> = BTreeMap::new();
+        let name = TableName::new(system::SCHEMA, "load_log")?;
+        if !workspace.lake.exists(&name).await? {
+            return Ok(Self(log));
+        }
+        let session = workspace.engine.session(ReadState::Working).await?;
+        let sql = "select arrow_cast(source, 'Utf8') as source, arrow_cast(file, 'Utf8') as file, sequence, \
+                   arrow_cast(sha256, 'Utf8') as sha256, bytes, modified_us, \
+                   arrow_cast(column_types, 'Utf8') as column_types, arrow_cast(order_key, 'Utf8') as order_key, \
+                   arrow_cast(columns, 'Utf8') as columns from system.load_log";
+        for batch in session.collect(sql).await? {
+            let text = |column: usize| batch.column(column).as_string::<i32>();
+            let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();
+            for row in 0..batch.num_rows() {
+                let seen = SeenFile {
+                    sequence: number(2).value(row).unsigned_abs(),
+                    sha256: text(3).value(row).to_owned(),
+                    size: number(4).value(row).unsigned_abs(),
+                    modified_us: number(5).value(row).unsigned_abs(),
+                    column_types: serde_json::from_str(text(6).value(row)).unwrap_or_default(),
+                    order_key: text(7).value(row).to_owned(),
+                    columns: serde_json::from_str(text(8).value(row)).unwrap_or_default(),
+                };
+                let files = log.entry(text(0).value(row).to_owned()).or_default();
+                if seen.sequence > files.sequence(text(1).value(row)) {
+                    files.0.insert(text(1).value(row).to_owned(), seen);
+                }
+            }
+        }
+        Ok(Self(log))
+    }
+
+    /// Whether anything of the table was ever loaded.
+    pub(crate) fn knows(&self, label: &str) -> bool {
+        self.0.contains_key(label)
+    }
+
+    /// See [`SeenFiles::is_new`].
+    pub(crate) fn is_new(&self, label: &str, file: &FoundFile) -> bool {
+        self.0.get(label).is_none_or(|seen| seen.is_new(file))
+    }
+
+    /// The table's loads, those included that a crash kept out of the log: bronze knows better.
+    pub(crate) async fn repaired(
+        &self,
+        workspace: &Workspace,
+        plan: &TablePlan,
+        snapshot: Option<&TableSnapshot>,
+    ) -> Result<SeenFiles, LoadError> {
+        let mut seen = self.0.get(&plan.label).cloned().unwrap_or_default();
+        let Some(snapshot) = snapshot else { return Ok(seen) };
+        let prefix = ledger_prefix(&plan.label);
+        let is_behind = snapshot.consumed_all().await?.iter().any(|(app_id, version)| {
+            app_id.strip_prefix(&prefix).is_some_and(|file| seen.sequence(file) < version.unsigned_abs())
+        });
+        if !is_behind {
+            return Ok(seen);
+        }
+        let mut missing: Vec<LoggedFile> = Vec::new();
+        for commit in snapshot.history(None).await? {
+            let Some(files) = commit.metadata.get(FILES_METADATA) else { continue };
+            let files: Vec<LoggedFile> = match files {
+                serde_json::Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+                other => serde_json::from_value(other.clone()).unwrap_or_default(),
+            };
+            missing.extend(files.into_iter().filter(|file| file.sequence > seen.sequence(&file.load.file)));
+        }
+        missing.sort_by_key(|file| file.sequence);
+        append(workspace, plan, &missing).await?;
+        for file in &missing {
+            seen.note(file);
+        }
+        Ok(seen)
+    }
+}
+
+fn ledger_prefix(label: &str) -> String {
+    format!("file:{label}:")
+}
+
+/// What a bronze commit says it consumed: this path, loaded for the n-th time.
+pub(crate) fn ledger_entry(label: &str, file: &LoggedFile) -> LedgerEntry {
+    LedgerEntry::new(
+        format!("{}{}", ledger_prefix(label), file.load.file),
+        i64::try_from(file.sequence).unwrap_or(i64::MAX),
+    )
+}
+
+/// Writes the log rows of one bronze commit, once.
+pub(crate) async fn append(workspace: &Workspace, plan: &TablePlan, files: &[LoggedFile]) -> Result<(), LoadError> {
+    let Some(first) = files.first() else { return Ok(()) };
+    let rows = system::load_rows(&workspace.run_id, files, Utc::now())?;
+    let ledger = LedgerEntry::new(format!("load:{}:{}", plan.label, first.batch_id), 1);
+    Ok(system::append(&workspace.lake, "load_log", rows, ledger).await?)
+}

@@ -1,0 +1,330 @@
+//! Loads the sources: files → landing (the bytes) + bronze (every field as text, with lineage) + rejected rows + load log.
+//!
+//! One commit per table and run. Its ledger names every file and how often that path was loaded, so a file is in bronze
+//! once however often the process dies; the load log is repaired from the commits' own records.
+
+mod change;
+mod drift;
+mod job;
+mod late;
+mod loader;
+mod log;
+mod types;
+mod writer;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+
+use chrono::Utc;
+use futures::{StreamExt, stream};
+use wardlake_connect::{FileTable, FoundFile};
+use wardlake_core::{Diagnostic, Diagnostics, TableName};
+use wardlake_project::{ResourceType, Source};
+use wardlake_records::{FileLoad, NodeResult, RunEvent, RunSummary, Status, Totals, system};
+
+use self::log::LoadLog;
+use crate::{
+    Workspace, bronze,
+    error::LoadError,
+    publish::{self, Changes},
+};
+
+/// What to load, and how.
+#[derive(Clone, Debug, Default)]
+pub struct IngestOptions {
+    /// dbt selectors over sources; empty selects all.
+    pub select: Vec<String>,
+    /// dbt selectors to leave out.
+    pub exclude: Vec<String>,
+    /// Tables at once, and threads that parse one file.
+    pub threads: usize,
+    /// The project's folder: relative roots start there.
+    pub project_dir: PathBuf,
+    /// Which of the found files may be read now; all of them without it.
+    pub ready: Option<ReadyCheck>,
+}
+
+/// Decides which files are complete.
+#[derive(Clone)]
+pub struct ReadyCheck(pub Arc<dyn Fn(&FoundFile) -> bool + Send + Sync>);
+
+impl std::fmt::Debug for ReadyCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReadyCheck")
+    }
+}
+
+/// A source table that is read from files.
+#[derive(Clone)]
+pub(crate) struct TablePlan {
+    pub(crate) unique_id: String,
+    /// `<source>.<table>`.
+    pub(crate) label: String,
+    pub(crate) name: TableName,
+    pub(crate) table: FileTable,
+    pub(crate) base: PathBuf,
+    pub(crate) threads: usize,
+    /// The columns its source file describes.
+    pub(crate) columns: Vec<String>,
+    pub(crate) ready: Option<ReadyCheck>,
+}
+
+/// A source table as a server feeds it.
+pub struct SourceTable {
+    /// `<source>.<table>`.
+    pub label: String,
+    /// Its bronze table.
+    pub name: TableName,
+    /// Its settings.
+    pub table: FileTable,
+    /// The columns its source file describes.
+    pub columns: Vec<String>,
+    /// The folders its files come from start here.
+    pub base: PathBuf,
+}
+
+impl SourceTable {
+    /// The folder that its files come from.
+    pub fn root(&self) -> PathBuf {
+        self.table.root.as_ref().map_or_else(|| self.base.clone(), |root| self.base.join(root))
+    }
+
+    /// Whether a file at this path is one of its files.
+    pub fn holds(&self, path: &std::path::Path) -> bool {
+        wardlake_connect::belongs(&self.table, &self.base, path)
+    }
+
+    /// Gives a table to which nothing has come yet its described columns, so that models can be built on it.
+    pub async fn create(&self, workspace: &Workspace) -> Result<(), LoadError> {
+        bronze::create(workspace, &self.label, &self.name, &self.columns).await
+    }
+}
+
+/// Every source table with settings of ours, with every problem of the settings at once.
+pub fn source_tables(workspace: &Workspace, project_dir: &std::path::Path) -> Result<Vec<SourceTable>, LoadError> {
+    let options = IngestOptions { project_dir: project_dir.to_owned(), ..IngestOptions::default() };
+    let table = |plan: TablePlan| SourceTable {
+        label: plan.label,
+        name: plan.name,
+        table: plan.table,
+        columns: plan.columns,
+        base: plan.base,
+    };
+    Ok(plan(workspace, &options)?.into_iter().map(table).collect())
+}
+
+/// What became of one table.
+#[derive(Default)]
+struct TableOutcome {
+    loads: Vec<FileLoad>,
+    version: Option<u64>,
+    bytes: u64,
+    warnings: Vec<String>,
+    /// Files that could not be loaded while others were.
+    failures: Vec<String>,
+}
+
+/// Loads every selected source table that has new files, and publishes an epoch if none failed.
+pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result<RunSummary, LoadError> {
+    let started = Instant::now();
+    let plans = plan(&workspace, &options)?;
+    let total = plans.len();
+    workspace.events.tell(RunEvent::RunStarted {
+        run_id: workspace.run_id.clone(),
+        command: "ingest".to_owned(),
+        at: Utc::now(),
+        inventory: workspace.project.inventory(),
+        total,
+        threads: options.threads,
+    });
+    let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
+    let log = Arc::new(LoadLog::read(&workspace).await?);
+    let results: Vec<NodeResult> = stream::iter(plans.into_iter().enumerate())
+        .map(|(i, plan)| {
+            let (workspace, log) = (Arc::clone(&workspace), Arc::clone(&log));
+            async move { load_node(&workspace, &log, plan, i + 1, total).await }
+        })
+        .buffer_unordered(options.threads.max(1))
+        .collect()
+        .await;
+    finish(&workspace, &base, results, started).await
+}
+
+async fn load_node(
+    workspace: &Arc<Workspace>,
+    log: &LoadLog,
+    plan: TablePlan,
+    index: usize,
+    total: usize,
+) -> NodeResult {
+    let started_at = Utc::now();
+    let label = format!("source {}", plan.label);
+    workspace.events.tell(RunEvent::NodeStarted {
+        index,
+        total,
+        unique_id: plan.unique_id.clone(),
+        label: label.clone(),
+    });
+    let (unique_id, relation) = (plan.unique_id.clone(), plan.name.to_string());
+    let outcome = load_table(workspace, log, &plan).await;
+    let mut result = NodeResult {
+        unique_id,
+        resource_type: "source".to_owned(),
+        label,
+        relation: Some(relation),
+        status: Status::Success,
+        message: None,
+        rows: None,
+        failures: None,
+        version: None,
+        bytes: None,
+        is_reused: false,
+        started_at,
+        finished_at: Utc::now(),
+        compiled_code: None,
+        fingerprint: None,
+    };
+    match outcome {
+        Ok(outcome) => {
+            let sum = |of: fn(&FileLoad) -> u64| outcome.loads.iter().map(of).sum::<u64>();
+            result.rows = Some(sum(|load| load.inserted + load.updated + load.deleted));
+            result.failures = Some(sum(|load| load.rejected));
+            result.version = outcome.version;
+            result.bytes = Some(outcome.bytes);
+            result.is_reused = outcome.loads.is_empty() && outcome.failures.is_empty();
+            if !outcome.failures.is_empty() {
+                result.status = Status::Error;
+            } else if !outcome.warnings.is_empty() {
+                result.status = Status::Warn;
+            }
+            let told: Vec<String> = outcome.failures.into_iter().chain(outcome.warnings).collect();
+            result.message = (!told.is_empty()).then(|| told.join("; "));
+        }
+        Err(error) => {
+            result.status = Status::Error;
+            result.message = Some(error.to_string());
+        }
+    }
+    workspace.events.tell(RunEvent::NodeFinished { index, total, result: result.clone() });
+    result
+}
+
+/// The file tables among the selected sources, with every problem of their settings at once.
+fn plan(workspace: &Workspace, options: &IngestOptions) -> Result<Vec<TablePlan>, LoadError> {
+    let project = &workspace.project;
+    let selected = project.select(&options.select, &options.exclude, Some(&[ResourceType::Source]))?;
+    let mut plans = Vec::new();
+    let mut problems = Diagnostics::default();
+    for source in selected.iter().filter_map(|id| project.source(id)).filter(|source| !source.wardlake.is_empty()) {
+        match plan_table(source, options) {
+            Ok(plan) => plans.push(plan),
+            Err(found) => problems.0.extend(found),
+        }
+    }
+    if problems.has_errors() { Err(problems.into()) } else { Ok(plans) }
+}
+
+fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec<Diagnostic>> {
+    let label = format!("{}.{}", source.source_name, source.name);
+    let place = &source.location;
+    let block = serde_json::Value::Object(source.wardlake.clone());
+    let table = FileTable::from_json(&serde_json::Value::Null, &block).map_err(|problems| {
+        let diagnostic = |problem: wardlake_connect::ConfigProblem| {
+            let field = if problem.path.is_empty() { String::new() } else { format!(" `{}`", problem.path) };
+            let text = format!("source {label}: meta.wardlake{field} {}", problem.message);
+            let found = Diagnostic::error("WL-S001", text).at(&place.file, place.line, place.column);
+            match problem.help {
+                Some(help) => found.help(help),
+                None => found,
+            }
+        };
+        problems.into_iter().map(diagnostic).collect::<Vec<_>>()
+    })?;
+    let name = source.relation.table_name().ok_or_else(|| {
+        let text = format!("source {label} has no usable table name in the lake");
+        vec![Diagnostic::error("WL-S002", text).at(&place.file, place.line, place.column)]
+    })?;
+    Ok(TablePlan {
+        unique_id: source.unique_id.clone(),
+        label,
+        name,
+        table,
+        base: options.project_dir.clone(),
+        threads: options.threads.max(1),
+        columns: source.columns.iter().map(|column| column.name.clone()).collect(),
+        ready: options.ready.clone(),
+    })
+}
+
+/// Loads the new files of one table: one commit to bronze, then the load log.
+async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan) -> Result<TableOutcome, LoadError> {
+    let source_error = |error| LoadError::Source { table: plan.label.clone(), error };
+    let (table, base) = (plan.table.clone(), plan.base.clone());
+    let mut found: Vec<FoundFile> =
+        tokio::task::spawn_blocking(move || wardlake_connect::discover(&table, &base)).await?.map_err(source_error)?;
+    if let Some(ReadyCheck(ready)) = &plan.ready {
+        found.retain(|file| ready(file));
+    }
+    let mut outcome = TableOutcome::default();
+    if found.is_empty() {
+        bronze::create(workspace, &plan.label, &plan.name, &plan.columns).await?;
+    }
+    // What is fed otherwise need not have files.
+    let is_fed = plan.table.http.is_some() || plan.table.mllp.is_some() || plan.table.kafka.is_some();
+    if found.is_empty() && !is_fed && !log.knows(&plan.label) {
+        outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
+    }
+    let has_news = found.iter().any(|file| log.is_new(&plan.label, file));
+    if has_news {
+        let snapshot = workspace.lake.snapshot(&plan.name, None).await?;
+        let seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
+        let news: Vec<FoundFile> = found.into_iter().filter(|file| seen.is_new(file)).collect();
+        if !news.is_empty() {
+            let loaded = writer::load_files(workspace, plan, snapshot, seen, news).await?;
+            outcome.bytes = loaded.files.iter().map(|file| file.load.bytes).sum();
+            outcome.warnings.extend(loaded.warnings);
+            outcome.failures = loaded.failures;
+            outcome.loads = loaded.files.iter().map(|file| file.load.clone()).collect();
+            for load in &outcome.loads {
+                workspace.events.tell(RunEvent::FileLoaded { load: load.clone() });
+            }
+            log::append(workspace, plan, &loaded.files).await?;
+        }
+    }
+    outcome.version = workspace.lake.newest_version(&plan.name).await?;
+    Ok(outcome)
+}
+
+async fn finish(
+    workspace: &Arc<Workspace>,
+    base: &BTreeMap<TableName, u64>,
+    results: Vec<NodeResult>,
+    started: Instant,
+) -> Result<RunSummary, LoadError> {
+    let mut totals = Totals::default();
+    let mut changes = Changes::default();
+    for result in &results {
+        totals.count(result.status);
+        if let (Some(version), Some(Ok(name))) = (result.version, result.relation.as_ref().map(|name| name.parse())) {
+            changes.tables.insert(name, version);
+        }
+    }
+    // What was loaded is true whether or not another source failed.
+    let published = publish::publish(workspace, base, changes, serde_json::json!({"command": "ingest"})).await;
+    let epoch = published.as_ref().ok().copied().flatten();
+    if let Some(epoch) = epoch {
+        workspace.events.tell(RunEvent::EpochPublished { epoch });
+    }
+    let summary = RunSummary { results, totals, epoch, duration_s: started.elapsed().as_secs_f64() };
+    let recorded = system::record_run(&workspace.lake, &workspace.run_id, "ingest", &summary).await;
+    // A lake that cannot be written any more does not hide what became of the sources.
+    workspace.events.tell(RunEvent::RunFinished {
+        run_id: workspace.run_id.clone(),
+        at: Utc::now(),
+        totals,
+        duration_s: summary.duration_s,
+        unpublished: published.is_err().then(|| "the epoch could not be written".to_owned()),
+    });
+    published?;
+    recorded?;
+    Ok(summary)
+}

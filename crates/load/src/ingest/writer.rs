@@ -1,0 +1,411 @@
+//! The async half of a load: takes batches from the loader's thread, writes them as they come, and commits once.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use arrow::{
+    array::RecordBatch,
+    datatypes::{DataType, SchemaRef},
+};
+use chrono::Utc;
+use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter};
+use tokio::{runtime::Handle, sync::mpsc};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
+use wardlake_core::{LedgerEntry, columns::ColumnList, lineage};
+use wardlake_engine::ReadState;
+use wardlake_records::{
+    RunEvent,
+    system::{self, LoggedFile, RejectedRow},
+};
+use wardlake_storage::{Commit, Encoding, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions};
+
+use super::{
+    TablePlan,
+    change::{KeyStates, StoredRow, stored_rows},
+    job::{FailedFile, LoadJob},
+    late::History,
+    loader::{Piece, is_compared},
+    log::{FILES_METADATA, SeenFiles, ledger_entry},
+};
+use crate::{Workspace, bronze, error::LoadError};
+
+/// What a load of one table brought.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub(crate) files: Vec<LoggedFile>,
+    pub(crate) warnings: Vec<String>,
+    /// A sentence for each file that cannot be loaded.
+    pub(crate) failures: Vec<String>,
+}
+
+/// Loads files in order, in one commit. A file that turns out to be half-written is left for the next run; one that cannot be read, or be
+/// rows of this table, holds up no other.
+pub(crate) async fn load_files(
+    workspace: &Arc<Workspace>,
+    plan: &TablePlan,
+    snapshot: Option<TableSnapshot>,
+    seen: SeenFiles,
+    mut files: Vec<FoundFile>,
+) -> Result<Loaded, LoadError> {
+    let mut loaded = Loaded::default();
+    while !files.is_empty() {
+        let error = match try_load(workspace, plan, snapshot.as_ref(), &seen, &files).await {
+            Ok((done, failed)) => {
+                loaded.files = done;
+                loaded.failures.extend(failed.into_iter().map(|failed| failed.message));
+                return Ok(loaded);
+            }
+            Err(error) => error,
+        };
+        let before = files.len();
+        if let LoadError::Source { error: ConnectError::Unfinished { path, reason }, .. } = &error {
+            files.retain(|file| file.path != *path);
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            loaded.warnings.push(format!("{name} is left for the next run: {reason}"));
+        } else if let Some(failed) = FailedFile::of(&error) {
+            files.retain(|file| file.path != failed.path);
+            loaded.failures.push(failed.message);
+        }
+        // It is none of these files: a landed one that was read again, or no file at all.
+        if files.len() == before {
+            return Err(error);
+        }
+    }
+    Ok(loaded)
+}
+
+async fn try_load(
+    workspace: &Arc<Workspace>,
+    plan: &TablePlan,
+    snapshot: Option<&TableSnapshot>,
+    seen: &SeenFiles,
+    files: &[FoundFile],
+) -> Result<(Vec<LoggedFile>, Vec<FailedFile>), LoadError> {
+    let past = Past::read(workspace, plan, snapshot, seen, files).await?;
+    let (send, receive) = mpsc::channel(8);
+    let job = LoadJob {
+        plan: plan.clone(),
+        lake: Arc::clone(&workspace.lake),
+        seen: seen.clone(),
+        files: files.to_vec(),
+        past,
+        handle: Handle::current(),
+        send,
+    };
+    let loading = tokio::task::spawn_blocking(move || job.run());
+    let written = write_pieces(workspace, plan, receive).await;
+    let loaded = loading.await?;
+    let staged = match (written, &loaded) {
+        (Ok(staged), Ok(_)) => staged,
+        (Ok(staged), Err(_)) => {
+            workspace.lake.discard_staged(&plan.name, staged).await?;
+            Vec::new()
+        }
+        // The writer's failure is why the loader could not go on.
+        (Err(error), _) => return Err(error),
+    };
+    let (loaded, failed) = loaded?;
+    commit(workspace, plan, snapshot, staged, &loaded).await?;
+    Ok((loaded, failed))
+}
+
+/// What bronze knew before this load.
+pub(crate) struct Past {
+    pub(crate) columns: ColumnList,
+    pub(crate) rows: u64,
+    pub(crate) states: Option<KeyStates>,
+    pub(crate) history: Option<History>,
+    /// Places of all files, loaded and new, in the table's file order.
+    pub(crate) places: BTreeMap<String, usize>,
+    pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
+}
+
+impl Past {
+    async fn read(
+        workspace: &Workspace,
+        plan: &TablePlan,
+        snapshot: Option<&TableSnapshot>,
+        seen: &SeenFiles,
+        files: &[FoundFile],
+    ) -> Result<Self, LoadError> {
+        let columns = snapshot.map(|snapshot| bronze::own_columns(&snapshot.schema())).unwrap_or_default();
+        let columns: ColumnList = columns.iter().collect();
+        let mut order: Vec<(String, &str)> =
+            seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
+        order.extend(files.iter().map(|file| (order_key(plan, file), file.relative.as_str())));
+        order.sort();
+        order.dedup_by(|a, b| a.1 == b.1);
+        let places: BTreeMap<String, usize> =
+            order.iter().enumerate().map(|(place, (_, file))| ((*file).to_owned(), place)).collect();
+        let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max();
+        let has_late = files.iter().any(|file| places.get(&file.relative) < last_loaded);
+        let mut past = Self {
+            rows: snapshot.and_then(TableSnapshot::num_rows).unwrap_or_default(),
+            columns,
+            states: None,
+            history: None,
+            places,
+            loaded_rows: HashMap::new(),
+        };
+        if is_compared(plan) {
+            past.read_states(workspace, plan, snapshot.is_some(), has_late).await?;
+        } else if snapshot.is_some() {
+            let again: HashSet<&str> =
+                files.iter().map(|file| file.relative.as_str()).filter(|file| seen.0.contains_key(*file)).collect();
+            past.read_loaded(workspace, plan, &again).await?;
+        }
+        Ok(past)
+    }
+
+    /// Counts the bronze rows of paths that are loaded again into a table without keys.
+    async fn read_loaded(
+        &mut self,
+        workspace: &Workspace,
+        plan: &TablePlan,
+        again: &HashSet<&str>,
+    ) -> Result<(), LoadError> {
+        if again.is_empty() {
+            return Ok(());
+        }
+        let session = workspace.engine.session(ReadState::Working).await?;
+        let loaded = &mut self.loaded_rows;
+        stored_rows(&session, &plan.name, &[], &ColumnList::default(), |row, _| {
+            if again.contains(row.file.as_str()) {
+                *loaded.entry(row.file).or_default().entry(row.hash).or_default() += 1;
+            }
+        })
+        .await
+    }
+
+    async fn read_states(
+        &mut self,
+        workspace: &Workspace,
+        plan: &TablePlan,
+        exists: bool,
+        has_late: bool,
+    ) -> Result<(), LoadError> {
+        let keeps_names = plan.table.deletes == Deletes::Detect;
+        let mut states = KeyStates::new(keeps_names);
+        let mut history = History::default();
+        if exists {
+            let session = workspace.engine.session(ReadState::Working).await?;
+            let mut newest: HashMap<u128, (usize, StoredRow)> = HashMap::new();
+            let places = &self.places;
+            stored_rows(&session, &plan.name, &plan.table.keys, &self.columns, |row, name| {
+                if keeps_names {
+                    states.note_name(row.key, name);
+                }
+                if has_late {
+                    history.add(&row, places, if keeps_names { name() } else { Vec::new() });
+                }
+                let place = places.get(&row.file).copied().unwrap_or_default();
+                match newest.get(&row.key) {
+                    Some((known, last)) if (*known, last.order) >= (place, row.order) => {}
+                    _ => {
+                        newest.insert(row.key, (place, row));
+                    }
+                }
+            })
+            .await?;
+            for (key, (_, row)) in newest.into_iter().filter(|(_, (_, row))| !row.is_delete) {
+                states.set(key, row.hash);
+            }
+        }
+        self.states = Some(states);
+        self.history = has_late.then_some(history);
+        Ok(())
+    }
+}
+
+/// What files of a table are ordered by: the same order in which they are found.
+pub(crate) fn order_key(plan: &TablePlan, file: &FoundFile) -> String {
+    use wardlake_connect::source::OrderBy;
+    match plan.table.order_by {
+        OrderBy::Date => {
+            format!("{}\u{1}{}", file.date.map(|date| date.to_string()).unwrap_or_default(), file.relative)
+        }
+        OrderBy::Name => file.relative.clone(),
+        OrderBy::Modified => format!("{:020}\u{1}{}", file.modified.timestamp_micros(), file.relative),
+    }
+}
+
+/// Writers at once per table: one per core of a small machine.
+const WRITERS: usize = 2;
+
+type Write = tokio::task::JoinHandle<Result<StagedFiles, StorageError>>;
+
+/// Writes rows as they come; batches with other columns begin a new stage.
+async fn write_pieces(
+    workspace: &Arc<Workspace>,
+    plan: &TablePlan,
+    mut pieces: mpsc::Receiver<Piece>,
+) -> Result<Vec<StagedFiles>, LoadError> {
+    let mut staged = Vec::new();
+    let mut stage: Option<Stage> = None;
+    let mut rows = 0;
+    while let Some(piece) = pieces.recv().await {
+        match piece {
+            Piece::Rejected { file, sha256, sequence, records } => {
+                keep_rejected(workspace, plan, &file, &sha256, sequence, &records).await?;
+            }
+            Piece::Repeated { file, sha256, sequence, positions } => {
+                keep_repeated(workspace, plan, &file, &sha256, sequence, positions).await?;
+            }
+            Piece::Rows(batch) => {
+                if let Some(done) = stage.take_if(|stage| stage.schema != batch.schema()) {
+                    staged.push(done.finish().await?);
+                }
+                let stage = stage.get_or_insert_with(|| Stage::begin(workspace, plan, batch.schema()));
+                rows += batch.num_rows() as u64;
+                if stage.send(batch).await.is_err() {
+                    // The stage says why it stopped taking rows.
+                    break;
+                }
+                let unique_id = plan.unique_id.clone();
+                workspace.events.tell(RunEvent::NodeProgress { unique_id, rows, bytes: 0 });
+            }
+        }
+    }
+    if let Some(stage) = stage {
+        staged.push(stage.finish().await?);
+    }
+    Ok(staged)
+}
+
+/// Files being written with one set of columns.
+struct Stage {
+    schema: SchemaRef,
+    /// Each writer, and how many rows it was sent.
+    senders: Vec<(mpsc::Sender<RecordBatch>, usize)>,
+    write: Write,
+}
+
+impl Stage {
+    fn begin(workspace: &Arc<Workspace>, plan: &TablePlan, schema: SchemaRef) -> Self {
+        let mut senders = Vec::with_capacity(WRITERS);
+        let mut streams: Vec<SendableRecordBatchStream> = Vec::with_capacity(WRITERS);
+        for _ in 0..WRITERS {
+            let (sender, receiver) = mpsc::channel(2);
+            senders.push((sender, 0));
+            streams.push(Box::pin(RecordBatchStreamAdapter::new(
+                Arc::clone(&schema),
+                ReceiverStream::new(receiver).map(Ok),
+            )));
+        }
+        let (lake, name) = (Arc::clone(&workspace.lake), plan.name.clone());
+        let commit = Commit { options: bronze_options(&schema), ..Commit::default() };
+        let write = tokio::spawn(async move { lake.stage(&name, streams, &commit).await });
+        Self { schema, senders, write }
+    }
+
+    /// Hands the batch to the writer that has the fewest rows: batches differ in size, and turns would leave one idle.
+    async fn send(&mut self, batch: RecordBatch) -> Result<(), mpsc::error::SendError<RecordBatch>> {
+        let Some((sender, rows)) = self.senders.iter_mut().min_by_key(|(_, rows)| *rows) else { return Ok(()) };
+        *rows += batch.num_rows();
+        sender.send(batch).await
+    }
+
+    async fn finish(self) -> Result<StagedFiles, LoadError> {
+        drop(self.senders);
+        Ok(self.write.await??)
+    }
+}
+
+/// Enough for codes and names of places; ids and times outgrow it at once.
+const DICTIONARY_BYTES: usize = 64 << 10;
+/// Columns of bronze by which files are looked for.
+const BOUNDED: [&str; 3] = [lineage::FILE, lineage::POSITION, lineage::RECEIVED_AT];
+
+/// How rows of bronze are written. Hashes are random and all of one length, and positions count up: neither gains by a
+/// dictionary. Bronze is read whole or by file, place and time: bounds of anything else, and of pages, would only cost time.
+fn bronze_options(schema: &SchemaRef) -> WriteOptions {
+    let encoding = |data_type: &DataType| match data_type {
+        DataType::Utf8 => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        DataType::Int64 => Some(Encoding::DELTA_BINARY_PACKED),
+        _ => None,
+    };
+    let encodings =
+        schema.fields().iter().filter_map(|field| Some((field.name().clone(), encoding(field.data_type())?)));
+    let names = schema.fields().iter().map(|field| field.name().clone());
+    WriteOptions {
+        has_page_statistics: false,
+        dictionary_bytes: DICTIONARY_BYTES,
+        without_dictionary: vec![lineage::ROW_HASH.to_owned(), lineage::POSITION.to_owned()],
+        without_bounds: names.filter(|name| !BOUNDED.contains(&name.as_str())).collect(),
+        encodings: encodings.collect(),
+        ..WriteOptions::default()
+    }
+}
+
+/// Rejected records are kept before the rows of their file are: a crash in between keeps them once all the same.
+async fn keep_rejected(
+    workspace: &Workspace,
+    plan: &TablePlan,
+    file: &str,
+    sha256: &str,
+    sequence: u64,
+    records: &[Rejected],
+) -> Result<(), LoadError> {
+    let received_at = Utc::now();
+    let rows: Vec<RejectedRow<'_>> = records
+        .iter()
+        .map(|record| RejectedRow {
+            file,
+            position: record.line,
+            byte_offset: record.byte_offset,
+            reason: record.reason.code(),
+            message: record.reason.message(),
+            bytes: &record.bytes,
+            length: record.length,
+            sha256,
+            received_at,
+        })
+        .collect();
+    let batch = system::rejected_rows(&plan.label, &rows)?;
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    let ledger = LedgerEntry::new(format!("rejected:{}:{file}:{sha256}", plan.label), sequence);
+    Ok(system::append(&workspace.lake, "rejected_rows", batch, ledger).await?)
+}
+
+/// Where the lines stand that a load left out because the file had them before.
+async fn keep_repeated(
+    workspace: &Workspace,
+    plan: &TablePlan,
+    file: &str,
+    sha256: &str,
+    sequence: u64,
+    positions: Vec<i64>,
+) -> Result<(), LoadError> {
+    let batch = system::repeated_rows(&workspace.run_id, &plan.label, file, positions, Utc::now())?;
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    let ledger = LedgerEntry::new(format!("repeated:{}:{file}:{sha256}", plan.label), sequence);
+    Ok(system::append(&workspace.lake, "repeated_rows", batch, ledger).await?)
+}
+
+/// One commit for all files: their rows become visible with the ledger that says they are loaded.
+async fn commit(
+    workspace: &Workspace,
+    plan: &TablePlan,
+    snapshot: Option<&TableSnapshot>,
+    staged: Vec<StagedFiles>,
+    loaded: &[LoggedFile],
+) -> Result<(), LoadError> {
+    if loaded.is_empty() || staged.is_empty() && snapshot.is_none() {
+        // No file, or nothing but headers or rejected records: there are no columns to make a table of.
+        return Ok(());
+    }
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
+    metadata.insert(FILES_METADATA.to_owned(), serde_json::to_value(loaded).unwrap_or_default());
+    let commit = Commit {
+        ledger: loaded.iter().map(|file| ledger_entry(&plan.label, file)).collect(),
+        metadata,
+        schema_change: SchemaChange::AppendNewColumns,
+        ..Commit::default()
+    };
+    workspace.lake.append_staged(&plan.name, staged, commit).await?;
+    Ok(())
+}

@@ -1,0 +1,616 @@
+//! From what was delivered to bronze: one commit for all that waits. A delivery that cannot be loaded is set aside, with its bytes and
+//! the reason, and holds up nothing behind it.
+
+use std::{
+    borrow::Cow,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use arrow::{
+    array::{ArrayBuilder, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, new_null_array},
+    compute::concat_batches,
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use chrono::DateTime;
+use datafusion::physical_plan::memory::MemoryStream;
+use wardlake_connect::{Chunk, hl7};
+use wardlake_core::{
+    ErrorKind, HasErrorKind, LedgerEntry, TableName,
+    columns::{ColumnList, MOST_COLUMNS},
+};
+use wardlake_records::system::{self, RejectedRow};
+use wardlake_storage::{Commit, SchemaChange};
+
+use super::{Accepted, FeedOptions, Records, RejectedRecord, Waiting, frame_of, segment_of};
+use crate::{
+    Workspace,
+    bronze::{self, Lineage, hex_hashes},
+    error::LoadError,
+};
+
+/// The name under which bronze keeps how far it has loaded a feed's journal.
+fn ledger_id(label: &str) -> String {
+    format!("intake:{label}")
+}
+
+/// The number of the last row of the journal that bronze has.
+pub(crate) async fn loaded_rows(workspace: &Workspace, options: &FeedOptions) -> Result<u64, LoadError> {
+    Ok(match workspace.lake.snapshot(&options.name, None).await? {
+        Some(snapshot) => snapshot.consumed(&ledger_id(&options.label)).await?.unwrap_or_default().unsigned_abs(),
+        None => 0,
+    })
+}
+
+/// The columns of a feed's table that are its source's own; those that are described, as long as there is no table.
+pub(crate) async fn table_columns(workspace: &Workspace, options: &FeedOptions) -> Result<ColumnList, LoadError> {
+    Ok(match workspace.lake.head(&options.name).await? {
+        Some(head) => bronze::own_columns(&head.schema()).iter().collect(),
+        None => bronze::declared_columns(&options.columns),
+    })
+}
+
+/// Rows of one load, unless a single delivery has more: what models have to take through in one wave stays within memory, however
+/// much arrived at once.
+const ROWS_AT_ONCE: u64 = 20_000;
+
+/// Takes deliveries from the front of the line, up to [`ROWS_AT_ONCE`].
+fn take(waiting: &Waiting) -> Vec<Accepted> {
+    let mut line = waiting.lock();
+    let mut rows = 0;
+    let fits = line.iter().take_while(|delivery| {
+        rows += u64::from(delivery.rows);
+        rows <= ROWS_AT_ONCE
+    });
+    let count = fits.count().max(1).min(line.len());
+    let taken = line.drain(..count).collect();
+    if !line.is_empty() {
+        waiting.news.notify_one();
+    }
+    taken
+}
+
+/// Why a commit of deliveries or records failed.
+pub(crate) enum Failure {
+    /// It is what they hold: without one of them the others can be loaded.
+    Content {
+        error: LoadError,
+        /// It was seen before anything was written.
+        is_certain: bool,
+    },
+    /// It is the disk, the table or another writer: the same ones are tried again.
+    Elsewhere(LoadError),
+}
+
+impl Failure {
+    /// The failure itself.
+    pub(crate) fn error(self) -> LoadError {
+        match self {
+            Self::Content { error, .. } | Self::Elsewhere(error) => error,
+        }
+    }
+
+    /// Of deliveries of which no rows could be made: no disk was asked.
+    pub(crate) fn certain(error: LoadError) -> Self {
+        Self::Content { error, is_certain: true }
+    }
+}
+
+/// Deliveries that are tried together.
+struct Group {
+    deliveries: Vec<Accepted>,
+    is_second_try: bool,
+}
+
+impl Group {
+    fn new(deliveries: Vec<Accepted>) -> Self {
+        Self { deliveries, is_second_try: false }
+    }
+}
+
+/// Commits what waits, up to [`ROWS_AT_ONCE`]; the rest waits for the next call. `folder`: where the feed's journal lies.
+///
+/// Where a commit fails for what the deliveries hold, they are tried by halves: those that can be loaded are, in order, and those that
+/// cannot be are set aside.
+pub(crate) async fn load(
+    workspace: &Workspace,
+    options: &FeedOptions,
+    folder: &Path,
+    waiting: &Waiting,
+) -> Result<Option<u64>, LoadError> {
+    let mut load = Load { workspace, options, folder, waiting, aside: Vec::new(), kept: 0, version: None };
+    // The next one last.
+    let mut groups = vec![Group::new(take(waiting))];
+    while let Some(mut group) = groups.pop() {
+        let failure = match load.commit(&group.deliveries).await {
+            Ok(()) => {
+                load.done(group.deliveries);
+                continue;
+            }
+            Err(failure) => failure,
+        };
+        let count = group.deliveries.len();
+        match failure {
+            Failure::Content { .. } if count > 1 => {
+                let behind = group.deliveries.split_off(count / 2);
+                groups.extend([Group::new(behind), Group::new(group.deliveries)]);
+            }
+            Failure::Content { is_certain: false, .. } if count == 1 && !group.is_second_try => {
+                groups.push(Group { is_second_try: true, ..group });
+            }
+            Failure::Content { error, .. } if count == 1 => {
+                let message = error.to_string();
+                load.aside.extend(group.deliveries.into_iter().map(|delivery| (delivery, message.clone())));
+                if groups.is_empty() {
+                    // Nothing comes behind it whose commit would tell that it is done with.
+                    groups.push(Group::new(Vec::new()));
+                }
+            }
+            failure => {
+                groups.push(group);
+                load.put_back(groups);
+                // What went before is told of first; the next call meets the failure again.
+                return load.version.map_or_else(|| Err(failure.error()), |version| Ok(Some(version)));
+            }
+        }
+    }
+    Ok(load.version)
+}
+
+/// One call of [`load`].
+struct Load<'a> {
+    workspace: &'a Workspace,
+    options: &'a FeedOptions,
+    folder: &'a Path,
+    waiting: &'a Waiting,
+    /// Deliveries that cannot be loaded, and why, behind which nothing was committed yet.
+    aside: Vec<(Accepted, String)>,
+    /// So many of them are written down.
+    kept: usize,
+    version: Option<u64>,
+}
+
+impl Load<'_> {
+    /// Commits deliveries, and with them that those set aside before them are done with.
+    async fn commit(&mut self, deliveries: &[Accepted]) -> Result<(), Failure> {
+        let Self { workspace, options, .. } = *self;
+        let Some(last) = deliveries.last().or(self.aside.last().map(|(delivery, _)| delivery)) else { return Ok(()) };
+        let ledger = LedgerEntry::new(ledger_id(&options.label), number(last_row(last)));
+        let records: Vec<&Records> = deliveries.iter().map(|delivery| &delivery.records).collect();
+        let columns = table_columns(workspace, options).await.map_err(Failure::Elsewhere)?;
+        let prepared = prepare(options, &records, columns).map_err(Failure::certain)?;
+        self.keep_aside().await.map_err(Failure::Elsewhere)?;
+        keep_rejected(workspace, options, &records, &ledger).await.map_err(Failure::Elsewhere)?;
+        let columns = prepared.columns.clone();
+        // A lake on this machine has one server by its lock. Elsewhere, whoever lost the lake to another server finds that here, before it
+        // doubles or skips what that one loaded.
+        let loaded = self.waiting.loaded.load(Ordering::Relaxed);
+        let place = || (ledger.app_id.clone(), (loaded > 0).then(|| number(loaded)));
+        let requires = if workspace.lake.local_path().is_none() { vec![place()] } else { Vec::new() };
+        match append(workspace, options, prepared, vec![ledger], requires).await {
+            Ok(version) => {
+                self.version = Some(version);
+                self.waiting.note_columns(columns);
+                Ok(())
+            }
+            Err(error) => Err(judged(workspace, options, error).await),
+        }
+    }
+
+    /// Bronze says that these, and all that were set aside before them, are done with.
+    fn done(&mut self, deliveries: Vec<Accepted>) {
+        let aside = self.aside.len();
+        if let (Some((first, _)), Some((last, _))) = (self.aside.first(), self.aside.last()) {
+            let (first, last) = (first.first_row, last_row(last));
+            let label = &self.options.label;
+            self.workspace.events.warn(format!(
+                "{label}: {aside} deliveries (rows {first} to {last}) cannot be loaded; they are in system.rejected_rows"
+            ));
+        }
+        let done: Vec<Accepted> = self.aside.drain(..).map(|(delivery, _)| delivery).chain(deliveries).collect();
+        self.kept = 0;
+        self.waiting.bytes.fetch_sub(done.iter().map(|delivery| delivery.bytes).sum(), Ordering::Relaxed);
+        if let Some(last) = done.last() {
+            self.waiting.loaded.store(last_row(last), Ordering::Relaxed);
+        }
+    }
+
+    /// They are in the journal and stay in line: the next load takes them first.
+    fn put_back(&mut self, mut groups: Vec<Group>) {
+        let mut line: Vec<Accepted> = self.aside.drain(..).map(|(delivery, _)| delivery).collect();
+        while let Some(group) = groups.pop() {
+            line.extend(group.deliveries);
+        }
+        self.waiting.lock().splice(0..0, line);
+    }
+
+    /// Writes down what was set aside: each delivery as one rejected record, with its bytes as the journal has them.
+    async fn keep_aside(&mut self) -> Result<(), LoadError> {
+        let (label, new) = (&self.options.label, &self.aside[self.kept..]);
+        let Some((last, _)) = new.last() else { return Ok(()) };
+        let ledger = LedgerEntry::new(aside_id(&ledger_id(label)), last.records.first_position);
+        let segment = |delivery: &Accepted| segment_of(label, &delivery.records.file).unwrap_or_default().to_owned();
+        let places: Vec<(String, u64)> =
+            new.iter().map(|(delivery, _)| (segment(delivery), delivery.first_row)).collect();
+        let folder = self.folder.to_owned();
+        let read = move || {
+            let frames = places.iter().map(|(segment, row)| frame_of(&folder, segment, *row));
+            frames.collect::<Result<Vec<_>, _>>()
+        };
+        let frames = tokio::task::spawn_blocking(read).await?.map_err(|error| LoadError::Journal {
+            table: label.clone(),
+            folder: self.folder.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        // Of a frame that cannot be read any more the place is known.
+        let payloads = frames.into_iter().map(|frame| frame.map(|frame| frame.payload).unwrap_or_default());
+        let records: Vec<Records> = new
+            .iter()
+            .zip(payloads)
+            .map(|((delivery, message), bytes)| delivery.records.set_aside(message.clone(), bytes))
+            .collect();
+        keep_rejected(self.workspace, self.options, &records.iter().collect::<Vec<_>>(), &ledger).await?;
+        self.kept = self.aside.len();
+        Ok(())
+    }
+}
+
+impl Records {
+    /// One rejected record in the place of these.
+    fn set_aside(&self, message: String, bytes: Vec<u8>) -> Self {
+        let position = self.first_position;
+        Self {
+            file: Arc::clone(&self.file),
+            received_us: self.received_us,
+            chunks: Vec::new(),
+            message: None,
+            positions: None,
+            first_position: position,
+            rejected: vec![RejectedRecord { position, reason: NOT_LOADABLE.to_owned(), message, bytes }],
+        }
+    }
+}
+
+/// The reason of a record that was read and cannot be loaded into its table.
+pub(crate) const NOT_LOADABLE: &str = "not_loadable";
+
+/// Under which name it is kept how far deliveries or records were set aside. Those that were rejected when they were read are kept
+/// before they are tried and have a name of their own: neither can pass for the other.
+pub(crate) fn aside_id(ledger_id: &str) -> String {
+    format!("aside:{ledger_id}")
+}
+
+fn last_row(delivery: &Accepted) -> u64 {
+    delivery.first_row + u64::from(delivery.rows) - 1
+}
+
+fn number(row: u64) -> i64 {
+    i64::try_from(row).unwrap_or(i64::MAX)
+}
+
+/// Rows as bronze takes them.
+pub(crate) struct Prepared {
+    rows: RecordBatch,
+    /// The source's own columns: those that the table had, then the new ones in the order in which they came.
+    pub(crate) columns: ColumnList,
+}
+
+/// Makes rows of records, for a table with these columns. What fails here fails for what the records hold.
+pub(crate) fn prepare(
+    options: &FeedOptions,
+    records: &[&Records],
+    mut columns: ColumnList,
+) -> Result<Prepared, LoadError> {
+    let mut parts = parts(options, records)?;
+    let most = columns.len().max(MOST_COLUMNS);
+    // Most parts have the columns of the one before.
+    let mut settled: Vec<String> = Vec::new();
+    for Part { chunk, .. } in &mut parts {
+        if chunk.columns != settled {
+            bronze::spell(chunk, &columns);
+            chunk.columns.iter().for_each(|name| {
+                columns.add(name);
+            });
+            settled.clone_from(&chunk.columns);
+        }
+    }
+    let shape = |message: &str| LoadError::Shape { table: options.name.clone(), message: message.to_owned() };
+    if columns.len() > most {
+        return Err(shape(&format!("a table has at most {most} columns, and this would bring it more")));
+    }
+    let rows = parts.iter().map(|part| part.chunk.rows).sum();
+    let mut arrays = own_arrays(&parts, &columns, rows).map_err(|error| match error {
+        Unfit::Arrow(error) => LoadError::from(error),
+        Unfit::Columns => shape("rows with two values in one column"),
+    })?;
+    let mut fields: Vec<Field> = columns.names().iter().map(|name| Field::new(name, DataType::Utf8, true)).collect();
+    let lineage = lineage_of_parts(options, &parts)?;
+    fields.extend(lineage.schema().fields().iter().map(|field| field.as_ref().clone()));
+    arrays.extend(lineage.columns().iter().cloned());
+    Ok(Prepared { rows: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, columns })
+}
+
+/// Why chunks do not make columns.
+enum Unfit {
+    Arrow(arrow::error::ArrowError),
+    Columns,
+}
+
+/// Every column of the table. A delivery has few rows and few of the columns: what a load costs goes by the values that there are, and the
+/// columns without any share one array.
+fn own_arrays(parts: &[Part<'_>], columns: &ColumnList, rows: usize) -> Result<Vec<ArrayRef>, Unfit> {
+    let mut builders: Vec<Option<StringBuilder>> = columns.names().iter().map(|_| None).collect();
+    let (mut names, mut places): (&[String], Vec<Option<usize>>) = (&[], Vec::new());
+    let mut before = 0_usize;
+    for Part { chunk, .. } in parts {
+        if chunk.columns != names {
+            names = &chunk.columns;
+            places = names.iter().map(|name| columns.place(name)).collect();
+        }
+        for (place, array) in places.iter().zip(&chunk.arrays) {
+            let builder = place.and_then(|place| builders.get_mut(place)).ok_or(Unfit::Columns)?;
+            let builder = builder.get_or_insert_with(StringBuilder::new);
+            fill(builder, before).ok_or(Unfit::Columns)?;
+            builder.append_array(array.as_string_opt::<i32>().ok_or(Unfit::Columns)?).map_err(Unfit::Arrow)?;
+        }
+        before += chunk.rows;
+    }
+    let nothing = new_null_array(&DataType::Utf8, rows);
+    let array = |builder: Option<StringBuilder>| match builder {
+        Some(mut builder) => {
+            fill(&mut builder, rows).ok_or(Unfit::Columns)?;
+            Ok(Arc::new(builder.finish()) as ArrayRef)
+        }
+        None => Ok(Arc::clone(&nothing)),
+    };
+    builders.into_iter().map(array).collect()
+}
+
+/// Fills a column up to so many rows; none if it has more.
+fn fill(builder: &mut StringBuilder, rows: usize) -> Option<()> {
+    let missing = rows.checked_sub(builder.len())?;
+    if missing > 0 {
+        builder.append_nulls(missing);
+    }
+    Some(())
+}
+
+/// The lineage columns of all parts.
+fn lineage_of_parts(options: &FeedOptions, parts: &[Part<'_>]) -> Result<RecordBatch, LoadError> {
+    let batch_id = uuid::Uuid::now_v7().to_string();
+    let mut fields = Vec::new();
+    // Without rows the commit still says how far was read.
+    lineage_of(options, "", Vec::new(), &batch_id, &[], Vec::new()).push(&mut fields, &mut Vec::new());
+    let schema: SchemaRef = Arc::new(Schema::new(fields));
+    let batch = |Part { file, received_us, positions, chunk }: &Part<'_>| {
+        let mut arrays = Vec::new();
+        let lineage = lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
+        lineage.push(&mut Vec::new(), &mut arrays);
+        RecordBatch::try_new(Arc::clone(&schema), arrays)
+    };
+    let batches = parts.iter().map(batch).collect::<Result<Vec<_>, _>>()?;
+    Ok(concat_batches(&schema, &batches)?)
+}
+
+/// Appends rows to a bronze table; the new version.
+pub(crate) async fn append(
+    workspace: &Workspace,
+    options: &FeedOptions,
+    prepared: Prepared,
+    ledger: Vec<LedgerEntry>,
+    requires: Vec<(String, Option<i64>)>,
+) -> Result<u64, LoadError> {
+    let mut metadata = serde_json::Map::new();
+    metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
+    let commit = Commit {
+        ledger,
+        requires,
+        metadata,
+        schema_change: SchemaChange::AppendNewColumns,
+        is_frequent: true,
+        ..Commit::default()
+    };
+    let schema = prepared.rows.schema();
+    let stream = MemoryStream::try_new(vec![prepared.rows], schema, None)?;
+    Ok(workspace.lake.append(&options.name, vec![Box::pin(stream)], commit).await?.version())
+}
+
+/// Whose fault a failed [`append`] is. The disk and other writers say so themselves; where it may be the rows, the table is asked: no rows at
+/// all have to go in.
+pub(crate) async fn judged(workspace: &Workspace, options: &FeedOptions, error: LoadError) -> Failure {
+    if !matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Internal) {
+        return Failure::Elsewhere(error);
+    }
+    let nothing = async {
+        let columns = table_columns(workspace, options).await?;
+        append(workspace, options, prepare(options, &[], columns)?, Vec::new(), Vec::new()).await
+    };
+    match nothing.await {
+        Ok(_) => Failure::Content { error, is_certain: false },
+        Err(error) => Failure::Elsewhere(error),
+    }
+}
+
+/// Rows of one file: a chunk and its lineage.
+struct Part<'a> {
+    file: &'a str,
+    received_us: Vec<i64>,
+    positions: Vec<i64>,
+    chunk: Cow<'a, Chunk>,
+}
+
+/// The rows of deliveries. Messages that came one by one become rows together.
+fn parts<'a>(options: &FeedOptions, records: &[&'a Records]) -> Result<Vec<Part<'a>>, LoadError> {
+    let mut parts = Vec::new();
+    let is_run = |one: &&Records, next: &&Records| {
+        one.message.is_some() && next.message.is_some() && Arc::ptr_eq(&one.file, &next.file)
+    };
+    for run in records.chunk_by(is_run) {
+        let messages: Vec<_> = run.iter().filter_map(|records| Some((*records, records.message.as_ref()?))).collect();
+        if let [(first, _), ..] = messages[..] {
+            let mut rows = hl7::Rows::new(&options.table.format.mapping, None);
+            messages.iter().for_each(|(records, row)| rows.push(records.first_position, row));
+            let failed = |error| LoadError::Source { table: options.label.clone(), error };
+            parts.extend(rows.finish().map_err(failed)?.map(|chunk| Part {
+                file: &first.file,
+                received_us: messages.iter().map(|(records, _)| records.received_us).collect(),
+                positions: messages.iter().map(|(records, _)| records.first_position).collect(),
+                chunk: Cow::Owned(chunk),
+            }));
+        }
+        for records in run {
+            let mut before = 0;
+            for chunk in &records.chunks {
+                let positions = match &records.positions {
+                    Some(positions) => positions[before..before + chunk.rows].to_vec(),
+                    None => (0..chunk.rows).map(|row| records.first_position + (before + row) as i64).collect(),
+                };
+                let received_us = vec![records.received_us; chunk.rows];
+                parts.push(Part { file: &records.file, received_us, positions, chunk: Cow::Borrowed(chunk) });
+                before += chunk.rows;
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn lineage_of<'a>(
+    options: &'a FeedOptions,
+    file: &'a str,
+    received_us: Vec<i64>,
+    batch_id: &'a str,
+    hashes: &[u128],
+    positions: Vec<i64>,
+) -> Lineage<'a> {
+    Lineage {
+        source: &options.label,
+        file,
+        batch_id,
+        received: received_us.into(),
+        positions: positions.into(),
+        hashes: hex_hashes(hashes),
+        changes: StringArray::new_repeated("insert", hashes.len()),
+    }
+}
+
+/// Writes down records that no row could be made of, with reason and bytes, before the commit that counts them as loaded.
+/// `ledger` names the last position that is written down with it.
+pub(crate) async fn keep_rejected(
+    workspace: &Workspace,
+    options: &FeedOptions,
+    records: &[&Records],
+    ledger: &LedgerEntry,
+) -> Result<(), LoadError> {
+    if records.iter().all(|records| records.rejected.is_empty()) {
+        return Ok(());
+    }
+    let ledger = LedgerEntry::new(format!("rejected:{}", ledger.app_id), ledger.version);
+    // A crash may have come between this commit and that of bronze: what was kept then is not kept twice.
+    let kept = match workspace.lake.snapshot(&TableName::new(system::SCHEMA, "rejected_rows")?, None).await? {
+        Some(snapshot) => snapshot.consumed(&ledger.app_id).await?.unwrap_or(-1),
+        None => -1,
+    };
+    let rejected: Vec<(&Records, &RejectedRecord)> = records
+        .iter()
+        .flat_map(|records| records.rejected.iter().map(move |record| (*records, record)))
+        .filter(|(_, record)| record.position > kept)
+        .collect();
+    let rows: Vec<RejectedRow<'_>> = rejected
+        .iter()
+        .map(|(records, record)| RejectedRow {
+            file: &records.file,
+            position: record.position.unsigned_abs(),
+            byte_offset: 0,
+            reason: &record.reason,
+            message: &record.message,
+            bytes: &record.bytes,
+            length: record.bytes.len() as u64,
+            sha256: "",
+            received_at: DateTime::from_timestamp_micros(records.received_us).unwrap_or_default(),
+        })
+        .collect();
+    let batch = system::rejected_rows(&options.label, &rows)?;
+    Ok(system::append(&workspace.lake, "rejected_rows", batch, ledger).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::intake::{
+        Content, Delivery, Feed,
+        testing::{lines, open, table_of_numbers},
+    };
+
+    async fn deliver(feed: &Feed, body: &str) {
+        let payload = body.as_bytes().to_vec();
+        let reading = feed.read(&payload, None).unwrap();
+        assert!(reading.rejected.is_empty(), "{body}");
+        let content = Content::Records { format: reading.format, chunks: reading.chunks };
+        feed.deliver(Delivery { key: Vec::new(), payload, content }).await.unwrap();
+    }
+
+    async fn load_all(feed: &Feed, workspace: &Workspace) {
+        while feed.status().waiting_bytes > 0 {
+            feed.load(workspace).await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a02_deliveries_that_cannot_be_loaded_are_set_aside_and_the_others_are_loaded_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, options) = open(folder.path(), &[]).await;
+        table_of_numbers(&workspace, &options).await;
+        let feed = Feed::open(&workspace, options.clone(), None, Arc::new(Notify::new())).await.unwrap();
+        // Two in the middle, two at the end, one of several rows.
+        for id in ["1", "\"x\"", "3", "\"y\"", "5", "6}\n{\"id\":7", "\"z\"}\n{\"id\":9", "\"w\""] {
+            deliver(&feed, &format!("{{\"id\":{id}}}")).await;
+        }
+        load_all(&feed, &workspace).await;
+        assert_eq!(feed.status().rows_loaded, 10);
+        deliver(&feed, "{\"id\":11}").await;
+        load_all(&feed, &workspace).await;
+        let loaded = async |workspace: &Workspace| {
+            let rows = lines(workspace, "select id, _position from bronze.adt order by id").await;
+            assert_eq!(rows, ["0", "1 1", "3 3", "5 5", "6 6", "7 7", "11 11"]);
+            let kept = "select _position, reason, replace(cast(bytes as varchar), chr(10), '~') as bytes \
+                        from system.rejected_rows order by 1";
+            let wanted = [
+                "2 not_loadable {\"id\":\"x\"}",
+                "4 not_loadable {\"id\":\"y\"}",
+                "8 not_loadable {\"id\":\"z\"}~{\"id\":9}",
+                "10 not_loadable {\"id\":\"w\"}",
+            ];
+            assert_eq!(lines(workspace, kept).await, wanted);
+        };
+        loaded(&workspace).await;
+        drop(feed);
+        let feed = Feed::open(&workspace, options, None, Arc::new(Notify::new())).await.unwrap();
+        assert_eq!((feed.status().waiting_bytes, feed.status().rows_accepted), (0, 11));
+        assert_eq!(feed.load(&workspace).await.unwrap(), None);
+        loaded(&workspace).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a02_what_differs_in_case_is_one_column_of_a_feed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, options) = open(folder.path(), &["id", "ward"]).await;
+        let feed = Feed::open(&workspace, options.clone(), None, Arc::new(Notify::new())).await.unwrap();
+        for body in ["{\"ID\":1}", "{\"_FILE\":2}", "{\"_file_2\":3}", "{\"New\":4}", "{\"id\":5,\"NEW\":6,\"new\":7}"]
+        {
+            deliver(&feed, body).await;
+        }
+        load_all(&feed, &workspace).await;
+        let sql = "select _position, \"id\", \"_FILE_2\", \"New\", \"new_2\" from bronze.adt order by _position";
+        assert_eq!(lines(&workspace, sql).await, ["1 1", "2 2", "3 3", "4 4", "5 5 6 7"]);
+        // A row's hash is that of the names that its table has.
+        deliver(&feed, "{\"id\":5,\"New\":6,\"new_2\":7}").await;
+        load_all(&feed, &workspace).await;
+        let hashes = lines(&workspace, "select count(distinct _row_hash) from bronze.adt where _position >= 5").await;
+        assert_eq!(hashes, ["1"]);
+        let keys: Vec<String> = (0..600).map(|i| format!("\"key{i}\":1")).collect();
+        let reading = feed.read(format!("{{{}}}", keys.join(",")).as_bytes(), None).unwrap();
+        assert_eq!((reading.rows(), reading.rejected.len()), (0, 1));
+    }
+}

@@ -1,0 +1,468 @@
+//! What senders deliver while the server runs: durable before it is acknowledged, in bronze exactly once.
+//!
+//! One [`Feed`] per source table. Deliveries go through one writer thread, which knows repeated ones by their key, appends the
+//! others to the table's journal, syncs once for all that wait, and answers. Rows then wait in memory until [`Feed::load`] commits them
+//! to bronze; the commit's ledger says how far the journal has been loaded, and what lies behind that is loaded after a restart.
+
+mod damage;
+mod delivered;
+mod journal;
+mod keys;
+mod load;
+mod segment;
+#[cfg(test)]
+mod testing;
+mod topic;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{Notify, mpsc, oneshot};
+use wardlake_connect::{Chunk, ConnectError, Event, FileTable, Rejected, hl7, source::FileFormat};
+use wardlake_core::{ErrorKind, HasErrorKind, TableName, columns::ColumnList};
+
+use self::{segment::Frame, writer::Request};
+use crate::{Workspace, bronze, error::LoadError};
+
+pub use self::delivered::delivered;
+pub(crate) use self::segment::frame_of;
+pub use self::{
+    damage::{Damage, DamageKind},
+    topic::{TopicLoad, load_topic, topic_position},
+};
+
+/// Deliveries that may wait for the disk at once; further senders wait for a place.
+const REQUESTS: usize = 4096;
+
+/// The folder of all journals within a lake on this machine.
+pub(crate) const FOLDER: &str = "_landing/intake";
+
+/// Bronze's `_file` of rows in a journal segment.
+fn file_of(label: &str, segment: &str) -> Arc<str> {
+    format!("{FOLDER}/{label}/{segment}").into()
+}
+
+/// The journal segment that a row's `_file` names, if the row was delivered to the feed `label`.
+pub fn segment_of<'f>(label: &str, file: &'f str) -> Option<&'f str> {
+    file.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_prefix(label)?.strip_prefix('/')
+}
+
+/// What one sender hands over.
+#[derive(Debug)]
+pub struct Delivery {
+    /// By what a repeated delivery is known; empty for none.
+    pub key: Vec<u8>,
+    /// As received.
+    pub payload: Vec<u8>,
+    /// What the payload holds.
+    pub content: Content,
+}
+
+/// What a payload holds, found out before anything is stored.
+#[derive(Debug)]
+pub enum Content {
+    /// Records of a format, read.
+    Records {
+        /// The format.
+        format: FileFormat,
+        /// The rows.
+        chunks: Vec<Chunk>,
+    },
+    /// An HL7 message, read. Rows are made of many messages at once, when they are loaded.
+    Message(hl7::Row),
+    /// One record that cannot be read: it is kept with its reason.
+    Rejected {
+        /// A stable code, such as `hl7_required_field_missing`.
+        reason: String,
+    },
+}
+
+/// What became of a delivery. The bytes are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The number of its first row in the feed.
+    pub first_row: u64,
+    /// Its rows.
+    pub rows: u32,
+    /// It was delivered before, and nothing was stored now.
+    pub is_repeated: bool,
+}
+
+/// Why a delivery was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// Too much waits to be loaded.
+    #[error("{waiting_bytes} bytes of {table} wait to be loaded; send again in a moment")]
+    Busy {
+        /// `<source>.<table>`.
+        table: String,
+        /// Bytes that wait.
+        waiting_bytes: u64,
+    },
+    /// The key names another delivery.
+    #[error("the key was used for other content; a new delivery needs a key of its own")]
+    KeyReused,
+    /// The disk refused.
+    #[error("{table}: the delivery could not be stored: {reason}")]
+    NotStored {
+        /// `<source>.<table>`.
+        table: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// The server stops.
+    #[error("the server is stopping; send again to its successor")]
+    Stopping,
+}
+
+impl HasErrorKind for IntakeError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::KeyReused => ErrorKind::Conflict,
+            Self::Busy { .. } | Self::NotStored { .. } | Self::Stopping => ErrorKind::Unavailable,
+        }
+    }
+}
+
+/// How a feed stands.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct FeedStatus {
+    /// `<source>.<table>`.
+    pub table: String,
+    /// Rows accepted since the feed began.
+    pub rows_accepted: u64,
+    /// Rows loaded into bronze.
+    pub rows_loaded: u64,
+    /// Rows that have been taken through the models, those that stand still left out, and published.
+    pub rows_shown: u64,
+    /// Bytes that wait to be loaded.
+    pub waiting_bytes: u64,
+    /// When the last delivery was accepted.
+    pub last_accepted_at: Option<DateTime<Utc>>,
+    /// What failed last, and is not mended since.
+    pub last_error: Option<String>,
+    /// Parts of its journal that cannot be read.
+    pub damage: Vec<Damage>,
+}
+
+/// How a feed is set up.
+#[derive(Clone)]
+pub struct FeedOptions {
+    /// `<source>.<table>`.
+    pub label: String,
+    /// The bronze table.
+    pub name: TableName,
+    /// How deliveries are read.
+    pub table: FileTable,
+    /// Declared columns of the source table: bronze has them from the start.
+    pub columns: Vec<String>,
+    /// Above so many waiting bytes senders are told to come back.
+    pub max_waiting_bytes: u64,
+    /// For how long a key is remembered at least.
+    pub key_window: std::time::Duration,
+}
+
+/// One table that takes deliveries.
+pub struct Feed {
+    options: FeedOptions,
+    folder: PathBuf,
+    requests: mpsc::Sender<Request>,
+    waiting: Arc<Waiting>,
+    damage: Vec<Damage>,
+    /// One load at a time.
+    loading: tokio::sync::Mutex<()>,
+}
+
+/// Accepted deliveries that bronze does not have yet.
+pub(crate) struct Waiting {
+    deliveries: Mutex<Vec<Accepted>>,
+    bytes: AtomicU64,
+    accepted: AtomicU64,
+    loaded: AtomicU64,
+    shown: AtomicU64,
+    last_accepted_us: AtomicU64,
+    error: Mutex<Option<String>>,
+    /// The columns that the table had after the last load.
+    columns: Mutex<Arc<ColumnList>>,
+    /// Told after each accepted delivery.
+    news: Arc<Notify>,
+}
+
+/// One accepted delivery.
+pub(crate) struct Accepted {
+    pub(crate) first_row: u64,
+    pub(crate) rows: u32,
+    pub(crate) bytes: u64,
+    pub(crate) records: Records,
+}
+
+/// Records on their way to bronze, and where they came from.
+pub(crate) struct Records {
+    /// Bronze's `_file`: the journal segment, or `topic/partition`.
+    pub(crate) file: Arc<str>,
+    pub(crate) received_us: i64,
+    pub(crate) chunks: Vec<Chunk>,
+    /// In place of chunks: one message.
+    pub(crate) message: Option<hl7::Row>,
+    /// The place of each row of the chunks; without it they are numbered on from `first_position`.
+    pub(crate) positions: Option<Vec<i64>>,
+    pub(crate) first_position: i64,
+    pub(crate) rejected: Vec<RejectedRecord>,
+}
+
+/// A record that is kept beside the table.
+pub(crate) struct RejectedRecord {
+    pub(crate) position: i64,
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, Vec<Accepted>> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, accepted: Vec<Accepted>) {
+        let Some(last) = accepted.last() else { return };
+        self.accepted.store(last.first_row + u64::from(last.rows) - 1, Ordering::Relaxed);
+        self.last_accepted_us.store(last.records.received_us.max(0) as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(accepted.iter().map(|delivery| delivery.bytes).sum(), Ordering::Relaxed);
+        self.lock().extend(accepted);
+        self.news.notify_one();
+    }
+
+    pub(crate) fn note_error(&self, error: Option<String>) {
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    pub(crate) fn note_columns(&self, columns: ColumnList) {
+        *self.columns.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(columns);
+    }
+
+    fn columns(&self) -> Arc<ColumnList> {
+        Arc::clone(&self.columns.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Feed {
+    /// Opens a table's journal, takes up what bronze does not have of it, and starts its writer. `news` is told whenever something
+    /// was accepted. The lake has to be on this machine, or `folder` has to name a place that is.
+    pub async fn open(
+        workspace: &Workspace,
+        options: FeedOptions,
+        folder: Option<&Path>,
+        news: Arc<Notify>,
+    ) -> Result<Self, LoadError> {
+        let Some(root) =
+            folder.map(Path::to_path_buf).or_else(|| workspace.lake.local_path().map(|lake| lake.join(FOLDER)))
+        else {
+            return Err(LoadError::Config {
+                message: "deliveries are acknowledged when they are on a disk of this machine, and the lake is not; name a folder \
+                          with --intake"
+                    .to_owned(),
+            });
+        };
+        let folder = root.join(&options.label);
+        bronze::create(workspace, &options.label, &options.name, &options.columns).await?;
+        let loaded = load::loaded_rows(workspace, &options).await?;
+        let waiting = Arc::new(Waiting {
+            deliveries: Mutex::default(),
+            bytes: AtomicU64::new(0),
+            accepted: AtomicU64::new(loaded),
+            loaded: AtomicU64::new(loaded),
+            shown: AtomicU64::new(0),
+            last_accepted_us: AtomicU64::new(0),
+            error: Mutex::default(),
+            columns: Mutex::new(Arc::new(load::table_columns(workspace, &options).await?)),
+            news,
+        });
+        let (requests, receive) = mpsc::channel(REQUESTS);
+        let opening =
+            writer::Opening { folder: folder.clone(), options: options.clone(), loaded, waiting: Arc::clone(&waiting) };
+        let found = tokio::task::spawn_blocking(move || opening.start(receive)).await??;
+        let damage = damage::keep(workspace, &options, &folder, found, loaded).await?;
+        Ok(Self { options, folder, requests, waiting, damage, loading: tokio::sync::Mutex::default() })
+    }
+
+    /// `<source>.<table>`.
+    pub fn label(&self) -> &str {
+        &self.options.label
+    }
+
+    /// The bronze table.
+    pub fn table_name(&self) -> &TableName {
+        &self.options.name
+    }
+
+    /// How deliveries are read.
+    pub fn table(&self) -> &FileTable {
+        &self.options.table
+    }
+
+    /// Where its journal lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads records as this table's format says, or as `format` does, where that is akin to it: what a sender says of its bytes makes no
+    /// other columns of them. [`FileFormat::Json`] stands for JSON in either shape. Nothing is stored.
+    pub fn read(&self, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, ConnectError> {
+        let wanted = self.options.table.format.file_format;
+        let format = match format {
+            Some(asked) if !asked.is_akin_to(wanted) => {
+                let (found, wanted) = (asked.name(), wanted.name());
+                return Err(ConnectError::OtherFormat { path: DELIVERY.into(), found, wanted });
+            }
+            Some(FileFormat::Json) if wardlake_connect::is_lines_of_objects(payload) => Some(FileFormat::Ndjson),
+            Some(FileFormat::Auto) => None,
+            asked => asked,
+        };
+        read_into(&self.options.table, Some(self.waiting.columns().names()), payload, format)
+    }
+
+    /// Stores a delivery. When this returns a receipt, the bytes are synced; senders that wait together share one sync. The order
+    /// of the calls is the order of the rows.
+    pub async fn deliver(&self, delivery: Delivery) -> Result<Receipt, IntakeError> {
+        let stored = self.submit(delivery).await.map_err(|(error, _)| error)?;
+        stored.await.map_err(|_| IntakeError::Stopping)?
+    }
+
+    /// Hands a delivery in without waiting for the disk: its place in the order is taken when this returns. One that is not
+    /// taken comes back.
+    pub async fn submit(
+        &self,
+        delivery: Delivery,
+    ) -> Result<oneshot::Receiver<Result<Receipt, IntakeError>>, (IntakeError, Delivery)> {
+        let waiting_bytes = self.waiting.bytes.load(Ordering::Relaxed);
+        if waiting_bytes > self.options.max_waiting_bytes {
+            return Err((IntakeError::Busy { table: self.options.label.clone(), waiting_bytes }, delivery));
+        }
+        let (answer, receive) = oneshot::channel();
+        match self.requests.send(Request { delivery, answer }).await {
+            Ok(()) => Ok(receive),
+            Err(mpsc::error::SendError(request)) => Err((IntakeError::Stopping, request.delivery)),
+        }
+    }
+
+    /// Commits what waits to bronze; the new version, if anything did.
+    pub async fn load(&self, workspace: &Workspace) -> Result<Option<u64>, LoadError> {
+        let _one = self.loading.lock().await;
+        let result = load::load(workspace, &self.options, &self.folder, &self.waiting).await;
+        self.waiting.note_error(result.as_ref().err().map(ToString::to_string));
+        result
+    }
+
+    /// The number of the last row that bronze has.
+    pub fn rows_loaded(&self) -> u64 {
+        self.waiting.loaded.load(Ordering::Relaxed)
+    }
+
+    /// Notes that rows up to this number have been taken through the models and published.
+    pub fn note_shown(&self, rows: u64) {
+        self.waiting.shown.fetch_max(rows, Ordering::Relaxed);
+    }
+
+    /// How it stands now.
+    pub fn status(&self) -> FeedStatus {
+        let last = self.waiting.last_accepted_us.load(Ordering::Relaxed) as i64;
+        FeedStatus {
+            table: self.options.label.clone(),
+            rows_accepted: self.waiting.accepted.load(Ordering::Relaxed),
+            rows_loaded: self.waiting.loaded.load(Ordering::Relaxed),
+            rows_shown: self.waiting.shown.load(Ordering::Relaxed),
+            waiting_bytes: self.waiting.bytes.load(Ordering::Relaxed),
+            last_accepted_at: DateTime::from_timestamp_micros(last).filter(|_| last > 0),
+            last_error: self.waiting.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            damage: self.damage.clone(),
+        }
+    }
+}
+
+/// A payload's records.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The format it was read as.
+    pub format: FileFormat,
+    /// The rows.
+    pub chunks: Vec<Chunk>,
+    /// Records that could not be read.
+    pub rejected: Vec<Rejected>,
+}
+
+impl Reading {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.rows).sum()
+    }
+}
+
+/// What stands for a delivery in errors.
+const DELIVERY: &str = "the delivery";
+
+/// Reads what was accepted: as many columns as a table may have are taken, for that was decided then.
+fn read(table: &FileTable, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, ConnectError> {
+    read_into(table, None, payload, format)
+}
+
+/// `columns`: those of the table, which settle how many may be new.
+fn read_into(
+    table: &FileTable,
+    columns: Option<&[String]>,
+    payload: &[u8],
+    format: Option<FileFormat>,
+) -> Result<Reading, ConnectError> {
+    let changed;
+    let table = match format {
+        Some(format) if format != table.format.file_format => {
+            let mut other = table.clone();
+            other.format.file_format = format;
+            changed = other;
+            &changed
+        }
+        _ => table,
+    };
+    let mut reading = Reading::default();
+    let mut sink = |event: Event| {
+        match event {
+            Event::Chunk(chunk) => reading.chunks.push(chunk),
+            Event::Rejected(record) => reading.rejected.push(record),
+        }
+        Ok(())
+    };
+    let report = wardlake_connect::read_bytes(payload, DELIVERY, table, columns, &mut sink)?;
+    reading.format = report.file_format;
+    Ok(reading)
+}
+
+/// The frame of a delivery that is to be stored, and what it holds.
+fn frame(delivery: Delivery, first_row: u64, received_us: i64) -> (Frame, Content) {
+    let Delivery { key, payload, content } = delivery;
+    let (kind, rows) = match &content {
+        Content::Records { format, chunks } => {
+            let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
+            (format_name(*format), rows as u32)
+        }
+        Content::Message(_) => (format_name(FileFormat::Hl7), 1),
+        Content::Rejected { reason } => (format!("rejected:{reason}"), 1),
+    };
+    (Frame { first_row, rows, received_us, kind, key, payload }, content)
+}
+
+fn format_name(format: FileFormat) -> String {
+    match serde_json::to_value(format) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => "auto".to_owned(),
+    }
+}
+
+fn format_of(name: &str) -> FileFormat {
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).unwrap_or_default()
+}

@@ -1,0 +1,25 @@
+//! From sources to bronze: files, deliveries and topics, each row once, with where it came from. Owns the lake that it is loaded into.
+//!
+//! Invariant: what is built from bronze is not known here.
+
+pub mod bronze;
+mod error;
+mod ingest;
+mod intake;
+mod ownership;
+mod publish;
+mod seed;
+mod upkeep;
+mod workspace;
+
+pub use error::LoadError;
+pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
+pub use intake::{
+    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad,
+    delivered, load_topic, segment_of, topic_position,
+};
+pub use ownership::{Holder, Ownership};
+pub use publish::{Changes, publish};
+pub use seed::read_seed;
+pub use upkeep::{Checkpoints, Upkeep};
+pub use workspace::Workspace;

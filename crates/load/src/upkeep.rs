@@ -1,0 +1,166 @@
+//! Keeping the tables of a running server in shape, a little at a time: small files are merged, epochs nobody goes back to are
+//! forgotten, files nobody can read any more are deleted. Readers hold an epoch and are never disturbed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use wardlake_core::TableName;
+use wardlake_engine::ReadState;
+use wardlake_project::{Node, UniqueId};
+use wardlake_records::{RunEvent, UpkeepReport};
+use wardlake_storage::{Commit, EpochRetention, Lake, OptimizeSpec, VacuumGrace};
+
+use crate::{Workspace, error::LoadError};
+
+/// A table that is trimmed is so, or its files are merged, when it has so many of them.
+const TRIMMED_FILES: usize = 40;
+/// So many files alike in size are merged.
+const MERGED_FILES: usize = 16;
+/// Files are merged up to this size: a merge is over in seconds, and ten million rows are some twenty files.
+const MERGED_BYTES: u64 = 32 << 20;
+const EPOCHS_AT_ONCE: usize = 2_000;
+/// Files that no kept version names are deleted so long after they were removed, and after a day if no version ever named them: longer
+/// than any read or write takes.
+const GRACE: VacuumGrace =
+    VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60) };
+/// Every so many rounds files are deleted, in place of the rest.
+const VACUUM_ROUNDS: u32 = 180;
+/// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
+/// there are.
+const TRIM_GROWTH: u64 = 2;
+
+/// The checkpoints of the tables that grow with every wave.
+pub struct Checkpoints {
+    lake: Arc<Lake>,
+    tables: BTreeSet<TableName>,
+}
+
+impl Checkpoints {
+    /// Writes those that are due, and gives back what failed.
+    pub async fn write(&self) -> Vec<LoadError> {
+        let mut failures = Vec::new();
+        for table in &self.tables {
+            failures.extend(self.lake.checkpoint_if_due(table).await.err().map(LoadError::from));
+        }
+        failures
+    }
+}
+
+/// Keeps the tables in shape that grow with every wave.
+pub struct Upkeep {
+    workspace: Workspace,
+    rounds: u32,
+    tables: BTreeSet<TableName>,
+    /// Of tables whose models say so (`meta: {wardlake: {trimmed_to: …}}`): the view that shows the rows that stay.
+    views: BTreeMap<TableName, TableName>,
+    /// The rows that tables were left with.
+    left: BTreeMap<TableName, u64>,
+}
+
+impl Upkeep {
+    /// Upkeep of the tables of `models` and of `sources`; what it tells, it tells as `workspace`.
+    pub fn new(workspace: Workspace, models: &[&Node], sources: impl Iterator<Item = TableName>) -> Self {
+        let relation = |id: &UniqueId| workspace.project.node(id).and_then(|node| node.relation.table_name());
+        let views = models
+            .iter()
+            .filter_map(|node| node.relation.table_name().zip(node.trimmed_to.as_ref().and_then(relation)))
+            .collect();
+        let tables = models.iter().filter_map(|node| node.relation.table_name()).chain(sources).collect();
+        Self { workspace, rounds: 0, tables, views, left: BTreeMap::new() }
+    }
+
+    /// One round: merging often, deleting seldom. Tells what it did, if it did anything, and gives back what failed: that is left to a later
+    /// round, and keeps nothing else from being done.
+    pub async fn round(&mut self) -> Vec<LoadError> {
+        let started = Instant::now();
+        self.rounds += 1;
+        let mut report = UpkeepReport::default();
+        let failures = match self.rounds % VACUUM_ROUNDS {
+            0 => self.vacuum(&mut report).await,
+            _ => self.tidy(&mut report).await,
+        };
+        if report != UpkeepReport::default() {
+            let duration_s = started.elapsed().as_secs_f64();
+            self.workspace.events.tell(RunEvent::UpkeepFinished { report, duration_s });
+        }
+        failures
+    }
+
+    /// Beside the rounds, which wait for their turns: a checkpoint of each table to which so much was committed since the last that the next
+    /// reader would have much to read.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints { lake: Arc::clone(&self.workspace.lake), tables: self.tables.clone() }
+    }
+
+    /// Merges small files, trims tables, and forgets epochs nobody goes back to.
+    async fn tidy(&mut self, report: &mut UpkeepReport) -> Vec<LoadError> {
+        let mut failures = Vec::new();
+        for table in self.tables.clone() {
+            failures.extend(self.tidy_table(&table, report).await.err());
+        }
+        match self.workspace.lake.thin_epochs(EpochRetention::default(), Utc::now(), EPOCHS_AT_ONCE).await {
+            Ok(epochs) => report.epochs_forgotten = epochs,
+            Err(error) => failures.push(error.into()),
+        }
+        failures
+    }
+
+    /// Trims a table that says so, or merges its small files.
+    async fn tidy_table(&mut self, table: &TableName, report: &mut UpkeepReport) -> Result<(), LoadError> {
+        let lake = &self.workspace.lake;
+        let trimmed_to = self.views.get(table);
+        let due_files = if trimmed_to.is_some() { TRIMMED_FILES } else { MERGED_FILES };
+        let snapshot = lake.snapshot(table, None).await?.filter(|snapshot| snapshot.files().len() >= due_files);
+        let Some(snapshot) = snapshot else { return Ok(()) };
+        let _turn = self.workspace.engine.turn().await;
+        // On one thread: waves have the others.
+        let session = self.workspace.engine.recurring_session(ReadState::Working)?;
+        let state = session.context().state();
+        let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
+        if let Some(view) = trimmed_to
+            && snapshot.num_rows().is_some_and(has_grown)
+        {
+            session.overlay(table.clone(), snapshot.provider(&state).await?);
+            let query = session.query(&format!("select * from {}", view.quoted())).await?;
+            if let Some(outcome) = lake.trim(&snapshot, query.streams().await?, Commit::default()).await? {
+                self.left.insert(table.clone(), outcome.rows());
+                report.trimmed.push(table.to_string());
+            }
+            return Ok(());
+        }
+        let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: session.held() };
+        if lake.optimize(&state, &snapshot, spec, Commit::default()).await?.is_some() {
+            report.merged.push(table.to_string());
+        }
+        Ok(())
+    }
+
+    /// Deletes files that neither the newest version of their table nor a kept epoch names.
+    async fn vacuum(&self, report: &mut UpkeepReport) -> Vec<LoadError> {
+        let published = match self.workspace.lake.published_versions().await {
+            Ok(published) => published,
+            Err(error) => return vec![error.into()],
+        };
+        let (mut failures, none) = (Vec::new(), BTreeSet::new());
+        for table in &self.tables {
+            match self.vacuum_table(table, published.get(table).unwrap_or(&none)).await {
+                Ok(bytes) => report.bytes_deleted += bytes,
+                Err(error) => failures.push(error),
+            }
+        }
+        failures
+    }
+
+    /// The bytes of what was deleted of a table.
+    async fn vacuum_table(&self, table: &TableName, published: &BTreeSet<u64>) -> Result<u64, LoadError> {
+        let lake = &self.workspace.lake;
+        if !lake.exists(table).await? {
+            return Ok(0);
+        }
+        Ok(lake.vacuum(table, GRACE, published, false).await?.bytes)
+    }
+}

@@ -1,0 +1,326 @@
+//! From a row of any table back to the bytes it came from: the models on the way, what they asked of the row, what they put
+//! right, and the line as it was received.
+
+use arrow::{array::RecordBatch, util::display::array_value_to_string};
+use wardlake_core::{TableName, lineage};
+use wardlake_engine::{
+    Session,
+    sql::{identifier, literal},
+};
+use wardlake_load::{Workspace, bronze::FIX_BATCH, delivered, segment_of};
+use wardlake_project::{Node, Source, UniqueId, audit::Audit};
+use wardlake_records::findings;
+
+use crate::error::TrustError;
+
+/// Where a row came from.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Explanation {
+    /// `schema.name` of the table.
+    pub table: String,
+    /// The row, column by column.
+    pub row: Vec<(String, String)>,
+    /// The tables from the row's own back to bronze.
+    pub path: Vec<Step>,
+    /// Where it was received, as far as the row says.
+    pub origin: Option<Origin>,
+}
+
+/// One table on the way.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Step {
+    /// `schema.name`.
+    pub relation: String,
+    /// `model` or `source`.
+    pub kind: String,
+    /// Rules the row passed there.
+    pub passed: Vec<String>,
+    /// What was found in the row there: rule, action, and for repairs the value before and after.
+    pub found: Vec<String>,
+}
+
+/// The received bytes behind a row.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Origin {
+    /// `<source>.<table>`.
+    pub source: String,
+    /// File, relative to the source's root.
+    pub file: String,
+    /// Line or record number.
+    pub position: i64,
+    /// When it was received, and in which load.
+    pub received_at: String,
+    /// The load; a correction's begins with `fix:`.
+    pub batch_id: String,
+    /// SHA-256 of the file, under which landing keeps it.
+    pub sha256: Option<String>,
+    /// The bronze row.
+    pub raw: Vec<(String, String)>,
+    /// The line as received, where the file is plain text of lines.
+    pub line: Option<String>,
+}
+
+/// Explains the row of `table` whose `column` (by default its key) has the value `key`.
+pub async fn explain(
+    workspace: &Workspace,
+    session: &Session,
+    table: &str,
+    key: &str,
+    column: Option<&str>,
+) -> Result<Explanation, TrustError> {
+    let node = find_node(workspace, table)?;
+    let name = relation(node)?;
+    let schema = session
+        .schema(&name)
+        .await?
+        .ok_or_else(|| TrustError::Config { message: format!("{name} is not published yet; run `wardlake build`") })?;
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let column = match column {
+        Some(column) if !names.contains(&column) => {
+            let near = wardlake_core::did_you_mean(column, names.iter().copied());
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            return Err(TrustError::Config { message: format!("{name} has no column `{column}`{near}") });
+        }
+        Some(column) => column.to_owned(),
+        None => key_column(node, &names),
+    };
+    let sql = format!(
+        "select * from {} where cast({} as varchar) = {} limit 1",
+        name.quoted(),
+        identifier(&column),
+        literal(key)
+    );
+    let batches = session.collect(&sql).await?;
+    let Some(found) = batches.iter().find(|batch| batch.num_rows() > 0) else {
+        return Err(TrustError::Config { message: format!("{name} has no row whose `{column}` is that value") });
+    };
+    let row = cells(found)?;
+    let value = |name: &str| row.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone());
+    let place = value("source_file").zip(value("source_position").and_then(|text| text.parse::<i64>().ok()));
+    let mut explanation = Explanation { table: name.to_string(), path: Vec::new(), origin: None, row: row.clone() };
+    let (models, source) = way_back(workspace, node);
+    for model in models {
+        explanation.path.push(step(session, model, place.as_ref()).await?);
+    }
+    if let (Some(source), Some((file, position))) = (source, place) {
+        explanation.path.push(Step {
+            relation: bronze_of(source)?.to_string(),
+            kind: "source".to_owned(),
+            ..Step::default()
+        });
+        explanation.origin = origin(workspace, session, source, &file, position).await?;
+    }
+    Ok(explanation)
+}
+
+fn find_node<'a>(workspace: &'a Workspace, table: &str) -> Result<&'a Node, TrustError> {
+    let nodes = || workspace.project.nodes().values().filter(|node| node.resource_type.is_refable());
+    let bare = table.rsplit('.').next().unwrap_or(table);
+    nodes().find(|node| node.name == bare || node.relation.identifier == bare).ok_or_else(|| {
+        let near = wardlake_core::did_you_mean(bare, nodes().map(|node| node.name.as_str()));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        TrustError::Config { message: format!("there is no model, seed or snapshot `{table}`{near}") }
+    })
+}
+
+fn relation(node: &Node) -> Result<TableName, TrustError> {
+    node.relation
+        .table_name()
+        .ok_or_else(|| TrustError::Config { message: format!("`{}` is no table of the lake", node.name) })
+}
+
+fn bronze_of(source: &Source) -> Result<TableName, TrustError> {
+    source
+        .relation
+        .table_name()
+        .ok_or_else(|| TrustError::Config { message: format!("`{}` is no table of the lake", source.name) })
+}
+
+/// The column by which people know a row: declared, unique, or the first.
+fn key_column(node: &Node, names: &[&str]) -> String {
+    let declared = node.audit.as_ref().and_then(|audit| audit.row_key.first());
+    let key = declared.or(node.config.unique_key.first()).filter(|key| names.contains(&key.as_str()));
+    key.cloned().unwrap_or_else(|| names.first().copied().unwrap_or_default().to_owned())
+}
+
+fn cells(batch: &RecordBatch) -> Result<Vec<(String, String)>, TrustError> {
+    let schema = batch.schema();
+    let cells = schema.fields().iter().zip(batch.columns());
+    cells.map(|(field, column)| Ok((field.name().clone(), array_value_to_string(column, 0)?))).collect()
+}
+
+/// The models from a table back to the source its rows come from: along the declared inputs, else along the first parent.
+fn way_back<'a>(workspace: &'a Workspace, from: &'a Node) -> (Vec<&'a Node>, Option<&'a Source>) {
+    let project = &workspace.project;
+    let mut models = vec![from];
+    let mut current = from;
+    loop {
+        let declared = current.audit.as_ref().and_then(|audit| audit.input.as_ref());
+        let next: Option<UniqueId> = match declared.and_then(|call| project.find(&current.package, call)) {
+            Some((id, _)) => Some(id.clone()),
+            None => current.depends_on.nodes.first().cloned(),
+        };
+        let Some(next) = next else { return (models, None) };
+        if let Some(source) = project.source(&next) {
+            return (models, Some(source));
+        }
+        match project.node(&next) {
+            Some(node) if models.len() < 100 => {
+                models.push(node);
+                current = node;
+            }
+            _ => return (models, None),
+        }
+    }
+}
+
+async fn step(session: &Session, node: &Node, place: Option<&(String, i64)>) -> Result<Step, TrustError> {
+    let name = relation(node)?;
+    let mut step = Step { relation: name.to_string(), kind: "model".to_owned(), ..Step::default() };
+    let Some(audit): Option<&Audit> = node.audit.as_deref() else { return Ok(step) };
+    let table = TableName::new(findings::SCHEMA, name.name())?;
+    let mut broken = Vec::new();
+    if let Some((file, position)) = place
+        && session.schema(&table).await?.is_some()
+    {
+        let sql = format!(
+            "select rule, action, column_name, raw_value, value from {} where source_file = {} and source_position = \
+             {position}",
+            table.quoted(),
+            literal(file)
+        );
+        for batch in session.collect(&sql).await? {
+            for row in 0..batch.num_rows() {
+                let cells = cells(&batch.slice(row, 1))?;
+                let text = |index: usize| cells.get(index).map(|(_, value)| value.as_str()).unwrap_or_default();
+                broken.push(text(0).to_owned());
+                step.found.push(match text(1) {
+                    "repair" => format!("{}: {} `{}` became `{}`", text(0), text(2), text(3), text(4)),
+                    action => format!("{}: {action}", text(0)),
+                });
+            }
+        }
+    }
+    let passed = audit.rules.iter().filter(|rule| !broken.contains(&rule.name));
+    step.passed = passed.map(|rule| rule.name.clone()).collect();
+    Ok(step)
+}
+
+/// The row that stands at a place of bronze. A correction stands at the place of the row it corrects: the first is received in
+/// the same microsecond as that row, each later one after the one before it.
+fn newest_sql(bronze: &TableName, file: &str, position: i64) -> String {
+    format!(
+        "select * from {} where {} = {} and {} = {position} order by {} desc, {} like '{FIX_BATCH}%' desc limit 1",
+        bronze.quoted(),
+        lineage::FILE,
+        literal(file),
+        lineage::POSITION,
+        lineage::RECEIVED_AT,
+        lineage::BATCH_ID,
+    )
+}
+
+async fn origin(
+    workspace: &Workspace,
+    session: &Session,
+    source: &Source,
+    file: &str,
+    position: i64,
+) -> Result<Option<Origin>, TrustError> {
+    let bronze = bronze_of(source)?;
+    let batches = session.collect(&newest_sql(&bronze, file, position)).await?;
+    let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) else { return Ok(None) };
+    let cells = cells(batch)?;
+    let value = |name: &str| {
+        cells.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    let mut origin = Origin {
+        source: format!("{}.{}", source.source_name, source.name),
+        file: file.to_owned(),
+        position,
+        received_at: value(lineage::RECEIVED_AT),
+        batch_id: value(lineage::BATCH_ID),
+        raw: cells.iter().filter(|(name, _)| !lineage::ALL.contains(&name.as_str())).cloned().collect(),
+        ..Origin::default()
+    };
+    if let Some(segment) = segment_of(&origin.source, file) {
+        origin.line = delivered(workspace, &origin.source, segment, position).await?;
+        return Ok(Some(origin));
+    }
+    let log = TableName::new("system", "load_log")?;
+    if session.schema(&log).await?.is_some() {
+        let sql = format!(
+            "select sha256 from {} where source = {} and file = {} order by sequence desc limit 1",
+            log.quoted(),
+            literal(&origin.source),
+            literal(file)
+        );
+        let batches = session.collect(&sql).await?;
+        if let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0) {
+            origin.sha256 = Some(array_value_to_string(batch.column(0), 0)?);
+        }
+    }
+    if let Some(sha256) = &origin.sha256 {
+        origin.line = received_line(workspace, sha256, file, position).await?;
+    }
+    Ok(Some(origin))
+}
+
+/// Line `position` of a landed file; none where records are not lines or the file is packed.
+async fn received_line(
+    workspace: &Workspace,
+    sha256: &str,
+    file: &str,
+    position: i64,
+) -> Result<Option<String>, TrustError> {
+    let is_lines = [".csv", ".tsv", ".txt", ".psv", ".ndjson", ".jsonl"].iter().any(|end| file.ends_with(end));
+    let Some(folder) = sha256.get(..2).filter(|_| is_lines) else { return Ok(None) };
+    let path = object_store_path(&format!("_landing/{folder}/{sha256}"));
+    let Some(bytes) = workspace.lake.get(&path).await? else { return Ok(None) };
+    let wanted = usize::try_from(position).unwrap_or_default().saturating_sub(1);
+    let line = bytes.split(|byte| *byte == b'\n').nth(wanted);
+    Ok(line.map(|line| String::from_utf8_lossy(line).trim_end_matches('\r').to_owned()))
+}
+
+fn object_store_path(text: &str) -> datafusion::object_store::path::Path {
+    datafusion::object_store::path::Path::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
+    use datafusion::datasource::MemTable;
+    use wardlake_engine::{Engine, EngineOptions, ReadState};
+    use wardlake_storage::Lake;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn of_several_corrections_the_last_one_is_explained() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+        let session = Engine::new(lake, EngineOptions::default()).unwrap().session(ReadState::Working).await.unwrap();
+        let bronze: TableName = "bronze.stays".parse().unwrap();
+        // Batch ids are hashes: their order says nothing about when a row came.
+        let rows =
+            [("0198", 7, 10, "sent"), ("fix:b", 7, 10, "first"), ("fix:c", 7, 11, "second"), ("fix:a", 7, 12, "third")];
+        for known in 1..=rows.len() {
+            let rows = &rows[..known];
+            let received = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.2));
+            let batch = RecordBatch::try_from_iter([
+                (lineage::BATCH_ID, Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0))) as _),
+                (lineage::FILE, Arc::new(StringArray::from_iter_values(rows.iter().map(|_| "o'neill.csv"))) as _),
+                (lineage::POSITION, Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1))) as _),
+                (lineage::RECEIVED_AT, Arc::new(received) as _),
+                ("beds", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.3))) as _),
+            ])
+            .unwrap();
+            session.overlay(bronze.clone(), Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap()));
+            let found = session.collect(&newest_sql(&bronze, "o'neill.csv", 7)).await.unwrap();
+            let newest = cells(&found[0]).unwrap().pop().unwrap();
+            assert_eq!(newest, ("beds".to_owned(), rows[known - 1].3.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! What people decide about withheld rows: correct them, dismiss them, open them again.
+//!
+//! A correction is a second bronze row at the first one's place: the same file, line and time of receipt, the corrected
+//! fields, a batch of its own. The first row stays, and stays withheld; the corrected one goes through the same models as if
+//! it had come right. Who changed what is in `system.quarantine_actions`, and there before it is done: what is cut off between the two was
+//! decided and shows as open, and deciding it again finishes it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray},
+    compute::{cast, concat_batches},
+    datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType},
+};
+use chrono::Utc;
+use datafusion::{datasource::MemTable, physical_plan::memory::MemoryStream};
+use wardlake_build::{catch_up, set_state};
+use wardlake_core::{LedgerEntry, RowHasher, TableName, lineage};
+use wardlake_engine::{ReadState, Session, sql::identifier};
+use wardlake_load::{
+    Changes, Workspace,
+    bronze::{self, FIX_BATCH},
+    publish,
+};
+use wardlake_project::{
+    Node,
+    audit::{Audit, RelationCall},
+};
+use wardlake_records::{quarantine, system};
+use wardlake_storage::{Commit, CommitOutcome, SchemaChange};
+
+use crate::error::TrustError;
+
+/// States of rows whose correction is in bronze and not noted yet. It holds whatever was decided meanwhile.
+const NOT_FIXED: [&str; 3] = ["open", "released", "dismissed"];
+
+/// What is to be corrected, and how.
+#[derive(Clone, Debug, Default)]
+pub struct Correction {
+    /// The model that withholds the rows.
+    pub model: String,
+    /// SQL predicate over the raw row's columns and `quarantine_id`, `row_key`, `rules`; without one, every row that is not
+    /// dismissed.
+    pub filter: Option<String>,
+    /// Column and SQL expression over the raw row's columns.
+    pub set: Vec<(String, String)>,
+    /// Corrected values as text, one row per withheld row: a column `quarantine_id` and columns of the source.
+    pub values: Option<RecordBatch>,
+    /// Who decides.
+    pub actor: String,
+    /// Why.
+    pub comment: String,
+}
+
+/// What a correction did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Corrected {
+    /// Rows that were corrected.
+    pub rows: u64,
+    /// Cells that differ from what was received.
+    pub cells: u64,
+    /// The correction's id: its rows carry it as their batch.
+    pub action_id: String,
+}
+
+/// A decision about rows as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// They stay withheld and are not counted as open any more.
+    Dismiss,
+    /// They are open again.
+    Reopen,
+}
+
+/// A model that withholds rows, its declarations and its bronze table.
+struct Place<'a> {
+    node: &'a Node,
+    model: TableName,
+    audit: &'a Audit,
+    quarantine: TableName,
+    bronze: Option<TableName>,
+}
+
+impl Place<'_> {
+    /// Brings rows into the quarantine that a run withheld and could not write down any more: they can be decided about as well.
+    async fn catch_up(&self, workspace: &Workspace) -> Result<(), TrustError> {
+        let session = workspace.engine.session(ReadState::Working).await?;
+        Ok(catch_up(workspace, &session, self.node, &self.model).await?)
+    }
+}
+
+fn place<'a>(workspace: &'a Workspace, model: &str) -> Result<Place<'a>, TrustError> {
+    let audited = || workspace.project.nodes().values().filter(|node| node.audit.is_some());
+    let node: &Node = audited().find(|node| node.name == model).ok_or_else(|| {
+        let near = wardlake_core::did_you_mean(model, audited().map(|node| node.name.as_str()));
+        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        TrustError::Config { message: format!("no model `{model}` declares expectations{near}") }
+    })?;
+    let Some(audit) = node.audit.as_deref() else {
+        return Err(TrustError::Config { message: format!("`{model}` declares no expectations") });
+    };
+    let name = node
+        .relation
+        .table_name()
+        .ok_or_else(|| TrustError::Config { message: format!("`{model}` is no table of the lake") })?;
+    let bronze = match &audit.input {
+        Some(call @ RelationCall::Source(_)) => {
+            workspace.project.find(&node.package, call).and_then(|(_, relation)| relation.table_name())
+        }
+        _ => None,
+    };
+    Ok(Place { node, quarantine: quarantine::table_of(&name)?, model: name, audit, bronze })
+}
+
+/// Models with declarations about their rows, by name.
+pub fn audited_models(workspace: &Workspace) -> Vec<(String, TableName)> {
+    let nodes = workspace.project.nodes().values().filter(|node| node.audit.is_some());
+    nodes
+        .filter_map(|node| Some((node.name.clone(), quarantine::table_of(&node.relation.table_name()?).ok()?)))
+        .collect()
+}
+
+/// Corrects withheld rows. The corrected rows reach the models with the next build.
+pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<Corrected, TrustError> {
+    let place = place(workspace, &correction.model)?;
+    let Some(bronze) = &place.bronze else {
+        let input = place.audit.input.as_ref().map(ToString::to_string).unwrap_or_else(|| "other models".to_owned());
+        return Err(TrustError::Config {
+            message: format!(
+                "`{}` is made from {input}, not from a source: correct the rows in the model that reads the source",
+                correction.model
+            ),
+        });
+    };
+    place.catch_up(workspace).await?;
+    let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
+    let session = workspace.engine.session(ReadState::Working).await?;
+    if session.schema(&place.quarantine).await?.is_none() {
+        return Ok(Corrected::default());
+    }
+    let columns = source_columns(&session, bronze).await?;
+    let sql = corrected_sql(&session, correction, &place.quarantine, bronze, &columns)?;
+    let batches = session.collect(&sql).await?;
+    let Some(first) = batches.first() else { return Ok(Corrected::default()) };
+    let found = concat_batches(&first.schema(), &batches)?;
+    let rows = changed_rows(&found, &columns)?;
+    if rows.num_rows() == 0 {
+        return Ok(Corrected::default());
+    }
+    let ids = text_column(&rows, "quarantine_id")?;
+    let ids: Vec<&str> = ids.iter().flatten().collect();
+    let earlier = earlier_corrections(&session, bronze).await?;
+    let Some(news) = CorrectedRows::new(&rows, &columns, &earlier)? else {
+        // A correction that was cut off after its rows were written is finished here.
+        set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await?;
+        return Ok(Corrected::default());
+    };
+    let action_id = news.id();
+    let actions = changed_cells(&news.rows, &columns, correction, &action_id)?;
+    let (rows, cells) = (news.rows.num_rows() as u64, actions.num_rows() as u64);
+    let ledger = LedgerEntry::new(format!("{FIX_BATCH}{action_id}"), 1);
+    // Who changed what is written first: rows without it would have come from nowhere.
+    system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
+    let version = news.append(workspace, bronze, &columns, &action_id).await?;
+    set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await?;
+    let changes = Changes { tables: [(bronze.clone(), version)].into(), ..Changes::default() };
+    publish(workspace, &base, changes, serde_json::json!({"command": "quarantine fix"})).await?;
+    Ok(Corrected { rows, cells, action_id })
+}
+
+async fn source_columns(session: &Session, bronze: &TableName) -> Result<Vec<String>, TrustError> {
+    let schema = session
+        .schema(bronze)
+        .await?
+        .ok_or_else(|| TrustError::Config { message: format!("{bronze} is not in the lake; run `wardlake ingest`") })?;
+    Ok(bronze::own_columns(&schema))
+}
+
+/// The raw rows that nobody dismissed, each column as received and (`fixed_<n>`) as corrected.
+fn corrected_sql(
+    session: &Session,
+    correction: &Correction,
+    quarantine: &TableName,
+    bronze: &TableName,
+    columns: &[String],
+) -> Result<String, TrustError> {
+    for (column, _) in &correction.set {
+        known_column(column, columns)?;
+    }
+    let mut joined = String::new();
+    let mut given: Vec<String> = Vec::new();
+    if let Some(values) = &correction.values {
+        given = values.schema().fields().iter().map(|field| field.name().clone()).collect();
+        for column in given.iter().filter(|column| *column != "quarantine_id") {
+            known_column(column, columns)?;
+        }
+        let name = TableName::new("quarantine", "corrections_given")?;
+        session.overlay(name.clone(), Arc::new(MemTable::try_new(values.schema(), vec![vec![values.clone()]])?));
+        joined = format!(" join {} as given on withheld.quarantine_id = given.quarantine_id", name.quoted());
+    }
+    let fixed = columns.iter().enumerate().map(|(index, column)| {
+        let expression = match correction.set.iter().find(|(name, _)| name == column) {
+            Some((_, expression)) => format!("cast(({expression}) as varchar)"),
+            None if given.contains(column) => format!("given.{}", identifier(column)),
+            None => format!("raw.{}", identifier(column)),
+        };
+        format!("{expression} as \"fixed_{index}\"")
+    });
+    let lineage = lineage::ALL.iter().map(|column| format!("raw.{}", identifier(column)));
+    let raw = columns.iter().map(|column| format!("raw.{}", identifier(column)));
+    let selected: Vec<String> = raw.chain(fixed).chain(lineage).collect();
+    let filter = correction.filter.as_ref().map(|filter| format!(" and ({filter})")).unwrap_or_default();
+    Ok(format!(
+        "select withheld.quarantine_id, withheld.row_key, {} from (select quarantine_id, row_key, rules, kinds, state as \
+         quarantine_state, source_file, source_position, batch_id as withheld_batch from {}) as withheld join {} as raw on withheld.source_file = raw.{} \
+         and withheld.source_position = raw.{} and withheld.withheld_batch = raw.{}{joined} \
+         where withheld.quarantine_state in ('open', 'fixed'){filter}",
+        selected.join(", "),
+        quarantine.quoted(),
+        bronze.quoted(),
+        lineage::FILE,
+        lineage::POSITION,
+        lineage::BATCH_ID,
+    ))
+}
+
+fn known_column(column: &str, columns: &[String]) -> Result<(), TrustError> {
+    if columns.iter().any(|known| known == column) {
+        return Ok(());
+    }
+    let near = wardlake_core::did_you_mean(column, columns.iter().map(String::as_str));
+    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Err(TrustError::Config { message: format!("the source has no column `{column}`{near}") })
+}
+
+fn text_column(batch: &RecordBatch, name: &str) -> Result<StringArray, TrustError> {
+    let column = batch
+        .column_by_name(name)
+        .ok_or_else(|| TrustError::Config { message: format!("the lake's own table lacks its column `{name}`") })?;
+    Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
+}
+
+fn differs(before: &StringArray, after: &StringArray, row: usize) -> bool {
+    before.is_valid(row) != after.is_valid(row) || (before.is_valid(row) && before.value(row) != after.value(row))
+}
+
+/// `system.quarantine_actions`: one row per cell that was changed.
+fn changed_cells(
+    found: &RecordBatch,
+    columns: &[String],
+    correction: &Correction,
+    action_id: &str,
+) -> Result<RecordBatch, TrustError> {
+    let ids = text_column(found, "quarantine_id")?;
+    let mut cells: Vec<(String, String, Option<String>, Option<String>)> = Vec::new();
+    for (index, column) in columns.iter().enumerate() {
+        let (before, after) = (text_column(found, column)?, text_column(found, &format!("fixed_{index}"))?);
+        let value = |texts: &StringArray, row: usize| texts.is_valid(row).then(|| texts.value(row).to_owned());
+        for row in (0..found.num_rows()).filter(|row| differs(&before, &after, *row)) {
+            cells.push((ids.value(row).to_owned(), column.clone(), value(&before, row), value(&after, row)));
+        }
+    }
+    let cells: Vec<Cell<'_>> = cells
+        .iter()
+        .map(|(id, column, before, after)| Cell {
+            quarantine_id: id,
+            column: Some(column),
+            before: before.as_deref(),
+            after: after.as_deref(),
+        })
+        .collect();
+    action_rows(action_id, &correction.actor, "fix", &correction.model, &correction.comment, &cells)
+}
+
+struct Cell<'a> {
+    quarantine_id: &'a str,
+    column: Option<&'a str>,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
+}
+
+fn action_rows(
+    action_id: &str,
+    actor: &str,
+    action: &str,
+    model: &str,
+    comment: &str,
+    cells: &[Cell<'_>],
+) -> Result<RecordBatch, TrustError> {
+    let same = |value: &str| Arc::new(StringArray::from(vec![value; cells.len()])) as ArrayRef;
+    let text = |of: for<'a> fn(&Cell<'a>) -> Option<&'a str>| {
+        Arc::new(cells.iter().map(of).collect::<StringArray>()) as ArrayRef
+    };
+    let at = TimestampMicrosecondArray::from(vec![Utc::now().timestamp_micros(); cells.len()]).with_timezone("UTC");
+    let columns = [
+        ("action_id", same(action_id)),
+        ("at", Arc::new(at) as ArrayRef),
+        ("actor", same(actor)),
+        ("action", same(action)),
+        ("model", same(model)),
+        ("quarantine_id", text(|cell| Some(cell.quarantine_id))),
+        ("column_name", text(|cell| cell.column)),
+        ("old_value", text(|cell| cell.before)),
+        ("new_value", text(|cell| cell.after)),
+        ("comment", same(comment)),
+    ];
+    Ok(RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true)))?)
+}
+
+/// The rows in which any cell differs.
+fn changed_rows(found: &RecordBatch, columns: &[String]) -> Result<RecordBatch, TrustError> {
+    let mut is_changed = vec![false; found.num_rows()];
+    for (index, column) in columns.iter().enumerate() {
+        let (before, after) = (text_column(found, column)?, text_column(found, &format!("fixed_{index}"))?);
+        for (row, changed) in is_changed.iter_mut().enumerate() {
+            *changed |= differs(&before, &after, row);
+        }
+    }
+    Ok(arrow::compute::filter_record_batch(found, &is_changed.into())?)
+}
+
+/// Corrections of one place: how many, and the hash of the newest.
+#[derive(Default)]
+struct Earlier {
+    count: i64,
+    newest: (i64, String),
+}
+
+/// Every correction so far, by file and line.
+async fn earlier_corrections(
+    session: &Session,
+    bronze: &TableName,
+) -> Result<HashMap<(String, String), Earlier>, TrustError> {
+    let sql = format!(
+        "select {file}, cast({position} as varchar) as {position}, {hash}, arrow_cast({received}, 'Int64') as received_us \
+         from {table} where {batch} like '{FIX_BATCH}%'",
+        file = lineage::FILE,
+        position = lineage::POSITION,
+        hash = lineage::ROW_HASH,
+        received = lineage::RECEIVED_AT,
+        batch = lineage::BATCH_ID,
+        table = bronze.quoted(),
+    );
+    let mut earlier: HashMap<(String, String), Earlier> = HashMap::new();
+    for batch in session.collect(&sql).await? {
+        let text = |name: &str| text_column(&batch, name);
+        let (files, positions, hashes) = (text(lineage::FILE)?, text(lineage::POSITION)?, text(lineage::ROW_HASH)?);
+        let received = batch.column(3).as_primitive::<Int64Type>();
+        for row in 0..batch.num_rows() {
+            let place = (files.value(row).to_owned(), positions.value(row).to_owned());
+            let known = earlier.entry(place).or_default();
+            known.count += 1;
+            if known.newest.1.is_empty() || received.value(row) >= known.newest.0 {
+                known.newest = (received.value(row), hashes.value(row).to_owned());
+            }
+        }
+    }
+    Ok(earlier)
+}
+
+/// Corrected rows that bronze does not hold yet.
+struct CorrectedRows {
+    rows: RecordBatch,
+    fixed: Vec<StringArray>,
+    hashes: Vec<String>,
+    /// Corrections of the same place before this one: it is received as many microseconds later, so that it wins over them.
+    earlier: Vec<i64>,
+}
+
+impl CorrectedRows {
+    /// None if the newest correction of every row is the same already.
+    fn new(
+        rows: &RecordBatch,
+        columns: &[String],
+        earlier: &HashMap<(String, String), Earlier>,
+    ) -> Result<Option<Self>, TrustError> {
+        let fixed = |rows: &RecordBatch| -> Result<Vec<StringArray>, TrustError> {
+            (0..columns.len()).map(|index| text_column(rows, &format!("fixed_{index}"))).collect()
+        };
+        let hashes = row_hashes(columns, &fixed(rows)?, rows.num_rows());
+        let (files, positions) = (text_column(rows, lineage::FILE)?, text_column(rows, lineage::POSITION)?);
+        let known = |row: usize| earlier.get(&(files.value(row).to_owned(), positions.value(row).to_owned()));
+        let is_news = |row: usize| known(row).is_none_or(|known| known.newest.1 != hashes[row]);
+        let news: Vec<usize> = (0..rows.num_rows()).filter(|row| is_news(*row)).collect();
+        if news.is_empty() {
+            return Ok(None);
+        }
+        let mask: Vec<bool> = (0..rows.num_rows()).map(|row| news.contains(&row)).collect();
+        let kept = arrow::compute::filter_record_batch(rows, &mask.into())?;
+        Ok(Some(Self {
+            fixed: fixed(&kept)?,
+            rows: kept,
+            hashes: news.iter().map(|row| hashes[*row].clone()).collect(),
+            earlier: news.iter().map(|row| known(*row).map_or(0, |known| known.count)).collect(),
+        }))
+    }
+
+    /// The same correction of the same rows has the same id: one that was cut off is finished, not repeated.
+    fn id(&self) -> String {
+        let mut parts: Vec<String> =
+            self.hashes.iter().zip(&self.earlier).map(|(hash, n)| format!("{hash}{n}")).collect();
+        parts.sort_unstable();
+        let mut hasher = RowHasher::default();
+        parts.iter().for_each(|part| hasher.field(Some(part.as_bytes())));
+        hasher.finish().to_string()
+    }
+
+    /// Appends them to bronze and returns the version.
+    async fn append(
+        &self,
+        workspace: &Workspace,
+        bronze: &TableName,
+        columns: &[String],
+        action_id: &str,
+    ) -> Result<u64, TrustError> {
+        let count = self.rows.num_rows();
+        let schema: SchemaRef = workspace.lake.require(bronze).await?.schema();
+        let arrays = schema.fields().iter().map(|field| {
+            let name = field.name().as_str();
+            let received = || {
+                self.rows.column_by_name(name).cloned().ok_or_else(|| TrustError::Shape {
+                    table: bronze.clone(),
+                    message: format!("the corrected rows lack `{name}`"),
+                })
+            };
+            let array: ArrayRef = match (columns.iter().position(|column| column == name), name) {
+                (Some(index), _) => Arc::new(self.fixed[index].clone()),
+                (None, lineage::BATCH_ID) => {
+                    Arc::new(StringArray::from(vec![format!("{FIX_BATCH}{action_id}"); count]))
+                }
+                (None, lineage::ROW_HASH) => Arc::new(StringArray::from(self.hashes.clone())),
+                (None, lineage::RECEIVED_AT) => {
+                    let at = cast(&received()?, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;
+                    let at = at.as_primitive::<TimestampMicrosecondType>();
+                    let later = at.values().iter().zip(&self.earlier).map(|(at, earlier)| at + earlier);
+                    Arc::new(TimestampMicrosecondArray::from_iter_values(later).with_timezone("UTC"))
+                }
+                (None, _) => received()?,
+            };
+            Ok(cast(&array, field.data_type())?)
+        });
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect::<Result<_, TrustError>>()?)?;
+        let stream = Box::pin(MemoryStream::try_new(vec![batch], schema, None)?);
+        let commit = Commit {
+            ledger: vec![LedgerEntry::new(format!("{FIX_BATCH}{action_id}"), 1)],
+            schema_change: SchemaChange::Fail,
+            ..Commit::default()
+        };
+        match workspace.lake.append(bronze, vec![stream], commit).await? {
+            CommitOutcome::Committed { version, .. } | CommitOutcome::AlreadyApplied { version } => Ok(version),
+        }
+    }
+}
+
+/// The hash ingestion would give these rows: name and value of every field that has one, in the order of the names.
+fn row_hashes(columns: &[String], values: &[StringArray], rows: usize) -> Vec<String> {
+    let mut order: Vec<usize> = (0..columns.len()).collect();
+    order.sort_by(|a, b| columns[*a].as_bytes().cmp(columns[*b].as_bytes()));
+    let mut hasher = RowHasher::default();
+    (0..rows)
+        .map(|row| {
+            for index in order.iter().filter(|index| values[**index].is_valid(row)) {
+                hasher.field(Some(columns[*index].as_bytes()));
+                hasher.field(Some(values[*index].value(row).as_bytes()));
+            }
+            hasher.finish().to_string()
+        })
+        .collect()
+}
+
+/// Dismisses or opens withheld rows and returns how many.
+pub async fn decide(
+    workspace: &Workspace,
+    model: &str,
+    filter: Option<&str>,
+    decision: Decision,
+    actor: &str,
+    comment: &str,
+) -> Result<u64, TrustError> {
+    let place = place(workspace, model)?;
+    place.catch_up(workspace).await?;
+    let session = workspace.engine.session(ReadState::Working).await?;
+    if session.schema(&place.quarantine).await?.is_none() {
+        return Ok(0);
+    }
+    let (from, to, action) = match decision {
+        Decision::Dismiss => ("open", "dismissed", "dismiss"),
+        Decision::Reopen => ("dismissed", "open", "reopen"),
+    };
+    let filter = filter.map(|filter| format!(" and ({filter})")).unwrap_or_default();
+    let sql = format!("select quarantine_id from {} where state = '{from}'{filter}", place.quarantine.quoted());
+    let mut ids = Vec::new();
+    for batch in session.collect(&sql).await? {
+        ids.extend(text_column(&batch, "quarantine_id")?.iter().flatten().map(str::to_owned));
+    }
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let cells: Vec<Cell<'_>> =
+        ids.iter().map(|id| Cell { quarantine_id: id, column: None, before: None, after: None }).collect();
+    let action_id = uuid::Uuid::now_v7().to_string();
+    let actions = action_rows(&action_id, actor, action, model, comment, &cells)?;
+    let ledger = LedgerEntry::new(format!("{action}:{action_id}"), 1);
+    system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
+    // Whoever decided otherwise meanwhile was first.
+    Ok(set_state(workspace, &session, &place.quarantine, &ids, &[from], to).await?)
+}
