@@ -6,6 +6,7 @@ pub mod bronze;
 mod error;
 mod ingest;
 mod intake;
+mod maintain;
 mod ownership;
 mod publish;
 mod seed;
@@ -18,6 +19,7 @@ pub use intake::{
     Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad,
     delivered, load_topic, segment_of, topic_position,
 };
+pub use maintain::{MaintainOptions, maintain, maintain_if_due};
 pub use ownership::{Holder, Ownership};
 pub use publish::{Changes, publish};
 pub use seed::read_seed;

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use chrono::Utc;
@@ -12,23 +12,18 @@ use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
 use wardlake_records::{RunEvent, UpkeepReport};
-use wardlake_storage::{Commit, EpochRetention, Lake, OptimizeSpec, VacuumGrace};
+use wardlake_storage::{Commit, EpochRetention, Lake, OptimizeSpec};
 
-use crate::{Workspace, error::LoadError};
+use crate::{
+    MaintainOptions, Workspace,
+    error::LoadError,
+    maintain::{EPOCHS_AT_ONCE, MERGED_BYTES, MERGED_FILES, maintain},
+};
 
 /// A table that is trimmed is so, or its files are merged, when it has so many of them.
 const TRIMMED_FILES: usize = 40;
-/// So many files alike in size are merged.
-const MERGED_FILES: usize = 16;
-/// Files are merged up to this size: a merge is over in seconds, and ten million rows are some twenty files.
-const MERGED_BYTES: u64 = 32 << 20;
-const EPOCHS_AT_ONCE: usize = 2_000;
-/// Files that no kept version names are deleted so long after they were removed, and after a day if no version ever named them: longer
-/// than any read or write takes.
-const GRACE: VacuumGrace =
-    VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60) };
-/// Every so many rounds files are deleted, in place of the rest.
-const VACUUM_ROUNDS: u32 = 180;
+/// Every so many rounds, in place of the rest, the whole lake is kept in shape.
+const MAINTAIN_ROUNDS: u32 = 30;
 /// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
 /// there are.
 const TRIM_GROWTH: u64 = 2;
@@ -79,8 +74,8 @@ impl Upkeep {
         let started = Instant::now();
         self.rounds += 1;
         let mut report = UpkeepReport::default();
-        let failures = match self.rounds % VACUUM_ROUNDS {
-            0 => self.vacuum(&mut report).await,
+        let failures = match self.rounds % MAINTAIN_ROUNDS {
+            0 => self.maintain(&mut report).await,
             _ => self.tidy(&mut report).await,
         };
         if report != UpkeepReport::default() {
@@ -139,28 +134,11 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Deletes files that neither the newest version of their table nor a kept epoch names.
-    async fn vacuum(&self, report: &mut UpkeepReport) -> Vec<LoadError> {
-        let published = match self.workspace.lake.published_versions().await {
-            Ok(published) => published,
-            Err(error) => return vec![error.into()],
-        };
-        let (mut failures, none) = (Vec::new(), BTreeSet::new());
-        for table in &self.tables {
-            match self.vacuum_table(table, published.get(table).unwrap_or(&none)).await {
-                Ok(bytes) => report.bytes_deleted += bytes,
-                Err(error) => failures.push(error),
-            }
-        }
+    /// The tables of waves have had their small files merged.
+    async fn maintain(&self, report: &mut UpkeepReport) -> Vec<LoadError> {
+        let options = MaintainOptions { dry_run: false, merged_elsewhere: self.tables.clone() };
+        let failures;
+        (*report, failures) = maintain(&self.workspace, &options).await;
         failures
-    }
-
-    /// The bytes of what was deleted of a table.
-    async fn vacuum_table(&self, table: &TableName, published: &BTreeSet<u64>) -> Result<u64, LoadError> {
-        let lake = &self.workspace.lake;
-        if !lake.exists(table).await? {
-            return Ok(0);
-        }
-        Ok(lake.vacuum(table, GRACE, published, false).await?.bytes)
     }
 }

@@ -177,8 +177,19 @@ pub struct UpkeepReport {
     pub trimmed: Vec<String>,
     /// Epochs that were forgotten.
     pub epochs_forgotten: usize,
-    /// Bytes of files that were deleted.
+    /// Files that were deleted, log entries among them.
+    #[serde(default)]
+    pub files_deleted: usize,
+    /// Their bytes.
     pub bytes_deleted: u64,
+}
+
+impl UpkeepReport {
+    /// Counts deleted files.
+    pub fn count(&mut self, files: usize, bytes: u64) {
+        self.files_deleted += files;
+        self.bytes_deleted += bytes;
+    }
 }
 
 /// What people are told.

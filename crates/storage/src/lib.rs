@@ -42,7 +42,7 @@ mod write;
 
 pub use clean_log::LogReaders;
 pub use commit::{Commit, CommitOutcome, Follows};
-pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, Withdrawn};
+pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, PublishedVersions, Withdrawn};
 pub use error::StorageError;
 pub use head::TableHead;
 pub use held::HeldRows;

@@ -125,6 +125,7 @@ pub(crate) enum Command {
     Quarantine(commands::quarantine::QuarantineArgs),
     Explain(commands::explain::ExplainArgs),
     Identity(commands::identity::IdentityArgs),
+    Maintain(commands::maintain::MaintainArgs),
     Clean(commands::clean::CleanArgs),
     Debug(commands::debug::DebugArgs),
     Serve(commands::serve::ServeArgs),

@@ -166,6 +166,13 @@ const EXAMPLES: &[Examples] = &[
         &[("Twins", "wardlake identity distinct H01-PT0000001 H01-PT0000002 \\\n    --by weber --reason \"twins\"")],
     ),
     ("identity history", &[("Every decision", "wardlake identity history")]),
+    (
+        "maintain",
+        &[
+            ("What would be deleted", "wardlake maintain --dry-run"),
+            ("Keep the lake in shape now", "wardlake maintain"),
+        ],
+    ),
     ("clean", &[("Remove target/ and the like", "wardlake clean")]),
     (
         "debug",

@@ -1,6 +1,6 @@
 //! What was loaded before: `system.load_log`, repaired from the bronze commits where a crash kept it from being written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow::{array::AsArray, datatypes::Int64Type};
 use chrono::Utc;
@@ -109,6 +109,13 @@ impl LoadLog {
     /// Whether anything of the table was ever loaded.
     pub(crate) fn knows(&self, label: &str) -> bool {
         self.0.contains_key(label)
+    }
+
+    /// Whether a table has consumed loads that the log does not have yet: its commits are then still needed to write them down.
+    pub(crate) fn lacks(&self, consumed: &HashMap<String, i64>) -> bool {
+        let loads = consumed.iter().filter_map(|(app_id, version)| Some((app_id.strip_prefix("file:")?, version)));
+        let mut loads = loads.filter_map(|(rest, version)| Some((rest.split_once(':')?, version.unsigned_abs())));
+        loads.any(|((label, file), sequence)| self.0.get(label).is_none_or(|seen| seen.sequence(file) < sequence))
     }
 
     /// See [`SeenFiles::is_new`].

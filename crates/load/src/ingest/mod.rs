@@ -21,7 +21,7 @@ use wardlake_core::{Diagnostic, Diagnostics, TableName};
 use wardlake_project::{ResourceType, Source};
 use wardlake_records::{FileLoad, NodeResult, RunEvent, RunSummary, Status, Totals, system};
 
-use self::log::LoadLog;
+pub(crate) use self::log::LoadLog;
 use crate::{
     Workspace, bronze,
     error::LoadError,

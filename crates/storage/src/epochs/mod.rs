@@ -12,7 +12,7 @@ use serde_json::Value;
 use wardlake_core::TableName;
 
 pub(crate) use self::record::EpochCache;
-pub use self::thin::EpochRetention;
+pub use self::thin::{EpochRetention, PublishedVersions};
 use crate::{Lake, StorageError};
 
 const FOLDER: &str = "_epochs";

@@ -74,7 +74,7 @@ impl Lake {
         limit: usize,
     ) -> Result<usize, StorageError> {
         let mut numbers = self.epoch_numbers().await?.into_iter().peekable();
-        // Whatever stays as it is is told from this whole epoch or from a later one.
+        // Whatever is younger than the old ones is told from this whole epoch or from a later one.
         let mut told_from = 0;
         let mut old = Vec::new();
         while let Some(number) = numbers.next() {
@@ -93,7 +93,8 @@ impl Lake {
         }
         let kept = retention.kept(&old, now);
         let mut forgotten = 0;
-        for epoch in old.iter().filter(|epoch| epoch.number < told_from && !kept.contains(&epoch.number)) {
+        let is_told_from = |epoch: &Old| epoch.since.is_none() && epoch.number >= told_from;
+        for epoch in old.iter().filter(|epoch| !kept.contains(&epoch.number) && !is_told_from(epoch)) {
             let path = path(epoch.number);
             self.store.delete(&path).await.map_err(self.failed("delete", &path))?;
             forgotten += 1;
@@ -101,23 +102,27 @@ impl Lake {
         Ok(forgotten)
     }
 
-    /// Every version of every table that an epoch names. Memory grows with the versions, not with the epochs.
-    pub async fn published_versions(&self) -> Result<BTreeMap<TableName, BTreeSet<u64>>, StorageError> {
-        let mut versions: BTreeMap<TableName, BTreeSet<u64>> = BTreeMap::new();
+    /// Every version of every table that an epoch names, and when the newest record that does was published. Memory grows with the versions,
+    /// not with the epochs.
+    pub async fn published_versions(&self) -> Result<PublishedVersions, StorageError> {
+        let mut versions = PublishedVersions::new();
         for number in self.epoch_numbers().await? {
             // What a difference does not name stands in the whole epoch that it is told from.
-            let tables = match self.record(number).await {
-                Ok(record) => record.map(|record| record.tables).unwrap_or_default(),
-                Err(StorageError::Damaged { .. }) => continue,
+            let record = match self.record(number).await {
+                Ok(Some(record)) => record,
+                Ok(None) | Err(StorageError::Damaged { .. }) => continue,
                 Err(error) => return Err(error),
             };
-            for (name, version) in tables {
-                versions.entry(name).or_default().insert(version);
+            for (name, version) in record.tables {
+                versions.entry(name).or_default().insert(version, record.published_at);
             }
         }
         Ok(versions)
     }
 }
+
+/// Versions that epochs name, per table.
+pub type PublishedVersions = BTreeMap<TableName, BTreeMap<u64, DateTime<Utc>>>;
 
 #[cfg(test)]
 mod tests {

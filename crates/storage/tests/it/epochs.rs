@@ -153,7 +153,7 @@ async fn c02_epochs_are_thinned_by_age_and_what_stays_is_read() {
     let left = all(&Lake::open(lake.url().as_str()).await.unwrap()).await;
     assert_eq!((left.len(), left.first().cloned()), (2, newest));
     let versions = lake.published_versions().await.unwrap();
-    assert_eq!(versions[&table("silver.t7")], [1, 40].into());
+    assert_eq!(versions[&table("silver.t7")].keys().copied().collect::<Vec<u64>>(), [1, 40]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

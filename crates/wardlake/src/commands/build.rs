@@ -8,7 +8,7 @@ use wardlake_load::Workspace;
 use wardlake_project::{Project, ResourceType};
 use wardlake_records::RunSummary;
 
-use super::Outcome;
+use super::{Outcome, maintain};
 use crate::{
     args::{GlobalArgs, RunArgs},
     artifacts,
@@ -78,6 +78,7 @@ async fn run(global: &GlobalArgs, command: &str, args: &RunArgs, types: Vec<Reso
     let project = open::project(global, command, args.full_refresh)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
     let result = build_and_record(&opened.workspace, &project, command, args, types, opened.threads).await;
+    maintain::daily(&opened.workspace).await;
     opened.close().await;
     Ok(if result?.is_success() { Outcome::Done } else { Outcome::Failed })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use wardlake_load::IngestOptions;
 
-use super::Outcome;
+use super::{Outcome, maintain};
 use crate::{
     args::{GlobalArgs, SelectArgs},
     failure::Failure,
@@ -30,6 +30,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcom
         ready: None,
     };
     let summary = wardlake_load::ingest(Arc::clone(&opened.workspace), options).await;
+    maintain::daily(&opened.workspace).await;
     opened.close().await;
     Ok(if summary?.is_success() { Outcome::Done } else { Outcome::Failed })
 }

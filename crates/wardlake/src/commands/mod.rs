@@ -12,6 +12,7 @@ pub(crate) mod identity;
 pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod ls;
+pub(crate) mod maintain;
 pub(crate) mod man;
 pub(crate) mod parse;
 pub(crate) mod quality;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Quarantine(args) => quarantine::run(&global, &args).await,
         Command::Explain(args) => explain::run(&global, &args).await,
         Command::Score(args) => score::run(&global, &args).await,
+        Command::Maintain(args) => maintain::run(&global, &args).await,
         Command::Clean(args) => clean::run(&global, &args).await,
         Command::Debug(args) => debug::run(&global, &args).await,
         Command::Serve(args) => serve::run(&global, &args).await,

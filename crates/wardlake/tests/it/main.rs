@@ -21,6 +21,7 @@ mod identity;
 mod kafka;
 mod keyboard;
 mod killed;
+mod lasting;
 mod mllp;
 mod names;
 mod object_store;

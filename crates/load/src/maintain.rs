@@ -1,0 +1,180 @@
+//! Keeping a whole lake in shape: epochs nobody goes back to are forgotten, small files merged, files and log entries that nobody can read any
+//! more deleted, for every table there is. A server does it beside its waves, `wardlake maintain` without one.
+//!
+//! What readers need stays: the newest version of each table, every version that a kept epoch names, the log entries behind what the
+//! slowest model of the project has consumed, and those of loads that the load log does not have yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use wardlake_core::TableName;
+use wardlake_engine::{ReadState, Session};
+use wardlake_project::ResourceType;
+use wardlake_records::UpkeepReport;
+use wardlake_storage::{Commit, EpochRetention, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace};
+
+use crate::{Ownership, Workspace, error::LoadError, ingest::LoadLog};
+
+/// So many files alike in size are merged.
+pub(crate) const MERGED_FILES: usize = 16;
+/// Files are merged up to this size: a merge is over in seconds, and ten million rows are some twenty files.
+pub(crate) const MERGED_BYTES: u64 = 32 << 20;
+/// Epochs that are looked at in one go.
+pub(crate) const EPOCHS_AT_ONCE: usize = 2_000;
+/// Files that no kept version names are deleted so long after they were removed, and after a day if no version ever named them: longer
+/// than any read or write takes. Log entries stay as long as removed files do.
+const GRACE: VacuumGrace =
+    VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60) };
+
+/// What is asked of one pass.
+#[derive(Clone, Debug, Default)]
+pub struct MaintainOptions {
+    /// Says what would be deleted, and does nothing.
+    pub dry_run: bool,
+    /// Tables whose small files somebody else merges.
+    pub merged_elsewhere: BTreeSet<TableName>,
+}
+
+/// Who reads what of each table.
+struct Readers {
+    /// Versions that epochs name, with when the newest of those that say so was published.
+    published: BTreeMap<TableName, BTreeMap<u64, DateTime<Utc>>>,
+    /// The version up to which the slowest model has consumed a table.
+    consumed: BTreeMap<TableName, u64>,
+}
+
+/// One pass over the lake: what was done, and what failed. That is left to a later pass, and keeps nothing else from being done.
+pub async fn maintain(workspace: &Workspace, options: &MaintainOptions) -> (UpkeepReport, Vec<LoadError>) {
+    let (mut report, mut failures) = (UpkeepReport::default(), Vec::new());
+    if let Err(error) = pass(workspace, options, &mut report, &mut failures).await {
+        failures.push(error);
+    }
+    (report, failures)
+}
+
+/// Where it is kept when the last pass of a command was.
+const KEPT: &str = "_state/maintained.json";
+/// A lake that only commands touch is kept in shape so often.
+const EVERY: chrono::Duration = chrono::Duration::hours(20);
+
+/// The pass of a day, if the last one is long enough ago and no server does it by itself. A new lake has its first after a day.
+pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepReport, Vec<LoadError>)>, LoadError> {
+    let kept = KEPT.into();
+    let last = workspace.lake.get(&kept).await?;
+    let last = last.and_then(|bytes| serde_json::from_slice::<DateTime<Utc>>(&bytes).ok());
+    let now = serde_json::json!(Utc::now()).to_string();
+    if last.is_none_or(|last| (Utc::now() - last).abs() < EVERY) {
+        if last.is_none() {
+            workspace.lake.put(&kept, now).await?;
+        }
+        return Ok(None);
+    }
+    let _owner = match Ownership::take(&workspace.lake, None) {
+        Ok(owner) => owner,
+        Err(LoadError::Owned { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let done = maintain(workspace, &MaintainOptions::default()).await;
+    workspace.lake.put(&kept, now).await?;
+    Ok(Some(done))
+}
+
+async fn pass(
+    workspace: &Workspace,
+    options: &MaintainOptions,
+    report: &mut UpkeepReport,
+    failures: &mut Vec<LoadError>,
+) -> Result<(), LoadError> {
+    let lake = &workspace.lake;
+    if !options.dry_run {
+        loop {
+            let forgotten = lake.thin_epochs(EpochRetention::default(), Utc::now(), EPOCHS_AT_ONCE).await?;
+            report.epochs_forgotten += forgotten;
+            if forgotten == 0 {
+                break;
+            }
+        }
+    }
+    let readers = Readers { published: lake.published_versions().await?, consumed: consumed(workspace).await? };
+    let loads = LoadLog::read(workspace).await?;
+    let session = workspace.engine.recurring_session(ReadState::Working)?;
+    for table in lake.table_names().await? {
+        let _turn = workspace.engine.turn().await;
+        let one = Table { workspace, options, readers: &readers, loads: &loads, session: &session, name: &table };
+        failures.extend(one.maintain(report).await.err());
+    }
+    let swept = lake.sweep(GRACE.unnamed, options.dry_run).await?;
+    report.count(swept.files.len(), swept.bytes);
+    Ok(())
+}
+
+/// Per table the version up to which every model that reads its changes has consumed it.
+async fn consumed(workspace: &Workspace) -> Result<BTreeMap<TableName, u64>, LoadError> {
+    let mut slowest: BTreeMap<TableName, u64> = BTreeMap::new();
+    let incremental = workspace
+        .project
+        .nodes()
+        .values()
+        .filter(|node| node.resource_type == ResourceType::Model && node.config.materialized == "incremental");
+    for name in incremental.filter_map(|node| node.relation.table_name()) {
+        let Some(snapshot) = workspace.lake.snapshot(&name, None).await? else { continue };
+        for (app_id, version) in snapshot.consumed_all().await? {
+            let Some(upstream) = app_id.strip_prefix("table:").and_then(|name| name.parse().ok()) else { continue };
+            let version = version.unsigned_abs();
+            slowest.entry(upstream).and_modify(|least| *least = version.min(*least)).or_insert(version);
+        }
+    }
+    Ok(slowest)
+}
+
+/// One table of a pass.
+struct Table<'a> {
+    workspace: &'a Workspace,
+    options: &'a MaintainOptions,
+    readers: &'a Readers,
+    loads: &'a LoadLog,
+    session: &'a Session,
+    name: &'a TableName,
+}
+
+impl Table<'_> {
+    async fn maintain(&self, report: &mut UpkeepReport) -> Result<(), LoadError> {
+        let (lake, name) = (&self.workspace.lake, self.name);
+        let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(()) };
+        if !self.options.dry_run {
+            if !self.options.merged_elsewhere.contains(name) && self.merge(&snapshot).await? {
+                report.merged.push(name.to_string());
+            }
+            lake.checkpoint_if_due(name).await?;
+        }
+        let published = self.readers.published.get(name);
+        let versions = || published.into_iter().flatten();
+        // Of younger epochs nothing was removed for longer than the grace.
+        let old = Utc::now() - GRACE.removed;
+        let kept: BTreeSet<u64> = versions().filter(|(_, at)| **at <= old).map(|(version, _)| *version).collect();
+        let vacuumed = lake.vacuum(name, GRACE, &kept, self.options.dry_run).await?;
+        report.count(vacuumed.files.len(), vacuumed.bytes);
+        if !self.loads.lacks(&snapshot.consumed_all().await?) {
+            let readers = LogReaders {
+                versions: versions().map(|(version, _)| *version).collect(),
+                changes_since: self.readers.consumed.get(name).copied(),
+            };
+            let cleaned = lake.clean_log(name, &readers, GRACE.removed, self.options.dry_run).await?;
+            report.count(cleaned.files.len(), cleaned.bytes);
+        }
+        Ok(())
+    }
+
+    async fn merge(&self, snapshot: &TableSnapshot) -> Result<bool, LoadError> {
+        if snapshot.files().len() < MERGED_FILES {
+            return Ok(false);
+        }
+        let spec =
+            OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: self.session.held() };
+        let state = self.session.context().state();
+        Ok(self.workspace.lake.optimize(&state, snapshot, spec, Commit::default()).await?.is_some())
+    }
+}

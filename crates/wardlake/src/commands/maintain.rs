@@ -1,0 +1,62 @@
+//! `maintain`: keep the lake in shape without a server.
+
+use std::sync::Arc;
+
+use clap::Args;
+use wardlake_load::{MaintainOptions, Ownership, Workspace};
+use wardlake_records::UpkeepReport;
+
+use super::Outcome;
+use crate::{
+    args::GlobalArgs,
+    failure::Failure,
+    open,
+    printing::{note, out},
+};
+
+/// Keep the lake in shape: forget old epochs, merge small files, delete files and log entries that nobody can read
+///
+/// A server does this by itself, and a build or ingest once a day.
+#[derive(Debug, Args)]
+pub(crate) struct MaintainArgs {
+    /// Say what would be deleted, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(global: &GlobalArgs, args: &MaintainArgs) -> Result<Outcome, Failure> {
+    let workspace = open::quiet_workspace(open::project(global, "maintain", false)?).await?;
+    let _owner = Ownership::take(&workspace.lake, None)?;
+    let options = MaintainOptions { dry_run: args.dry_run, ..MaintainOptions::default() };
+    let (report, failures) = wardlake_load::maintain(&workspace, &options).await;
+    out(format_args!("{}", sentence(&report, args.dry_run)))?;
+    for failure in &failures {
+        note(format_args!("put off: {failure}"));
+    }
+    Ok(if failures.is_empty() { Outcome::Done } else { Outcome::Failed })
+}
+
+/// The daily pass after a command that wrote, if it is due and no server does it.
+pub(crate) async fn daily(workspace: &Arc<Workspace>) {
+    match wardlake_load::maintain_if_due(workspace).await {
+        Ok(None) => {}
+        Ok(Some((report, failures))) => {
+            note(format_args!("{}", sentence(&report, false)));
+            for failure in failures {
+                workspace.events.warn(format!("upkeep was put off: {failure}"));
+            }
+        }
+        Err(error) => workspace.events.warn(format!("upkeep was put off: {error}")),
+    }
+}
+
+fn sentence(report: &UpkeepReport, is_dry: bool) -> String {
+    let megabytes = report.bytes_deleted as f64 / f64::from(1 << 20);
+    let verb = if is_dry { "Would delete" } else { "Deleted" };
+    format!(
+        "{verb} {} files ({megabytes:.1} MB); forgot {} epochs; merged the small files of {} tables.",
+        report.files_deleted,
+        report.epochs_forgotten,
+        report.merged.len()
+    )
+}
