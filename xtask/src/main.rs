@@ -5,11 +5,15 @@
 
 mod bench;
 mod check;
+mod figures;
 mod kafka;
 mod process;
 mod python;
+mod rings;
+mod source;
 mod test;
 mod tools;
+mod trials;
 mod walls;
 
 use std::process::ExitCode;
@@ -41,8 +45,10 @@ enum Task {
     Machete,
     /// The API documentation; a warning is an error.
     Docs,
-    /// Prove that the pure crates reach neither tokio nor DataFusion.
+    /// Prove that crates reach nothing forbidden, that files form no large ring, and that each fault users found has a test.
     Walls,
+    /// Count code, tests and documentation; fail where there is too little of the last two.
+    Figures,
     /// Every test of the workspace, with what they need set up first.
     Test(test::Args),
     /// Measure Wardlake beside its peers and print the table.
@@ -69,6 +75,7 @@ fn run(task: Task) -> TaskResult {
         Task::Machete => check::machete(),
         Task::Docs => check::docs(),
         Task::Walls => walls::check(),
+        Task::Figures => figures::check(),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci(),
@@ -79,6 +86,7 @@ fn run(task: Task) -> TaskResult {
 fn ci() -> TaskResult {
     check::fmt(true)?;
     walls::check()?;
+    figures::check()?;
     check::deny()?;
     check::machete()?;
     check::lint()?;

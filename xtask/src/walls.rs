@@ -1,6 +1,10 @@
-//! The walls of ARCHITECTURE.md, asked of `cargo tree`: which crates reach neither an async runtime nor an engine.
+//! The walls of ARCHITECTURE.md, asked of `cargo tree`: which crates reach neither an async runtime nor an engine. Within a crate,
+//! no large ring of files; and a test for every fault that users found.
 
-use crate::process::{TaskError, TaskResult, cargo, text};
+use crate::{
+    process::{TaskError, TaskResult, cargo, text},
+    rings, trials,
+};
 
 /// Crates, and families of crates, that hold engines and tables.
 const ENGINES: [&str; 3] = ["datafusion", "deltalake", "object_store"];
@@ -23,7 +27,30 @@ const WALLS: [(&str, &[&str]); 9] = [
     ("wardlake-trust", &DOORS),
 ];
 
+/// Every wall, and all that is found at once.
 pub(crate) fn check() -> TaskResult {
+    let found = [
+        (
+            walls()?,
+            "`cargo tree --package <crate> --invert <dependency>` shows the way; move the code to the crate above",
+        ),
+        (rings::breaches()?, "move what several of them need into a file of its own, which needs none of them"),
+        (trials::breaches()?, "name the test that fails without the mending, or list the trial in xtask/src/trials.rs"),
+    ];
+    let broken: Vec<String> = found
+        .into_iter()
+        .filter(|(breaches, _)| !breaches.is_empty())
+        .map(|(breaches, advice)| format!("{}\n{advice}", breaches.join("\n")))
+        .collect();
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(TaskError::Found(format!("a wall of ARCHITECTURE.md is broken:\n{}", broken.join("\n"))))
+    }
+}
+
+/// Which crates reach what they must not.
+fn walls() -> TaskResult<Vec<String>> {
     let mut breaches = Vec::new();
     for (package, forbidden_names) in WALLS {
         let mut command = cargo();
@@ -35,13 +62,7 @@ pub(crate) fn check() -> TaskResult {
             false => breaches.push(format!("{package} reaches {}", reached.join(", "))),
         }
     }
-    if breaches.is_empty() {
-        Ok(())
-    } else {
-        let advice =
-            "`cargo tree --package <crate> --invert <dependency>` shows the way; move the code to the crate above";
-        Err(TaskError::Found(format!("a wall of ARCHITECTURE.md is broken: {}\n{advice}", breaches.join("; "))))
-    }
+    Ok(breaches)
 }
 
 /// The forbidden packages among the lines of `cargo tree --prefix none`, each `name version …`.

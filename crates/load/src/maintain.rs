@@ -172,8 +172,7 @@ impl Table<'_> {
         if snapshot.files().len() < MERGED_FILES {
             return Ok(false);
         }
-        let spec =
-            OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: self.session.held() };
+        let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: self.session.held() };
         let state = self.session.context().state();
         Ok(self.workspace.lake.optimize(&state, snapshot, spec, Commit::default()).await?.is_some())
     }

@@ -1,4 +1,5 @@
-//! What the tests of the other crates share: the `.slt` runner and a Kafka broker. A dev-dependency only.
+//! What the tests of the other crates share: the `.slt` runner, a Kafka broker and the word of a skipped test. A dev-dependency only.
 
 pub mod kafka;
+pub mod skip;
 pub mod slt;

@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use wardlake_testkit::skip::skipped_everywhere;
 
 use crate::support::{Loaded, load_file, table};
 
-/// The folder of acceptance data, or `None` (with a message) where this machine has none.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+/// The folder of acceptance data, or `None` (with a message) where this machine has none: they are not part of the repository.
 pub(crate) fn data(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(folder);
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("skipped: {} is not there", path.display());
+    skipped_everywhere(format_args!("{} is not there", path.display()));
     None
 }
 

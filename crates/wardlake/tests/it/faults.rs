@@ -5,6 +5,7 @@
 use std::{path::Path, process::Command};
 
 use tempfile::TempDir;
+use wardlake_testkit::skip::{skipped, skipped_everywhere};
 
 use crate::world::World;
 
@@ -18,7 +19,8 @@ impl Disk {
         match disk.try_mount(&format!("size={kilobytes}k")) {
             Ok(()) => Some(disk),
             Err(reason) => {
-                println!("skipped: a test of a full disk mounts one, which needs root: {reason}");
+                // Root in a container need not be allowed to mount, and nothing that is installed changes that.
+                skipped_everywhere(format_args!("a test of a full disk mounts one, which needs root: {reason}"));
                 None
             }
         }
@@ -65,7 +67,7 @@ impl Clock {
     /// Says why not where the library is not installed.
     pub(crate) fn of_its_own() -> Option<Self> {
         if !Path::new(Self::LIBRARY).exists() {
-            println!("skipped: a test of a clock that jumps needs libfaketime");
+            skipped("a test of a clock that jumps needs libfaketime");
             return None;
         }
         let clock = Self(tempfile::tempdir().unwrap());

@@ -4,7 +4,7 @@
 //! `WARDLAKE_KAFKA_RECORDS=1000000` makes it the long recipe.
 
 use serde_json::{Value, json};
-use wardlake_testkit::kafka::KafkaBroker;
+use wardlake_testkit::{kafka::KafkaBroker, skip::skipped};
 
 use crate::{
     crash::setting,
@@ -80,7 +80,7 @@ fn lag(status: &Value) -> Option<u64> {
 fn each_record_is_loaded_once_whatever_dies() {
     let jars = match KafkaBroker::jars() {
         Ok(jars) => jars,
-        Err(reason) => return println!("skipped: {reason}"),
+        Err(reason) => return skipped(reason),
     };
     let total = setting("WARDLAKE_KAFKA_RECORDS", 16_000);
     let poison = total.div_ceil(POISON_EVERY);

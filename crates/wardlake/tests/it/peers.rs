@@ -2,13 +2,15 @@
 
 use std::{path::Path, process::Command};
 
+use wardlake_testkit::skip::skipped;
+
 use crate::world::{World, repository};
 
 /// The Python that has the peers; skips with a message where they are not installed.
 pub(crate) fn python() -> Option<String> {
     let python = std::env::var("WARDLAKE_PEERS_PYTHON").ok();
     if python.is_none() {
-        println!("skipped: the peers are not installed; `cargo xtask test` installs them");
+        skipped("the peers are not installed; `cargo xtask test` installs them");
     }
     python
 }

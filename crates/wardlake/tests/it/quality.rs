@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use wardlake_testkit::skip::skipped;
 
 use crate::world::{World, repository};
 
@@ -211,7 +212,7 @@ impl Browser {
             .flat_map(|folder| names.map(|name| folder.join(name)))
             .find(|path| path.is_file());
         if found.is_none() {
-            println!("skipped: there is no Chromium here to look at the page");
+            skipped("there is no Chromium here to look at the page");
         }
         found.map(Self)
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tempfile::TempDir;
+use wardlake_testkit::skip::skipped_everywhere;
 
 /// One row of a result by column name.
 pub(crate) type Row = BTreeMap<String, String>;
@@ -22,13 +23,14 @@ pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// The acceptance data, or a message that says why the test is skipped.
+/// The acceptance data, or a message that says why the test is skipped: they are not part of the repository, so that no machine must
+/// have them.
 pub(crate) fn acceptance_data() -> Option<PathBuf> {
     let data = repository().join("../shared/data");
     if data.is_dir() {
         return data.canonicalize().ok();
     }
-    println!("skipped: the acceptance data (../shared/data) is not here");
+    skipped_everywhere("the acceptance data (../shared/data) is not here");
     None
 }
 

@@ -11,7 +11,10 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 use wardlake_connect::kafka::{KafkaFeed, KafkaMonitor, KafkaStatus};
-use wardlake_testkit::kafka::{KafkaBroker, KafkaClient};
+use wardlake_testkit::{
+    kafka::{KafkaBroker, KafkaClient},
+    skip::skipped,
+};
 
 use crate::kafka_settings::settings;
 use ledger::Ledger;
@@ -21,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The broker's jars, or a message that says why the test is skipped.
 fn jars() -> Option<PathBuf> {
-    KafkaBroker::jars().inspect_err(|reason| println!("skipped: {reason}")).ok()
+    KafkaBroker::jars().inspect_err(|reason| skipped(*reason)).ok()
 }
 
 /// A broker and a client of the test's own.
