@@ -70,8 +70,8 @@ pub(crate) fn spell(chunk: &mut Cow<'_, Chunk>, columns: &ColumnList) {
     }
 }
 
-/// A table to which nothing has come yet has its declared columns and no row, so that models can be built on it. A source that
-/// declares no columns gets its table with its first rows.
+/// A table to which no row has come yet has its declared columns, or those of its files' headers, so that models can be built on it. Without
+/// any column there is no table before the first rows.
 pub(crate) async fn create(
     workspace: &Workspace,
     label: &str,

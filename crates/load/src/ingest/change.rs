@@ -8,6 +8,7 @@ use arrow::{
     datatypes::{Int64Type, TimestampMicrosecondType},
     record_batch::RecordBatch,
 };
+use futures::TryStreamExt;
 use wardlake_core::{
     RowHasher, TableName,
     columns::{ColumnList, is_same_column},
@@ -15,6 +16,7 @@ use wardlake_core::{
 };
 use wardlake_engine::{Session, sql::identifier};
 
+use super::places::Places;
 use crate::{bronze::FIX_BATCH, error::LoadError};
 
 /// What a row is to its table.
@@ -47,10 +49,11 @@ pub(crate) enum Offered {
 }
 
 /// One row of bronze as far as change detection needs it.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredRow {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredRow<'a> {
     pub(crate) key: u128,
-    pub(crate) file: String,
+    pub(crate) file: &'a str,
+    pub(crate) batch_id: &'a str,
     /// Rows of one file are ordered by when they were received, then by their line.
     pub(crate) order: (i64, i64),
     pub(crate) hash: u128,
@@ -168,15 +171,24 @@ pub(crate) fn filter_news(batch: &RecordBatch, news: &[Option<RowChange>]) -> Re
     Ok(filter_record_batch(batch, &mask)?)
 }
 
+/// In what order [`stored_rows`] come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RowOrder {
+    /// As they lie in the table.
+    Any,
+    /// As they were received.
+    Arrival,
+}
+
 /// Reads key, hash and order of every bronze row, and hands each to `take`.
 pub(crate) async fn stored_rows(
     session: &Session,
     table: &TableName,
     keys: &[String],
     known: &ColumnList,
-    mut take: impl FnMut(StoredRow, &dyn Fn() -> Vec<Option<Box<str>>>),
+    order: RowOrder,
+    mut take: impl FnMut(StoredRow<'_>, &dyn Fn() -> Vec<Option<Box<str>>>),
 ) -> Result<(), LoadError> {
-    use futures::TryStreamExt;
     let mut selected: Vec<String> = keys
         .iter()
         .map(|key| match known.spelling(key) {
@@ -184,17 +196,21 @@ pub(crate) async fn stored_rows(
             None => format!("arrow_cast(null, 'Utf8') as {}", identifier(key)),
         })
         .collect();
-    for column in [lineage::FILE, lineage::ROW_HASH, lineage::CHANGE] {
+    for column in [lineage::FILE, lineage::ROW_HASH, lineage::CHANGE, lineage::BATCH_ID] {
         selected.push(format!("arrow_cast({column}, 'Utf8') as {column}"));
     }
     selected.push(format!("arrow_cast({0}, 'Timestamp(Microsecond, Some(\"UTC\"))') as {0}", lineage::RECEIVED_AT));
     selected.push(lineage::POSITION.to_owned());
     // A corrected row is not what the source sent: compared with it, the same wrong value would be news again.
     let sql = format!(
-        "select {} from {} where {} not like '{FIX_BATCH}%'",
+        "select {} from {} where {} not like '{FIX_BATCH}%'{}",
         selected.join(", "),
         table.quoted(),
-        lineage::BATCH_ID
+        lineage::BATCH_ID,
+        match order {
+            RowOrder::Any => String::new(),
+            RowOrder::Arrival => format!(" order by {}, {}", lineage::RECEIVED_AT, lineage::POSITION),
+        }
     );
     let mut stream = session.query(&sql).await?.stream().await?;
     while let Some(batch) = stream.try_next().await? {
@@ -202,12 +218,13 @@ pub(crate) async fn stored_rows(
             (0..keys.len()).map(|at| batch.column(at).as_string_opt::<i32>()).collect();
         let hashes = key_hashes(&key_arrays, batch.num_rows());
         let text = |at: usize| batch.column(keys.len() + at).as_string::<i32>();
-        let received = batch.column(keys.len() + 3).as_primitive::<TimestampMicrosecondType>();
-        let position = batch.column(keys.len() + 4).as_primitive::<Int64Type>();
+        let received = batch.column(keys.len() + 4).as_primitive::<TimestampMicrosecondType>();
+        let position = batch.column(keys.len() + 5).as_primitive::<Int64Type>();
         for (row, key) in hashes.into_iter().enumerate() {
             let stored = StoredRow {
                 key,
-                file: text(0).value(row).to_owned(),
+                file: text(0).value(row),
+                batch_id: text(3).value(row),
                 order: (received.value(row), position.value(row)),
                 hash: u128::from_str_radix(text(1).value(row), 16).unwrap_or_default(),
                 is_delete: text(2).value(row) == RowChange::Delete.as_str(),
@@ -216,6 +233,32 @@ pub(crate) async fn stored_rows(
         }
     }
     Ok(())
+}
+
+/// When the last row was received that came from no file, in microseconds since 1970.
+pub(crate) async fn fed_until_us(
+    session: &Session,
+    table: &TableName,
+    places: &Places,
+) -> Result<Option<i64>, LoadError> {
+    let sql = format!(
+        "select arrow_cast({0}, 'Utf8') as feed, \
+         arrow_cast(max({1}), 'Timestamp(Microsecond, Some(\"UTC\"))') as received from {2} \
+         where {3} not like '{FIX_BATCH}%' group by {0}",
+        lineage::FILE,
+        lineage::RECEIVED_AT,
+        table.quoted(),
+        lineage::BATCH_ID
+    );
+    let mut newest = None;
+    let mut stream = session.query(&sql).await?.stream().await?;
+    while let Some(batch) = stream.try_next().await? {
+        let feeds = batch.column(0).as_string::<i32>();
+        let received = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+        let fed = (0..batch.num_rows()).filter(|row| received.is_valid(*row) && !places.is_file(feeds.value(*row)));
+        newest = newest.max(fed.map(|row| received.value(row)).max());
+    }
+    Ok(newest)
 }
 
 pub(crate) fn key_values(keys: &[Option<&StringArray>], row: usize) -> Vec<Option<Box<str>>> {

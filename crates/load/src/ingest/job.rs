@@ -17,10 +17,11 @@ use wardlake_storage::{Lake, LandingWriter, StorageError};
 use super::{
     TablePlan,
     drift::ColumnsSoFar,
-    late::{History, LateFile},
+    late::{History, LateFile, Mode},
     loader::{Loader, Piece},
     log::SeenFiles,
-    writer::{Past, order_key},
+    places::order_key,
+    writer::Past,
 };
 use crate::error::LoadError;
 
@@ -72,14 +73,14 @@ impl LoadJob {
         let Self { plan, lake, seen, files, past, handle, send } = self;
         let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| LoadError::Cancelled);
         let Past { columns, rows, states, mut history, places, loaded_rows } = past;
-        let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max().copied();
-        let steps = steps(&places, files, history.is_some());
+        let last_loaded = places.last_loaded();
+        let steps = steps(places.files(), files, history.is_some());
         let mut loader = Loader {
             plan: &plan,
             batch_id: uuid::Uuid::now_v7().to_string(),
             columns,
             states,
-            so_far: ColumnsSoFar::new(&seen, &places),
+            so_far: ColumnsSoFar::new(&seen, places.files()),
             rows_in_table: rows,
             seen,
             loaded_rows,
@@ -103,7 +104,8 @@ impl LoadJob {
             match (step, history.as_mut()) {
                 (Step::New(file), history) => {
                     let is_late = last_loaded.is_some_and(|last| place < last);
-                    match read.new_file(&file, history.map(|history| (history, &mut dirty))) {
+                    let mode = if places.is_arriving(&file.relative) { Mode::LoadArriving } else { Mode::Load };
+                    match read.new_file(&file, mode, history.map(|history| (history, &mut dirty))) {
                         Ok(logged) => {
                             loaded.push(LoggedFile { is_late, order_key: order_key(&plan, &file), ..logged });
                         }
@@ -162,11 +164,12 @@ impl Reading<'_, '_> {
     fn new_file(
         &mut self,
         file: &FoundFile,
+        mode: Mode,
         past: Option<(&mut History, &mut HashSet<u128>)>,
     ) -> Result<LoggedFile, LoadError> {
         let writer = self.handle.block_on(self.lake.landing_writer())?;
         let mut landing = Landing { writer, handle: self.handle };
-        let mut late = past.map(|(history, dirty)| LateFile::new(history, dirty, self.place, self.received_us, false));
+        let mut late = past.map(|(history, dirty)| LateFile::new(history, dirty, self.place, self.received_us, mode));
         match self.loader.load(file, &mut landing, late.as_mut(), self.received_us) {
             Ok(logged) => {
                 self.landings.add(landing.writer, logged.load.sha256.clone())?;
@@ -196,7 +199,7 @@ impl Reading<'_, '_> {
             error: ConnectError::Landing { path: relative.clone().into(), source },
         })?;
         let found = FoundFile::at(copy.path()).map_err(|error| LoadError::Source { table: label, error })?;
-        let mut late = LateFile::new(history, dirty, self.place, self.received_us, true);
+        let mut late = LateFile::new(history, dirty, self.place, self.received_us, Mode::Again);
         self.loader.load_again(&FoundFile { relative, ..found }, &mut late, self.received_us)?;
         late.settle();
         Ok(())

@@ -212,6 +212,7 @@ impl Loader<'_> {
         if work.types.is_empty() {
             work.types = types::classes(&chunk.columns, &chunk.arrays);
         }
+        self.leave_out_new(&mut chunk);
         let news = self.news(work, &chunk, late);
         let batch = self.bronze_batch(work, &chunk, &news)?;
         let batch = match news.iter().all(Option::is_some) {
@@ -222,6 +223,25 @@ impl Loader<'_> {
             (self.send)(Piece::Rows(batch))?;
         }
         Ok(())
+    }
+
+    /// With `on_schema_change: ignore`, a column that the table does not have is no part of its rows: their hashes are those of rows that
+    /// never had it.
+    fn leave_out_new(&self, chunk: &mut Cow<'_, Chunk>) {
+        if self.plan.table.on_schema_change != OnSchemaChange::Ignore || self.rows_in_table == 0 {
+            return;
+        }
+        // A lineage column is no new column but a mistake of the extract, and is told of.
+        let is_kept = |name: &String| self.columns.contains(name) || lineage::is_lineage(name);
+        if chunk.columns.iter().all(is_kept) {
+            return;
+        }
+        let kept = chunk.columns.iter().zip(&chunk.arrays).filter(|(name, _)| is_kept(name));
+        let (columns, arrays): (Vec<String>, Vec<ArrayRef>) =
+            kept.map(|(name, array)| (name.clone(), Arc::clone(array))).unzip();
+        let (positions, rows) = (chunk.positions.clone(), chunk.rows);
+        let known = Chunk { columns: columns.clone(), arrays, positions, row_hashes: Vec::new(), rows };
+        *chunk = Cow::Owned(known.renamed(columns));
     }
 
     /// Per row: what it is to the table, or `None` if it is no news.

@@ -16,14 +16,24 @@ use crate::{Workspace, error::LoadError};
 /// The key of the file records in a bronze commit's metadata.
 pub(crate) const FILES_METADATA: &str = "wardlake.files";
 
+/// One load of one path.
+#[derive(Clone, Debug)]
+pub(crate) struct PastLoad {
+    pub(crate) sequence: u64,
+    pub(crate) batch_id: String,
+    pub(crate) order_key: String,
+    pub(crate) modified_us: u64,
+}
+
 /// The last load of one path.
 #[derive(Clone, Debug)]
 pub(crate) struct SeenFile {
+    /// Every load of the path, the first one first.
+    pub(crate) loads: Vec<PastLoad>,
     pub(crate) sequence: u64,
     pub(crate) sha256: String,
     pub(crate) size: u64,
     pub(crate) modified_us: u64,
-    pub(crate) order_key: String,
     pub(crate) column_types: BTreeMap<String, String>,
     pub(crate) columns: Vec<String>,
 }
@@ -47,19 +57,35 @@ impl SeenFiles {
     }
 
     fn note(&mut self, file: &LoggedFile) {
-        if file.sequence > self.sequence(&file.load.file) {
-            self.0.insert(
-                file.load.file.clone(),
-                SeenFile {
-                    sequence: file.sequence,
-                    sha256: file.load.sha256.clone(),
-                    size: file.size,
-                    modified_us: file.modified_us,
-                    order_key: file.order_key.clone(),
-                    column_types: file.column_types.clone(),
-                    columns: file.columns.clone(),
-                },
-            );
+        let load = PastLoad {
+            sequence: file.sequence,
+            batch_id: file.batch_id.clone(),
+            order_key: file.order_key.clone(),
+            modified_us: file.modified_us,
+        };
+        let seen = SeenFile {
+            loads: vec![load],
+            sequence: file.sequence,
+            sha256: file.load.sha256.clone(),
+            size: file.size,
+            modified_us: file.modified_us,
+            column_types: file.column_types.clone(),
+            columns: file.columns.clone(),
+        };
+        self.add(&file.load.file, seen);
+    }
+
+    /// Takes in one load of a path, in whatever order they come.
+    fn add(&mut self, file: &str, mut seen: SeenFile) {
+        if let Some(known) = self.0.get_mut(file) {
+            known.loads.append(&mut seen.loads);
+            known.loads.sort_by_key(|load| load.sequence);
+            if seen.sequence > known.sequence {
+                seen.loads = std::mem::take(&mut known.loads);
+                *known = seen;
+            }
+        } else {
+            self.0.insert(file.to_owned(), seen);
         }
     }
 }
@@ -83,24 +109,28 @@ impl LoadLog {
         let sql = "select arrow_cast(source, 'Utf8') as source, arrow_cast(file, 'Utf8') as file, sequence, \
                    arrow_cast(sha256, 'Utf8') as sha256, bytes, modified_us, \
                    arrow_cast(column_types, 'Utf8') as column_types, arrow_cast(order_key, 'Utf8') as order_key, \
-                   arrow_cast(columns, 'Utf8') as columns from system.load_log";
+                   arrow_cast(columns, 'Utf8') as columns, arrow_cast(batch_id, 'Utf8') as batch_id \
+                   from system.load_log";
         for batch in session.collect(sql).await? {
             let text = |column: usize| batch.column(column).as_string::<i32>();
             let number = |column: usize| batch.column(column).as_primitive::<Int64Type>();
             for row in 0..batch.num_rows() {
-                let seen = SeenFile {
+                let load = PastLoad {
                     sequence: number(2).value(row).unsigned_abs(),
+                    batch_id: text(9).value(row).to_owned(),
+                    order_key: text(7).value(row).to_owned(),
+                    modified_us: number(5).value(row).unsigned_abs(),
+                };
+                let seen = SeenFile {
+                    sequence: load.sequence,
                     sha256: text(3).value(row).to_owned(),
                     size: number(4).value(row).unsigned_abs(),
-                    modified_us: number(5).value(row).unsigned_abs(),
+                    modified_us: load.modified_us,
                     column_types: serde_json::from_str(text(6).value(row)).unwrap_or_default(),
-                    order_key: text(7).value(row).to_owned(),
                     columns: serde_json::from_str(text(8).value(row)).unwrap_or_default(),
+                    loads: vec![load],
                 };
-                let files = log.entry(text(0).value(row).to_owned()).or_default();
-                if seen.sequence > files.sequence(text(1).value(row)) {
-                    files.0.insert(text(1).value(row).to_owned(), seen);
-                }
+                log.entry(text(0).value(row).to_owned()).or_default().add(text(1).value(row), seen);
             }
         }
         Ok(Self(log))
@@ -148,13 +178,24 @@ impl LoadLog {
             };
             missing.extend(files.into_iter().filter(|file| file.sequence > seen.sequence(&file.load.file)));
         }
-        missing.sort_by_key(|file| file.sequence);
-        append(workspace, plan, &missing).await?;
+        // Each load is written as whoever committed it would: it may be at it now, and of the two one writes.
+        let mut loads: BTreeMap<&str, Vec<LoggedFile>> = BTreeMap::new();
+        for file in &missing {
+            loads.entry(&file.batch_id).or_default().push(file.clone());
+        }
+        for load in loads.values() {
+            append(workspace, plan, load).await?;
+        }
         for file in &missing {
             seen.note(file);
         }
         Ok(seen)
     }
+}
+
+/// Under which name bronze counts the commits that loaded files: each is made on what the one before it left.
+pub(crate) fn commits_id(label: &str) -> String {
+    format!("files:{label}")
 }
 
 fn ledger_prefix(label: &str) -> String {
@@ -169,7 +210,7 @@ pub(crate) fn ledger_entry(label: &str, file: &LoggedFile) -> LedgerEntry {
     )
 }
 
-/// Writes the log rows of one bronze commit, once.
+/// Writes the log rows of one bronze commit, once: all of `files` came with it.
 pub(crate) async fn append(workspace: &Workspace, plan: &TablePlan, files: &[LoggedFile]) -> Result<(), LoadError> {
     let Some(first) = files.first() else { return Ok(()) };
     let rows = system::load_rows(&workspace.run_id, files, Utc::now())?;

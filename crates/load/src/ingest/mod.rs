@@ -9,6 +9,7 @@ mod job;
 mod late;
 mod loader;
 mod log;
+mod places;
 mod types;
 mod writer;
 
@@ -20,6 +21,7 @@ use wardlake_connect::{FileTable, FoundFile};
 use wardlake_core::{Diagnostic, Diagnostics, TableName};
 use wardlake_project::{ResourceType, Source};
 use wardlake_records::{FileLoad, NodeResult, RunEvent, RunSummary, Status, Totals, system};
+use wardlake_storage::StorageError;
 
 pub(crate) use self::log::LoadLog;
 use crate::{
@@ -265,9 +267,6 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
         found.retain(|file| ready(file));
     }
     let mut outcome = TableOutcome::default();
-    if found.is_empty() {
-        bronze::create(workspace, &plan.label, &plan.name, &plan.columns).await?;
-    }
     // What is fed otherwise need not have files.
     let is_fed = plan.table.http.is_some() || plan.table.mllp.is_some() || plan.table.kafka.is_some();
     if found.is_empty() && !is_fed && !log.knows(&plan.label) {
@@ -275,23 +274,46 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
     }
     let has_news = found.iter().any(|file| log.is_new(&plan.label, file));
     if has_news {
-        let snapshot = workspace.lake.snapshot(&plan.name, None).await?;
-        let seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
-        let news: Vec<FoundFile> = found.into_iter().filter(|file| seen.is_new(file)).collect();
-        if !news.is_empty() {
-            let loaded = writer::load_files(workspace, plan, snapshot, seen, news).await?;
-            outcome.bytes = loaded.files.iter().map(|file| file.load.bytes).sum();
-            outcome.warnings.extend(loaded.warnings);
-            outcome.failures = loaded.failures;
-            outcome.loads = loaded.files.iter().map(|file| file.load.clone()).collect();
-            for load in &outcome.loads {
-                workspace.events.tell(RunEvent::FileLoaded { load: load.clone() });
-            }
-            log::append(workspace, plan, &loaded.files).await?;
-        }
+        load_news(workspace, log, plan, &found, &mut outcome).await?;
     }
     outcome.version = workspace.lake.newest_version(&plan.name).await?;
+    if outcome.version.is_none() {
+        // No file, or none that could be loaded.
+        bronze::create(workspace, &plan.label, &plan.name, &plan.columns).await?;
+        outcome.version = workspace.lake.newest_version(&plan.name).await?;
+    }
     Ok(outcome)
+}
+
+/// A load that another process was ahead of is made anew on what that one left, so many times.
+const ATTEMPTS: u32 = 10;
+
+/// Loads those of the found files that nobody has loaded.
+async fn load_news(
+    workspace: &Arc<Workspace>,
+    log: &LoadLog,
+    plan: &TablePlan,
+    found: &[FoundFile],
+    outcome: &mut TableOutcome,
+) -> Result<(), LoadError> {
+    for _ in 0..ATTEMPTS {
+        let snapshot = workspace.lake.snapshot(&plan.name, None).await?;
+        let seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
+        let news: Vec<FoundFile> = found.iter().filter(|file| seen.is_new(file)).cloned().collect();
+        if news.is_empty() {
+            return Ok(());
+        }
+        let Some(loaded) = writer::load_files(workspace, plan, snapshot, seen, news).await? else { continue };
+        outcome.bytes = loaded.files.iter().map(|file| file.load.bytes).sum();
+        outcome.warnings.extend(loaded.warnings);
+        outcome.failures = loaded.failures;
+        outcome.loads = loaded.files.iter().map(|file| file.load.clone()).collect();
+        for load in &outcome.loads {
+            workspace.events.tell(RunEvent::FileLoaded { load: load.clone() });
+        }
+        return log::append(workspace, plan, &loaded.files).await;
+    }
+    Err(StorageError::Conflict { table: plan.name.to_string(), attempts: ATTEMPTS }.into())
 }
 
 async fn finish(

@@ -1,7 +1,7 @@
 //! The async half of a load: takes batches from the loader's thread, writes them as they come, and commits once.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -20,15 +20,18 @@ use wardlake_records::{
     RunEvent,
     system::{self, LoggedFile, RejectedRow},
 };
-use wardlake_storage::{Commit, Encoding, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions};
+use wardlake_storage::{
+    Commit, CommitOutcome, Encoding, SchemaChange, StagedFiles, StorageError, TableSnapshot, WriteOptions,
+};
 
 use super::{
     TablePlan,
-    change::{KeyStates, StoredRow, stored_rows},
+    change::{KeyStates, RowOrder, fed_until_us, stored_rows},
     job::{FailedFile, LoadJob},
     late::History,
     loader::{Piece, is_compared},
-    log::{FILES_METADATA, SeenFiles, ledger_entry},
+    log::{FILES_METADATA, SeenFiles, commits_id, ledger_entry},
+    places::{Places, is_of_feed},
 };
 use crate::{Workspace, bronze, error::LoadError};
 
@@ -42,22 +45,23 @@ pub(crate) struct Loaded {
 }
 
 /// Loads files in order, in one commit. A file that turns out to be half-written is left for the next run; one that cannot be read, or be
-/// rows of this table, holds up no other.
+/// rows of this table, holds up no other. `None`: another process loaded files of the table meanwhile, and nothing was done.
 pub(crate) async fn load_files(
     workspace: &Arc<Workspace>,
     plan: &TablePlan,
     snapshot: Option<TableSnapshot>,
     seen: SeenFiles,
     mut files: Vec<FoundFile>,
-) -> Result<Loaded, LoadError> {
+) -> Result<Option<Loaded>, LoadError> {
     let mut loaded = Loaded::default();
     while !files.is_empty() {
         let error = match try_load(workspace, plan, snapshot.as_ref(), &seen, &files).await {
-            Ok((done, failed)) => {
+            Ok(Some((done, failed))) => {
                 loaded.files = done;
                 loaded.failures.extend(failed.into_iter().map(|failed| failed.message));
-                return Ok(loaded);
+                return Ok(Some(loaded));
             }
+            Ok(None) => return Ok(None),
             Err(error) => error,
         };
         let before = files.len();
@@ -74,7 +78,7 @@ pub(crate) async fn load_files(
             return Err(error);
         }
     }
-    Ok(loaded)
+    Ok(Some(loaded))
 }
 
 async fn try_load(
@@ -83,7 +87,7 @@ async fn try_load(
     snapshot: Option<&TableSnapshot>,
     seen: &SeenFiles,
     files: &[FoundFile],
-) -> Result<(Vec<LoggedFile>, Vec<FailedFile>), LoadError> {
+) -> Result<Option<(Vec<LoggedFile>, Vec<FailedFile>)>, LoadError> {
     let past = Past::read(workspace, plan, snapshot, seen, files).await?;
     let (send, receive) = mpsc::channel(8);
     let job = LoadJob {
@@ -108,8 +112,8 @@ async fn try_load(
         (Err(error), _) => return Err(error),
     };
     let (loaded, failed) = loaded?;
-    commit(workspace, plan, snapshot, staged, &loaded).await?;
-    Ok((loaded, failed))
+    let is_ours = commit(workspace, plan, snapshot, staged, &loaded).await?;
+    Ok(is_ours.then_some((loaded, failed)))
 }
 
 /// What bronze knew before this load.
@@ -118,8 +122,8 @@ pub(crate) struct Past {
     pub(crate) rows: u64,
     pub(crate) states: Option<KeyStates>,
     pub(crate) history: Option<History>,
-    /// Places of all files, loaded and new, in the table's file order.
-    pub(crate) places: BTreeMap<String, usize>,
+    /// Where all files stand, loaded and new.
+    pub(crate) places: Places,
     pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
 }
 
@@ -133,25 +137,16 @@ impl Past {
     ) -> Result<Self, LoadError> {
         let columns = snapshot.map(|snapshot| bronze::own_columns(&snapshot.schema())).unwrap_or_default();
         let columns: ColumnList = columns.iter().collect();
-        let mut order: Vec<(String, &str)> =
-            seen.0.iter().map(|(file, seen)| (seen.order_key.clone(), file.as_str())).collect();
-        order.extend(files.iter().map(|file| (order_key(plan, file), file.relative.as_str())));
-        order.sort();
-        order.dedup_by(|a, b| a.1 == b.1);
-        let places: BTreeMap<String, usize> =
-            order.iter().enumerate().map(|(place, (_, file))| ((*file).to_owned(), place)).collect();
-        let last_loaded = seen.0.keys().filter_map(|file| places.get(file)).max();
-        let has_late = files.iter().any(|file| places.get(&file.relative) < last_loaded);
         let mut past = Self {
             rows: snapshot.and_then(TableSnapshot::num_rows).unwrap_or_default(),
             columns,
             states: None,
             history: None,
-            places,
+            places: Places::new(plan, seen, files),
             loaded_rows: HashMap::new(),
         };
         if is_compared(plan) {
-            past.read_states(workspace, plan, snapshot.is_some(), has_late).await?;
+            past.read_states(workspace, plan, files, snapshot.is_some()).await?;
         } else if snapshot.is_some() {
             let again: HashSet<&str> =
                 files.iter().map(|file| file.relative.as_str()).filter(|file| seen.0.contains_key(*file)).collect();
@@ -172,9 +167,9 @@ impl Past {
         }
         let session = workspace.engine.session(ReadState::Working).await?;
         let loaded = &mut self.loaded_rows;
-        stored_rows(&session, &plan.name, &[], &ColumnList::default(), |row, _| {
-            if again.contains(row.file.as_str()) {
-                *loaded.entry(row.file).or_default().entry(row.hash).or_default() += 1;
+        stored_rows(&session, &plan.name, &[], &ColumnList::default(), RowOrder::Any, |row, _| {
+            if again.contains(row.file) {
+                *loaded.entry(row.file.to_owned()).or_default().entry(row.hash).or_default() += 1;
             }
         })
         .await
@@ -184,34 +179,42 @@ impl Past {
         &mut self,
         workspace: &Workspace,
         plan: &TablePlan,
+        files: &[FoundFile],
         exists: bool,
-        has_late: bool,
     ) -> Result<(), LoadError> {
         let keeps_names = plan.table.deletes == Deletes::Detect;
         let mut states = KeyStates::new(keeps_names);
         let mut history = History::default();
+        let places = &self.places;
+        let mut has_late = places.has_late(files, None);
         if exists {
             let session = workspace.engine.session(ReadState::Working).await?;
-            let mut newest: HashMap<u128, (usize, StoredRow)> = HashMap::new();
-            let places = &self.places;
-            stored_rows(&session, &plan.name, &plan.table.keys, &self.columns, |row, name| {
+            let fed_until_us = fed_until_us(&session, &plan.name, places).await?;
+            has_late = places.has_late(files, fed_until_us);
+            // Where a row stands that came again depends on what a feed had said of its key by then.
+            let order = if fed_until_us.is_some() { RowOrder::Arrival } else { RowOrder::Any };
+            let mut newest: HashMap<u128, NewestState> = HashMap::new();
+            stored_rows(&session, &plan.name, &plan.table.keys, &self.columns, order, |row, name| {
                 if keeps_names {
                     states.note_name(row.key, name);
                 }
+                let last = newest.get(&row.key);
+                let own = places.of_row(&row);
+                let behind = last.map(|last| last.place).filter(|last| own.is_arriving && is_of_feed(*last));
+                let place = behind.map_or(own.place, |last| last.max(own.place));
                 if has_late {
-                    history.add(&row, places, if keeps_names { name() } else { Vec::new() });
+                    history.add(&row, place, if keeps_names { name() } else { Vec::new() });
                 }
-                let place = places.get(&row.file).copied().unwrap_or_default();
-                match newest.get(&row.key) {
-                    Some((known, last)) if (*known, last.order) >= (place, row.order) => {}
-                    _ => {
-                        newest.insert(row.key, (place, row));
-                    }
+                if last.is_none_or(|last| (last.place, last.order) < (place, row.order)) {
+                    let hash = (!row.is_delete).then_some(row.hash);
+                    newest.insert(row.key, NewestState { place, order: row.order, hash });
                 }
             })
             .await?;
-            for (key, (_, row)) in newest.into_iter().filter(|(_, (_, row))| !row.is_delete) {
-                states.set(key, row.hash);
+            for (key, state) in newest {
+                if let Some(hash) = state.hash {
+                    states.set(key, hash);
+                }
             }
         }
         self.states = Some(states);
@@ -220,16 +223,12 @@ impl Past {
     }
 }
 
-/// What files of a table are ordered by: the same order in which they are found.
-pub(crate) fn order_key(plan: &TablePlan, file: &FoundFile) -> String {
-    use wardlake_connect::source::OrderBy;
-    match plan.table.order_by {
-        OrderBy::Date => {
-            format!("{}\u{1}{}", file.date.map(|date| date.to_string()).unwrap_or_default(), file.relative)
-        }
-        OrderBy::Name => file.relative.clone(),
-        OrderBy::Modified => format!("{:020}\u{1}{}", file.modified.timestamp_micros(), file.relative),
-    }
+/// The last state of a key, as far as rows were read.
+struct NewestState {
+    place: usize,
+    order: (i64, i64),
+    /// `None` says the key was deleted.
+    hash: Option<u128>,
 }
 
 /// Writers at once per table: one per core of a small machine.
@@ -385,27 +384,47 @@ async fn keep_repeated(
     Ok(system::append(&workspace.lake, "repeated_rows", batch, ledger).await?)
 }
 
-/// One commit for all files: their rows become visible with the ledger that says they are loaded.
+/// One commit for all files: their rows become visible with the ledger that says they are loaded. `false`: another process loaded files of
+/// the table since `snapshot`. What is news was found without those, and what became of them is that process's to write down.
 async fn commit(
     workspace: &Workspace,
     plan: &TablePlan,
     snapshot: Option<&TableSnapshot>,
     staged: Vec<StagedFiles>,
     loaded: &[LoggedFile],
-) -> Result<(), LoadError> {
-    if loaded.is_empty() || staged.is_empty() && snapshot.is_none() {
-        // No file, or nothing but headers or rejected records: there are no columns to make a table of.
-        return Ok(());
+) -> Result<bool, LoadError> {
+    if loaded.is_empty() {
+        return Ok(true);
     }
+    if staged.is_empty() && snapshot.is_none() {
+        // Headers, described columns and rejected records: models can be built on a table without rows.
+        let headers = loaded.iter().flat_map(|file| &file.columns);
+        let columns: Vec<String> = headers.chain(&plan.columns).cloned().collect();
+        bronze::create(workspace, &plan.label, &plan.name, &columns).await?;
+        if !workspace.lake.exists(&plan.name).await? {
+            return Ok(true);
+        }
+    }
+    let commits_id = commits_id(&plan.label);
+    let commits = match snapshot {
+        Some(snapshot) => snapshot.consumed(&commits_id).await?,
+        None => None,
+    };
     let mut metadata = serde_json::Map::new();
     metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
     metadata.insert(FILES_METADATA.to_owned(), serde_json::to_value(loaded).unwrap_or_default());
     let commit = Commit {
         ledger: loaded.iter().map(|file| ledger_entry(&plan.label, file)).collect(),
+        notes: vec![LedgerEntry::new(commits_id.clone(), commits.unwrap_or_default() + 1)],
+        requires: vec![(commits_id, commits)],
         metadata,
         schema_change: SchemaChange::AppendNewColumns,
         ..Commit::default()
     };
-    workspace.lake.append_staged(&plan.name, staged, commit).await?;
-    Ok(())
+    match workspace.lake.append_staged(&plan.name, staged, commit).await {
+        Ok(CommitOutcome::Committed { .. }) => Ok(true),
+        Ok(CommitOutcome::AlreadyApplied { .. })
+        | Err(StorageError::LedgerMoved { .. } | StorageError::PartlyApplied { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -15,6 +15,7 @@ mod doors;
 mod drift;
 mod examples;
 mod faults;
+mod feeds_and_files;
 mod footing;
 mod history;
 mod identity;
