@@ -38,6 +38,10 @@ pub(crate) struct Alerts {
     watched: Vec<(AlertRule, Option<String>)>,
     /// By alert, then by key as JSON.
     alarms: BTreeMap<String, BTreeMap<String, Alarm>>,
+    /// What is to be told, or was, and stands in no table yet.
+    unnoted: Vec<Notice>,
+    /// [`STATE`] says the same as `alarms`, as far as they were told.
+    is_kept: bool,
 }
 
 impl Alerts {
@@ -59,7 +63,8 @@ impl Alerts {
             None => BTreeMap::new(),
         };
         let watched = rules.alerts.iter().map(|alert| (alert.clone(), None)).collect();
-        Ok(Self { workspace: Arc::new(workspace.for_waiting_work()), webhooks, watched, alarms })
+        let workspace = Arc::new(workspace.for_waiting_work());
+        Ok(Self { workspace, webhooks, watched, alarms, unnoted: Vec::new(), is_kept: true })
     }
 
     /// Whether there is anything to ask.
@@ -72,8 +77,8 @@ impl Alerts {
         &self.webhooks
     }
 
-    /// Asks every alert of the newest epoch; what is to be told. An alert whose query fails keeps its alarms and is named in the
-    /// second list.
+    /// Asks every alert of the newest epoch; what is to be told, and then to be noted ([`Self::note`]). An alert whose query fails keeps
+    /// its alarms and is named in the second list.
     pub(crate) async fn ask(&mut self) -> Result<(Vec<Notice>, Vec<String>), ServeError> {
         let Some(epoch) = self.workspace.lake.newest_epoch().await? else { return Ok(Default::default()) };
         let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::new(epoch)))?;
@@ -83,14 +88,21 @@ impl Alerts {
             match rows_in_alarm(&self.workspace, &session, alert, query).await {
                 Ok(rows) => {
                     let alarms = self.alarms.entry(alert.name.clone()).or_default();
-                    judge(alert, &rows, now, alarms, &mut notices)?;
+                    // All of it or nothing: an alarm that is lost half-way would be raised again, or never cleared.
+                    let (mut judged, before) = (alarms.clone(), notices.len());
+                    match judge(alert, &rows, now, &mut judged, &mut notices) {
+                        Ok(()) => *alarms = judged,
+                        Err(error) => {
+                            notices.truncate(before);
+                            failures.push(format!("alert {}: {error}", alert.name));
+                        }
+                    }
                 }
                 Err(error) => failures.push(format!("alert {}: {error}", alert.name)),
             }
         }
-        if !notices.is_empty() {
-            self.record(&notices).await?;
-        }
+        self.is_kept &= notices.is_empty();
+        self.unnoted.extend_from_slice(&notices);
         Ok((notices, failures))
     }
 
@@ -115,12 +127,20 @@ impl Alerts {
         read.and_then(DateTime::from_timestamp_micros).unwrap_or_else(Utc::now)
     }
 
-    /// Keeps what was told, as rows of `system.alerts` and for the next start.
-    async fn record(&self, notices: &[Notice]) -> Result<(), ServeError> {
-        let bytes = serde_json::to_vec(&self.alarms).unwrap_or_default();
-        self.workspace.lake.put(&STATE.into(), bytes).await?;
-        let id = uuid::Uuid::now_v7().to_string();
-        Ok(system::record_notices(&self.workspace.lake, &id, notices).await?)
+    /// Notes what was told, as rows of `system.alerts` and for the next start, once it is where no crash can lose it: what is not
+    /// noted is told again. After an error the next call notes it.
+    pub(crate) async fn note(&mut self) -> Result<(), ServeError> {
+        if !self.unnoted.is_empty() {
+            let id = uuid::Uuid::now_v7().to_string();
+            system::record_notices(&self.workspace.lake, &id, &self.unnoted).await?;
+            self.unnoted.clear();
+        }
+        if !self.is_kept {
+            let bytes = serde_json::to_vec(&self.alarms).map_err(ServeError::notes)?;
+            self.workspace.lake.put(&STATE.into(), bytes).await?;
+            self.is_kept = true;
+        }
+        Ok(())
     }
 }
 

@@ -56,6 +56,12 @@ pub enum ServeError {
         /// What and what to do.
         message: String,
     },
+    /// What the server keeps for its next start cannot be written down.
+    #[error("what is kept for the next start cannot be written: {source}")]
+    Notes {
+        /// Why.
+        source: serde_json::Error,
+    },
     /// A task died.
     #[error(
         "a task of the server ended unexpectedly: {message}. Please report it; what was acknowledged is in the journal"
@@ -67,6 +73,10 @@ pub enum ServeError {
 }
 
 impl ServeError {
+    pub(crate) fn notes(source: serde_json::Error) -> Self {
+        Self::Notes { source }
+    }
+
     pub(crate) fn task(error: tokio::task::JoinError) -> Self {
         Self::Task { message: error.to_string() }
     }
@@ -82,7 +92,7 @@ impl HasErrorKind for ServeError {
             Self::Storage(error) => error.kind(),
             Self::Config { .. } => ErrorKind::Invalid,
             Self::Bind { .. } | Self::Listen { .. } | Self::Threads { .. } => ErrorKind::Unavailable,
-            Self::Task { .. } => ErrorKind::Internal,
+            Self::Notes { .. } | Self::Task { .. } => ErrorKind::Internal,
         }
     }
 }

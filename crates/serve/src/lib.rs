@@ -17,6 +17,8 @@ mod folders;
 mod http;
 mod limits;
 mod mllp;
+mod outbox;
+mod readiness;
 mod room;
 mod sources;
 mod standby;
@@ -37,7 +39,7 @@ use wardlake_load::{Workspace, source_tables};
 use wardlake_records::RunEvent;
 
 use self::{
-    background::Background, doors::Doors, folders::Files, http::status::Readiness, sources::Sources, stop::Parts,
+    background::Background, doors::Doors, folders::Files, readiness::Readiness, sources::Sources, stop::Parts,
     topics::Topics, waves::Waves,
 };
 
@@ -156,6 +158,7 @@ pub async fn serve(
     });
     let mut conversations = JoinSet::new();
     conversations.spawn(http::status::keep(Arc::clone(&server), stopped.clone()));
+    conversations.spawn(readiness::look_for_room(Arc::clone(&server), stopped.clone()));
     let alarms = server.background.alerts.spawn(alarms::run(Arc::clone(&server), stopped.clone()));
     for followed in topics {
         conversations.spawn(followed.run(Arc::clone(&server), moved.clone(), stopped.clone()));

@@ -34,6 +34,8 @@ const UNANSWERED: usize = 64;
 const READ_BYTES: usize = 64 << 10;
 /// Between two tries while too much waits to be loaded: the sender waits for its answer, which holds it back.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// It is held back for so long, and then told to send again: most senders wait little longer before they take the line for dead.
+const BUSY_LONGEST: Duration = Duration::from_secs(10);
 
 /// A listener that is bound and not yet accepting.
 pub(crate) struct Listener {
@@ -224,7 +226,7 @@ async fn take(
         let mut is_new = coming.is_none();
         while let Some(frame) = decoder.next_frame() {
             is_new = true;
-            if !hand_on(frame, guest, line, &waiting).await {
+            if !hand_on(frame, guest, line, &waiting, &closing).await {
                 return;
             }
         }
@@ -241,7 +243,7 @@ async fn take(
     // What is left of a message that never ended is kept as well.
     decoder.finish();
     while let Some(frame) = decoder.next_frame() {
-        if !hand_on(frame, guest, line, &waiting).await {
+        if !hand_on(frame, guest, line, &waiting, &closing).await {
             return;
         }
     }
@@ -256,13 +258,19 @@ async fn until(moment: Option<Instant>) {
 }
 
 /// Stores a message and puts it in the line for its answer; false if nobody answers any more.
-async fn hand_on(frame: Frame, guest: &Guest, line: &Line, waiting: &mpsc::Sender<Waiting>) -> bool {
+async fn hand_on(
+    frame: Frame,
+    guest: &Guest,
+    line: &Line,
+    waiting: &mpsc::Sender<Waiting>,
+    closing: &watch::Receiver<bool>,
+) -> bool {
     guest.pulse.asked();
-    waiting.send(store(&line.feed, frame).await).await.is_ok()
+    waiting.send(store(&line.feed, frame, closing).await).await.is_ok()
 }
 
 /// Hands a message in; its place in the order is taken when this returns.
-async fn store(feed: &Feed, frame: Frame) -> Waiting {
+async fn store(feed: &Feed, frame: Frame, closing: &watch::Receiver<bool>) -> Waiting {
     let (payload, problem) = match frame {
         Frame::Message(bytes) => (bytes, None),
         Frame::Broken { bytes, problem, .. } => (bytes, Some(problem)),
@@ -277,15 +285,18 @@ async fn store(feed: &Feed, frame: Frame) -> Waiting {
         Err(problem) => (Content::Rejected { reason: problem.reason.code().to_owned() }, Some(problem)),
     };
     let mut delivery = Delivery { key: key(&header, &payload), payload, content };
+    let held_back_to = Instant::now() + BUSY_LONGEST;
     loop {
-        match feed.submit(delivery).await {
-            Err((IntakeError::Busy { .. }, back)) => {
-                delivery = back;
-                tokio::time::sleep(BUSY_PAUSE).await;
-            }
-            Err((error, _)) => return Waiting { header, problem, stored: Err(error) },
+        let (error, back) = match feed.submit(delivery).await {
             Ok(stored) => return Waiting { header, problem, stored: Ok(stored) },
+            Err(refused) => refused,
+        };
+        let may_wait = Instant::now() < held_back_to && !*closing.borrow();
+        if !may_wait || !matches!(error, IntakeError::Busy { .. }) {
+            return Waiting { header, problem, stored: Err(error) };
         }
+        delivery = back;
+        tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
 
@@ -307,7 +318,12 @@ async fn answer(mut write: impl AsyncWrite + Unpin, guest: &Guest, line: &Line, 
             Ok(stored) => stored.await.unwrap_or(Err(IntakeError::Stopping)),
             Err(error) => Err(error),
         };
+        if let Err(error) = &stored {
+            line.server.readiness.note_refusal(line.feed.label(), error);
+        }
         let outcome = match (&stored, &problem) {
+            // Nobody waits for a word on it, stored or not.
+            (_, Some(problem)) if !problem.is_awaited => Outcome::Rejected(problem),
             (Err(_), _) => Outcome::Error(ErrorCode::Internal),
             (Ok(_), Some(problem)) => Outcome::Rejected(problem),
             (Ok(_), None) => Outcome::Accepted,

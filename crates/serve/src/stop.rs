@@ -30,7 +30,7 @@ pub(crate) struct Parts {
 impl Parts {
     /// Ends them. Until `drain` is over everything goes on, so that who sends here can turn to another server.
     pub(crate) async fn end(mut self, server: &Server, drain: Duration) -> Result<(), ServeError> {
-        server.readiness.set(Some("the server is stopping; send to its successor"));
+        server.readiness.note_stop();
         let by = Instant::now() + drain + (STOP_WITHIN - WAY_OUT);
         sleep(drain).await;
         // No receiver means that everything has ended by itself.

@@ -87,6 +87,7 @@ impl Loads {
             match loaded {
                 Ok(version) => {
                     self.paused.remove(feed.label());
+                    server.readiness.note_load(feed.label(), None);
                     self.moved.extend(version.map(|version| (feed.table_name().clone(), version)));
                 }
                 Err(error) => {
@@ -94,6 +95,7 @@ impl Loads {
                     let pace = self.paused.get(feed.label());
                     let pace = pace.map_or_else(|| Pace::after_failure(now), |pace| pace.slower(now));
                     self.paused.insert(feed.label().to_owned(), pace);
+                    server.readiness.note_load(feed.label(), Some(&error));
                     self.failures.push(format!("{}: {error}", feed.label()));
                 }
             }

@@ -6,8 +6,10 @@ use std::{
 };
 
 use arrow::{array::RecordBatch, json::ArrayWriter};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::TryStreamExt;
 use wardlake_core::{RowHasher, TableName};
-use wardlake_engine::{ReadState, Session};
+use wardlake_engine::ReadState;
 use wardlake_load::Workspace;
 use wardlake_project::ResourceType;
 use wardlake_storage::{CHANGE_TYPE, Epoch, StorageError};
@@ -16,6 +18,11 @@ use crate::error::BuildError;
 
 /// Rows of a view that are sent at most: a screen shows figures, not a warehouse.
 const MAX_VIEW_ROWS: usize = 10_000;
+/// Rows and bytes of one part of what is new in a table; a single row may be longer. A follower costs a few parts, whatever the table has.
+const PART_ROWS: usize = 1_000;
+const PART_BYTES: usize = 256 << 10;
+/// Rows that are written out at once, to find where a part ends.
+const PIECE_ROWS: usize = 100;
 
 /// What views show, worked out once for all who follow them. The last of each view that was followed stays in memory.
 #[derive(Debug, Default)]
@@ -36,7 +43,7 @@ impl Pictures {
     }
 }
 
-/// Someone who follows a model.
+/// Someone who follows a model. Methods take it for themselves: rows that are on their way are not shared between threads.
 pub struct Follower {
     workspace: Workspace,
     pictures: Arc<Pictures>,
@@ -46,18 +53,29 @@ pub struct Follower {
     seen: Option<u64>,
     /// What a view showed then.
     shown: Option<u128>,
+    /// What is left to be told of a table in that epoch.
+    parts: Option<Parts>,
 }
 
-/// What is new in a model.
+/// What is new in a model, or a part of it.
 #[derive(Clone, Debug)]
 pub struct ModelNews {
     /// The epoch that shows it: from here a follower goes on.
     pub epoch: u64,
-    /// The whole model (a view, or a table whose past is gone) instead of changes.
+    /// The whole model (a view, or a table whose past is gone) instead of changes. Of a table it is the first part, and further ones add to
+    /// it as changes.
     pub is_whole: bool,
+    /// No part of the same news comes behind it. Who has heard of the last one alone has heard of the epoch.
+    pub is_last: bool,
     /// A JSON array of objects. Changes name in `_change_type` what happened: insert, delete, update_preimage or
     /// update_postimage.
     pub rows: Arc<str>,
+}
+
+impl ModelNews {
+    fn without_rows(epoch: u64, is_whole: bool) -> Self {
+        Self { epoch, is_whole, is_last: true, rows: "[]".into() }
+    }
 }
 
 impl Follower {
@@ -69,11 +87,31 @@ impl Follower {
         let (node, name) = named.find(|(node, name)| node.name == model || name.to_string() == model)?;
         let keys = node.config.unique_key.clone();
         let (workspace, pictures) = (workspace.for_waiting_work(), Arc::clone(pictures));
-        Some(Self { workspace, pictures, name, keys, seen: since, shown: None })
+        Some(Self { workspace, pictures, name, keys, seen: since, shown: None, parts: None })
     }
 
-    /// What is new in the newest epoch since the last call; `None` if nothing is.
+    /// If this lake has no epoch of the number from which the follower goes on, or none that can be read (it was restored from an older
+    /// copy, or has forgotten that epoch), nothing is known of what the follower has: then its next news is the whole model. True if so.
+    pub async fn forget_unknown(&mut self) -> Result<bool, BuildError> {
+        let Some(seen @ 1..) = self.seen else { return Ok(false) };
+        match self.workspace.lake.epoch(seen).await {
+            Ok(_) => Ok(false),
+            Err(StorageError::EpochNotFound { .. } | StorageError::Damaged { .. }) => {
+                self.seen = Some(0);
+                Ok(true)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What is new in the newest epoch since the last call, or the next part of it; `None` if nothing is.
     pub async fn next(&mut self) -> Result<Option<ModelNews>, BuildError> {
+        if let Some(parts) = &mut self.parts {
+            match parts.next().await? {
+                Some(part) => return Ok(Some(part)),
+                None => self.parts = None,
+            }
+        }
         let Some(newest) = self.workspace.lake.newest_epoch().await? else { return Ok(None) };
         if self.seen.is_some_and(|seen| seen >= newest.number) {
             return Ok(None);
@@ -82,8 +120,7 @@ impl Follower {
         if newest.views.contains_key(&self.name) {
             return self.view_news(newest).await;
         }
-        let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::clone(&newest)))?;
-        let news = self.table_news(&session, &newest).await?;
+        let news = self.table_news(&newest).await?;
         self.seen = Some(newest.number);
         Ok(news)
     }
@@ -99,24 +136,24 @@ impl Follower {
         if self.shown.replace(picture.digest) == Some(picture.digest) {
             return Ok(None);
         }
-        Ok(Some(ModelNews { epoch: picture.epoch, is_whole: true, rows: picture.rows }))
+        Ok(Some(ModelNews { epoch: picture.epoch, is_whole: true, is_last: true, rows: picture.rows }))
     }
 
-    async fn picture(&self, epoch: Arc<Epoch>) -> Result<Picture, BuildError> {
+    async fn picture(&mut self, epoch: Arc<Epoch>) -> Result<Picture, BuildError> {
         let number = epoch.number;
         let session = self.workspace.engine.recurring_session(ReadState::Epoch(epoch))?;
         let sql = format!("select * from {} limit {MAX_VIEW_ROWS}", self.name.quoted());
-        let rows = json(&session.collect(&sql).await?)?;
+        let rows: Arc<str> = json(&session.collect(&sql).await?)?.into();
         let mut hasher = RowHasher::default();
         hasher.field(Some(rows.as_bytes()));
         Ok(Picture { epoch: number, rows, digest: hasher.finish().0 })
     }
 
-    async fn table_news(&self, session: &Session, newest: &Epoch) -> Result<Option<ModelNews>, BuildError> {
+    async fn table_news(&mut self, newest: &Arc<Epoch>) -> Result<Option<ModelNews>, BuildError> {
         let Some(version) = newest.tables.get(&self.name) else { return Ok(None) };
         // A new follower begins now.
         let Some(seen) = self.seen else {
-            return Ok(Some(ModelNews { epoch: newest.number, is_whole: false, rows: "[]".into() }));
+            return Ok(Some(ModelNews::without_rows(newest.number, false)));
         };
         let then = match seen {
             0 => None,
@@ -126,29 +163,91 @@ impl Follower {
             return Ok(None);
         }
         let Some(snapshot) = self.workspace.lake.snapshot(&self.name, Some(*version)).await? else { return Ok(None) };
+        let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::clone(newest)))?;
         let state = session.context().state();
-        let changes = match snapshot.changes_since(then, &self.keys, &state).await {
+        let (is_whole, changes) = match snapshot.changes_since(then, &self.keys, &state).await {
             Err(StorageError::VersionNotFound { .. } | StorageError::HistoryGone { .. }) => {
-                snapshot.changes_since(None, &self.keys, &state).await?
+                (true, snapshot.changes_since(None, &self.keys, &state).await?)
             }
-            other => other?,
+            other => (then.is_none(), other?),
         };
         let name = TableName::new(wardlake_project::CHANGES_SCHEMA, self.name.to_string())?;
         session.overlay(name.clone(), changes);
-        let batches = session.collect(&format!("select * from {}", name.quoted())).await?;
-        if batches.iter().all(|batch| batch.num_rows() == 0) {
-            return Ok(None);
-        }
-        debug_assert!(batches.iter().all(|batch| batch.column_by_name(CHANGE_TYPE).is_some()));
-        Ok(Some(ModelNews { epoch: newest.number, is_whole: then.is_none(), rows: json(&batches)? }))
+        let rows = session.query(&format!("select * from {}", name.quoted())).await?.stream().await?;
+        debug_assert!(rows.schema().column_with_name(CHANGE_TYPE).is_some());
+        let mut parts = Parts::begin(newest.number, is_whole, rows).await?;
+        let first = match parts.next().await? {
+            // Who has to forget what it has hears of it even if nothing takes its place.
+            None if is_whole => Some(ModelNews::without_rows(newest.number, true)),
+            first => first,
+        };
+        self.parts = first.as_ref().is_some_and(|first| !first.is_last).then_some(parts);
+        Ok(first)
     }
 }
 
-fn json(batches: &[RecordBatch]) -> Result<Arc<str>, BuildError> {
+/// What is new in a table, read as its follower takes it.
+struct Parts {
+    epoch: u64,
+    is_whole: bool,
+    rows: SendableRecordBatchStream,
+    /// Rows that were read and are in no part yet.
+    uncut: RecordBatch,
+    /// The next part: whether one is the last is known when there is no other.
+    ahead: Option<String>,
+}
+
+impl Parts {
+    async fn begin(epoch: u64, is_whole: bool, rows: SendableRecordBatchStream) -> Result<Self, BuildError> {
+        let uncut = RecordBatch::new_empty(rows.schema());
+        let mut parts = Self { epoch, is_whole, rows, uncut, ahead: None };
+        parts.ahead = parts.cut().await?;
+        Ok(parts)
+    }
+
+    async fn next(&mut self) -> Result<Option<ModelNews>, BuildError> {
+        let Some(rows) = self.ahead.take() else { return Ok(None) };
+        self.ahead = self.cut().await?;
+        let is_whole = std::mem::take(&mut self.is_whole);
+        Ok(Some(ModelNews { epoch: self.epoch, is_whole, is_last: self.ahead.is_none(), rows: rows.into() }))
+    }
+
+    /// Reads as many rows as a part has; none behind the last.
+    async fn cut(&mut self) -> Result<Option<String>, BuildError> {
+        let (mut part, mut rows) = (String::new(), 0);
+        while rows < PART_ROWS {
+            if self.uncut.num_rows() == 0 {
+                match self.rows.try_next().await? {
+                    Some(batch) => self.uncut = batch,
+                    None => break,
+                }
+                continue;
+            }
+            let mut count = self.uncut.num_rows().min(PART_ROWS - rows).min(PIECE_ROWS);
+            let mut piece = json(&[self.uncut.slice(0, count)])?;
+            while piece.len() > PART_BYTES && count > 1 {
+                count = count.div_ceil(2);
+                piece = json(&[self.uncut.slice(0, count)])?;
+            }
+            if rows > 0 && part.len() + piece.len() > PART_BYTES {
+                break;
+            }
+            part.push(if rows == 0 { '[' } else { ',' });
+            // Rows are objects: the brackets are those of the array.
+            part.push_str(piece.trim_start_matches('[').trim_end_matches(']'));
+            rows += count;
+            self.uncut = self.uncut.slice(count, self.uncut.num_rows() - count);
+        }
+        part.push(']');
+        Ok((rows > 0).then_some(part))
+    }
+}
+
+fn json(batches: &[RecordBatch]) -> Result<String, BuildError> {
     let mut writer = ArrayWriter::new(Vec::new());
     writer.write_batches(&batches.iter().collect::<Vec<_>>())?;
     writer.finish()?;
     let bytes = writer.into_inner();
     // A writer that was given nothing writes nothing.
-    Ok(if bytes.is_empty() { "[]".into() } else { String::from_utf8_lossy(&bytes).into() })
+    Ok(if bytes.is_empty() { "[]".to_owned() } else { String::from_utf8_lossy(&bytes).into_owned() })
 }

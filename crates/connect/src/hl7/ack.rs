@@ -22,7 +22,8 @@ pub enum Outcome<'p> {
     Accepted,
     /// It is stored among the rejected records.
     Rejected(&'p Problem),
-    /// It is not stored, for a reason that lies in the receiver: the sender has to send it again.
+    /// It is not stored, for a reason that lies in the receiver and passes: the sender has to send it again. Engines take AR for a last
+    /// word, so this is never one, whatever table 0357 says of the code.
     Error(ErrorCode),
 }
 
@@ -54,9 +55,8 @@ pub fn acknowledge(header: &Header, outcome: Outcome<'_>, at: DateTime<FixedOffs
         return Acknowledgement::default();
     }
     let is_rejection = match outcome {
-        Outcome::Accepted => false,
+        Outcome::Accepted | Outcome::Error(_) => false,
         Outcome::Rejected(problem) => problem.code().is_rejection(),
-        Outcome::Error(code) => code.is_rejection(),
     };
     let is_success = matches!(outcome, Outcome::Accepted);
     let application = if is_success {
@@ -334,7 +334,7 @@ mod tests {
             (
                 "2.5",
                 Outcome::Error(ErrorCode::Internal),
-                "MSA|AR|id-1\rERR|||207^Application internal error^HL70357|E|internal\r",
+                "MSA|AE|id-1\rERR|||207^Application internal error^HL70357|E|internal\r",
             ),
             (
                 "2.3",
@@ -351,7 +351,7 @@ mod tests {
             (
                 "",
                 Outcome::Error(ErrorCode::Internal),
-                "MSA|AR|id-1|Application internal error|||207^Application internal error^HL70357\r\
+                "MSA|AE|id-1|Application internal error|||207^Application internal error^HL70357\r\
                  ERR|^^^207&Application internal error&HL70357\r",
             ),
         ] {
@@ -386,8 +386,8 @@ mod tests {
             ("ER", "ER", content, "AE"),
             ("AL", "AL", refused, "CR AR"),
             ("SU", "SU", refused, ""),
-            ("AL", "AL", failed, "CE AR"),
-            ("er", "er", failed, "CE AR"),
+            ("AL", "AL", failed, "CE AE"),
+            ("er", "er", failed, "CE AE"),
             ("NE", "NE", failed, ""),
         ] {
             let message = MESSAGE.replace("2.5.1|||", &format!("2.5.1|||{accept}|{application}"));

@@ -87,7 +87,10 @@ pub(crate) async fn ingest(
         reading.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be read"))??
     };
     let content = Content::Records { format: reading.format, chunks: reading.chunks };
-    let receipt = feed.deliver(Delivery { key, payload, content }).await.map_err(refused)?;
+    let receipt = feed.deliver(Delivery { key, payload, content }).await.map_err(|error| {
+        app.server.readiness.note_refusal(feed.label(), &error);
+        refused(error)
+    })?;
     Ok(Json(Accepted { rows: receipt.rows, first_row: receipt.first_row, repeated: receipt.is_repeated }))
 }
 

@@ -1,10 +1,6 @@
 //! `GET /v1/status`, `GET /healthz` and `GET /ready`.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
@@ -54,7 +50,13 @@ pub(crate) async fn keep(server: Arc<Server>, mut stopped: watch::Receiver<bool>
 }
 
 fn read(server: &Server) -> Status {
-    let feeds = server.sources.feeds().map(|feed| feed.status()).collect();
+    let feeds = server.sources.feeds().map(|feed| {
+        let status = feed.status();
+        // A load after it does not mean that the disk takes deliveries again.
+        let last_error = status.last_error.or_else(|| server.readiness.refusal(feed.label()));
+        FeedStatus { last_error, ..status }
+    });
+    let feeds = feeds.collect();
     let topics = server.brokers.iter().map(|(label, monitor)| {
         let status = monitor.status();
         (label.clone(), TopicStatus { lag: status.lag(), status })
@@ -72,27 +74,13 @@ pub(crate) struct TopicStatus {
     status: KafkaStatus,
 }
 
-/// Whether deliveries are taken.
+/// Whether the server runs. A full disk is no reason to start it anew: [`ready`] tells of that.
 pub(crate) async fn health(State(app): State<App>) -> StatusCode {
     if *app.stopped.borrow() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::NO_CONTENT }
 }
 
-/// Whether deliveries are to be sent here, as opposed to another server.
-#[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Option<String>>);
-
-impl Readiness {
-    /// Why not, or none if they are.
-    pub(crate) fn set(&self, reason: Option<&str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(str::to_owned);
-    }
-
-    fn reason(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// For load balancers: 503 and the reason from the moment on at which no more is to be sent here, while what comes is still taken.
+/// For load balancers: 503 and the reason while no more is to be sent here: before a stop, when what comes is still taken, and as long as
+/// deliveries cannot be stored or loaded.
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<serde_json::Value>, Refusal> {
     match app.server.readiness.reason() {
         None => Ok(Json(serde_json::json!({"ready": true}))),

@@ -1,5 +1,9 @@
 //! `GET /v1/stream/<model>`: server-sent events with what is new in a model, from epoch to epoch. An event's id is the epoch
 //! that shows it: a client that comes back with `Last-Event-ID` (or `?since=`) misses nothing.
+//!
+//! A `snapshot` takes the place of all that the client has, `changes` add to it. Of a table both come in parts: `changes` go on after a
+//! `snapshot`, and the last part alone has an id, so that who lost the connection in between begins again. `reset` comes before the
+//! `snapshot` of a client that names an epoch this lake does not have.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -11,13 +15,15 @@ use axum::{
 use futures::{Stream, stream};
 use serde::Deserialize;
 use tokio::sync::watch;
-use wardlake_build::Follower;
+use wardlake_build::{BuildError, Follower};
 use wardlake_core::did_you_mean;
 
 use super::{App, answer::Refusal};
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// In place of a `Last-Event-ID` that is none of ours: no epoch has this number.
+const UNKNOWN_EPOCH: u64 = u64::MAX;
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct Since {
@@ -28,7 +34,10 @@ struct Following {
     follower: Follower,
     epochs: watch::Receiver<u64>,
     stopped: watch::Receiver<bool>,
-    is_first: bool,
+    /// Whether the lake knows the epoch it goes on from was not looked up yet.
+    is_new: bool,
+    /// There is more to look at before the next epoch.
+    has_more: bool,
 }
 
 pub(crate) async fn stream(
@@ -37,7 +46,8 @@ pub(crate) async fn stream(
     Query(Since { since }): Query<Since>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let last = headers.get("last-event-id").filter(|value| !value.is_empty());
+    let last = last.map(|value| value.to_str().ok().and_then(|id| id.trim().parse().ok()).unwrap_or(UNKNOWN_EPOCH));
     let workspace = &app.server.workspace;
     let Some(follower) = Follower::new(workspace, &app.server.pictures, &model, last.or(since)) else {
         let names: Vec<&str> = workspace.project.nodes().values().map(|node| node.name.as_str()).collect();
@@ -48,7 +58,7 @@ pub(crate) async fn stream(
         });
     };
     let epochs = app.server.epoch.subscribe();
-    let following = Following { follower, epochs, stopped: app.stopped.clone(), is_first: true };
+    let following = Following { follower, epochs, stopped: app.stopped.clone(), is_new: true, has_more: true };
     let server = Arc::clone(&app.server);
     let events = stream::unfold(following, move |following| {
         let server = Arc::clone(&server);
@@ -59,14 +69,37 @@ pub(crate) async fn stream(
 
 /// The next event; none when the server stops, or when the model cannot be read any more.
 async fn next(mut following: Following, server: &crate::Server) -> Option<(Event, Following)> {
+    if std::mem::take(&mut following.is_new) {
+        // What is published from here on is looked at after what there is now.
+        following.epochs.borrow_and_update();
+        let look = async move {
+            let is_unknown = following.follower.forget_unknown().await;
+            (following, is_unknown)
+        };
+        let is_unknown;
+        (following, is_unknown) = server.background.streams.run(look).await?;
+        match is_unknown {
+            Ok(true) => {
+                let reason = "the lake has no epoch of that number (any more); forget what you have, the whole follows";
+                let data = serde_json::json!({"reason": reason, "newest_epoch": *server.epoch.borrow()});
+                // Without an id: who loses the connection now has heard of nothing.
+                return Some((Event::default().event("reset").data(data.to_string()), following));
+            }
+            Ok(false) => {}
+            Err(error) => return ended(server, &error),
+        }
+    }
     loop {
-        if !std::mem::take(&mut following.is_first) {
+        if *following.stopped.borrow() {
+            return None;
+        }
+        if !std::mem::take(&mut following.has_more) {
             tokio::select! {
                 changed = following.epochs.changed() => changed.ok()?,
                 _ = following.stopped.wait_for(|stopped| *stopped) => return None,
             }
+            following.epochs.borrow_and_update();
         }
-        following.epochs.borrow_and_update();
         let look = async move {
             let news = following.follower.next().await;
             (following, news)
@@ -76,14 +109,18 @@ async fn next(mut following: Following, server: &crate::Server) -> Option<(Event
         match news {
             Ok(Some(news)) => {
                 let kind = if news.is_whole { "snapshot" } else { "changes" };
-                let event = Event::default().id(news.epoch.to_string()).event(kind).data(news.rows);
+                let event = Event::default().event(kind).data(news.rows);
+                let event = if news.is_last { event.id(news.epoch.to_string()) } else { event };
+                following.has_more = !news.is_last;
                 return Some((event, following));
             }
             Ok(None) => {}
-            Err(error) => {
-                server.workspace.events.warn(format!("a change stream ended: {error}"));
-                return None;
-            }
+            Err(error) => return ended(server, &error),
         }
     }
+}
+
+fn ended<T>(server: &crate::Server, error: &BuildError) -> Option<T> {
+    server.workspace.events.warn(format!("a change stream ended: {error}"));
+    None
 }

@@ -154,6 +154,10 @@ fn a_full_and_a_read_only_disk_refuse_and_lose_nothing() {
     disk.change("ro");
     assert_eq!(send(0), 503, "a read-only journal takes nothing");
     disk.change("rw");
+    // Until then the server tries whether there is room, and takes some for it.
+    while served.get("/ready").status != 200 {
+        thread::sleep(POLL);
+    }
     assert_eq!((send(0), send(1)), (200, 200));
     disk.change(&format!("size={}k", disk.used_kilobytes()));
     let mut number = 2;

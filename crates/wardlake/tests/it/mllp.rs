@@ -231,7 +231,7 @@ fn send_all(to: SocketAddr, numbers: &mut dyn Iterator<Item = u64>, acknowledged
                     assert_eq!(id, format!("M{number}"));
                     break;
                 }
-                Some((code, _)) => assert_eq!(code, "AR", "only a server that cannot store refuses"),
+                Some((code, _)) => assert_eq!(code, "AE", "only a server that cannot store now refuses"),
                 None => {
                     sender = None;
                     thread::sleep(POLL);
