@@ -6,16 +6,17 @@
 
 {#-
     The hidden columns: lineage, the extract a row came in, and the raw text of each column that an expectation or a repair asks
-    for. `times` are the raw columns of local times that happened: whether the clock shows one of them twice or never.
+    for. `times` are the raw columns of local times that happened: whether the clock shows one of them twice or never. `texts` are
+    those of names: whether one of them was read in another encoding than it was written in.
 -#}
-{% macro audit_columns(times=[]) -%}
-    {{ return(adapter.dispatch('audit_columns', 'hospital')(times)) }}
+{% macro audit_columns(times=[], texts=[]) -%}
+    {{ return(adapter.dispatch('audit_columns', 'hospital')(times, texts)) }}
 {%- endmacro %}
 
-{% macro default__audit_columns(times) -%}
+{% macro default__audit_columns(times, texts) -%}
 {%- endmacro %}
 
-{% macro wardlake__audit_columns(times) -%}
+{% macro wardlake__audit_columns(times, texts) -%}
     {%- set settings = config.get('meta', {}).get('wardlake', {}) -%}
     {%- set raw = [] -%}
     {%- for rule in settings.get('expectations', []) if rule.get('typed') -%}
@@ -41,6 +42,9 @@
         {%- if times %},
         {{ has_ambiguous_time(times) | indent(8) }} as _raw__has_ambiguous_time,
         {{ has_impossible_time(times) | indent(8) }} as _raw__has_impossible_time
+        {%- endif %}
+        {%- if texts %},
+        {{ is_damaged_text(texts) }} as _raw__has_damaged_text
         {%- endif %}
         {%- for column in raw | unique %},
         {{ column }} as _raw_{{ column }}

@@ -73,6 +73,16 @@
     end
 {%- endmacro %}
 
+{#-
+    Whether one of these texts was read in another encoding than it was written in. UTF-8 read as Latin-1 or Windows-1252 shows a letter
+    as Ã or Â and a second character that no word has there; a lost byte is the replacement character. Ã and Â alone are letters: JOÃO,
+    ÂNGELA.
+-#}
+{% macro is_damaged_text(columns) -%}
+    {%- set texts = "concat_ws(' ', " ~ columns | join(', ') ~ ")" -%}
+    coalesce(regexp_replace({{ texts }}, '[ÃÂ][\x{80}-\x{BF}?€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|�', '') <> {{ texts }}, false)
+{%- endmacro %}
+
 {#- The text of one field of a JSON object. -#}
 {% macro json_text(column, field) -%}
     {{ return(adapter.dispatch('json_text', 'hospital')(column, field)) }}

@@ -17,7 +17,7 @@ mod schedule;
 mod seed;
 mod testing;
 
-pub use audit::{catch_up, lenient_rows, quarantine::set_state};
+pub use audit::{catch_up, lenient_rows, quarantine::set_state, source_of};
 pub use compile::{compile, compile_inline, compile_node};
 pub use context::BuildOptions;
 pub use error::BuildError;

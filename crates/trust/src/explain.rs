@@ -1,6 +1,8 @@
 //! From a row of any table back to the bytes it came from: the models on the way, what they asked of the row, what they put
 //! right, and the line as it was received.
 
+use std::collections::{BTreeSet, VecDeque};
+
 use arrow::{array::RecordBatch, util::display::array_value_to_string};
 use wardlake_core::{TableName, lineage};
 use wardlake_engine::{
@@ -24,6 +26,8 @@ pub struct Explanation {
     pub path: Vec<Step>,
     /// Where it was received, as far as the row says.
     pub origin: Option<Origin>,
+    /// Why that cannot be told, where the row does say a file and a line.
+    pub note: Option<String>,
 }
 
 /// One table on the way.
@@ -96,11 +100,23 @@ pub async fn explain(
     };
     let row = cells(found)?;
     let value = |name: &str| row.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone());
-    let place = value("source_file").zip(value("source_position").and_then(|text| text.parse::<i64>().ok()));
-    let mut explanation = Explanation { table: name.to_string(), path: Vec::new(), origin: None, row: row.clone() };
-    let (models, source) = way_back(workspace, node);
+    let one_of = |names: [&str; 2]| names.into_iter().find_map(value);
+    let position = one_of(["source_position", lineage::POSITION]).and_then(|text| text.parse::<i64>().ok());
+    let place = one_of(["source_file", lineage::FILE]).zip(position);
+    let mut explanation = Explanation { table: name.to_string(), row: row.clone(), ..Explanation::default() };
+    let (models, source) = match &place {
+        Some((file, position)) => match way_of_row(workspace, session, node, &row, file, *position).await? {
+            Found::One(models, source) => (models, Some(source)),
+            Found::Several(sources) => {
+                explanation.note = Some(several(&sources));
+                (Vec::new(), None)
+            }
+            Found::None => way_back(workspace, node),
+        },
+        None => way_back(workspace, node),
+    };
     for model in models {
-        explanation.path.push(step(session, model, place.as_ref()).await?);
+        explanation.path.push(step(session, model, place.as_ref(), source).await?);
     }
     if let (Some(source), Some((file, position))) = (source, place) {
         explanation.path.push(Step {
@@ -174,7 +190,104 @@ fn way_back<'a>(workspace: &'a Workspace, from: &'a Node) -> (Vec<&'a Node>, Opt
     }
 }
 
-async fn step(session: &Session, node: &Node, place: Option<&(String, i64)>) -> Result<Step, TrustError> {
+/// Where a row can have come from.
+enum Found<'a> {
+    /// The models on its way, and the source.
+    One(Vec<&'a Node>, &'a Source),
+    /// Each of these holds a row of that file and line, and the row does not say whose it is.
+    Several(Vec<&'a Source>),
+    /// No source holds such a row.
+    None,
+}
+
+fn several(sources: &[&Source]) -> String {
+    let names: Vec<String> = sources.iter().map(|source| source_name(source)).collect();
+    format!(
+        "Which line the row came from cannot be told: {} hold a file of that name with that line. Carry `{1}` through the models \
+         (`{1} as source_name`), and the row says it.",
+        names.join(" and "),
+        lineage::SOURCE,
+    )
+}
+
+fn source_name(source: &Source) -> String {
+    format!("{}.{}", source.source_name, source.name)
+}
+
+/// The way of a row whose file and line are known. Files of several sources may have one name: it counts which of them hold the line, and
+/// which one the row itself names.
+async fn way_of_row<'a>(
+    workspace: &'a Workspace,
+    session: &Session,
+    from: &'a Node,
+    row: &[(String, String)],
+    file: &str,
+    position: i64,
+) -> Result<Found<'a>, TrustError> {
+    let mut holding = Vec::new();
+    for (models, source) in ways_back(workspace, from) {
+        let bronze = bronze_of(source)?;
+        // Tables that others load have no lines.
+        let schema = session.schema(&bronze).await?;
+        if !schema.is_some_and(|schema| lineage::ALL.iter().all(|column| schema.field_with_name(column).is_ok())) {
+            continue;
+        }
+        let batches = session.collect(&newest_sql(&bronze, file, position)).await?;
+        if batches.iter().any(|batch| batch.num_rows() > 0) {
+            holding.push((models, source));
+        }
+    }
+    if holding.len() > 1 {
+        let says = |source: &Source| row.iter().any(|(_, value)| *value == source_name(source));
+        let said: Vec<_> = holding.iter().filter(|way| says(way.1)).cloned().collect();
+        if said.len() == 1 {
+            holding = said;
+        }
+    }
+    Ok(match holding.len() {
+        0 => Found::None,
+        1 => holding.pop().map_or(Found::None, |(shortest, source)| match way_back(workspace, from) {
+            (models, Some(first)) if first.unique_id == source.unique_id => Found::One(models, source),
+            _ => Found::One(shortest, source),
+        }),
+        _ => Found::Several(holding.into_iter().map(|(_, source)| source).collect()),
+    })
+}
+
+/// The shortest way to each source that a row of a table can have come from: along the declared inputs, and where none is declared along
+/// every parent.
+fn ways_back<'a>(workspace: &'a Workspace, from: &'a Node) -> Vec<(Vec<&'a Node>, &'a Source)> {
+    let project = &workspace.project;
+    let mut found = Vec::new();
+    let mut seen: BTreeSet<&UniqueId> = BTreeSet::from([&from.unique_id]);
+    let mut waiting = VecDeque::from([vec![from]]);
+    while let Some(models) = waiting.pop_front() {
+        let Some(current) = models.last().copied() else { continue };
+        let declared = current.audit.as_ref().and_then(|audit| audit.input.as_ref());
+        let next: Vec<&UniqueId> = match declared.and_then(|call| project.find(&current.package, call)) {
+            Some((id, _)) => vec![id],
+            None => current.depends_on.nodes.iter().collect(),
+        };
+        for id in next {
+            if !seen.insert(id) {
+                continue;
+            }
+            if let Some(source) = project.source(id) {
+                found.push((models.clone(), source));
+            } else if let Some(node) = project.node(id) {
+                waiting.push_back(models.iter().copied().chain([node]).collect());
+            }
+        }
+    }
+    found
+}
+
+async fn step(
+    session: &Session,
+    node: &Node,
+    place: Option<&(String, i64)>,
+    source: Option<&Source>,
+) -> Result<Step, TrustError> {
     let name = relation(node)?;
     let mut step = Step { relation: name.to_string(), kind: "model".to_owned(), ..Step::default() };
     let Some(audit): Option<&Audit> = node.audit.as_deref() else { return Ok(step) };
@@ -183,11 +296,13 @@ async fn step(session: &Session, node: &Node, place: Option<&(String, i64)>) -> 
     if let Some((file, position)) = place
         && session.schema(&table).await?.is_some()
     {
+        let of_source = source.map(|source| format!(" and coalesce(source = {}, true)", literal(&source_name(source))));
         let sql = format!(
             "select rule, action, column_name, raw_value, value from {} where source_file = {} and source_position = \
-             {position}",
+             {position}{}",
             table.quoted(),
-            literal(file)
+            literal(file),
+            of_source.unwrap_or_default()
         );
         for batch in session.collect(&sql).await? {
             for row in 0..batch.num_rows() {

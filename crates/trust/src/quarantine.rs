@@ -14,7 +14,7 @@ use arrow::{
 };
 use chrono::Utc;
 use datafusion::{datasource::MemTable, physical_plan::memory::MemoryStream};
-use wardlake_build::{catch_up, set_state};
+use wardlake_build::{catch_up, set_state, source_of};
 use wardlake_core::{LedgerEntry, RowHasher, TableName, lineage};
 use wardlake_engine::{ReadState, Session, sql::identifier};
 use wardlake_load::{
@@ -22,10 +22,7 @@ use wardlake_load::{
     bronze::{self, FIX_BATCH},
     publish,
 };
-use wardlake_project::{
-    Node,
-    audit::{Audit, RelationCall},
-};
+use wardlake_project::{Node, audit::Audit};
 use wardlake_records::{quarantine, system};
 use wardlake_storage::{Commit, CommitOutcome, SchemaChange};
 
@@ -53,14 +50,39 @@ pub struct Correction {
 }
 
 /// What a correction did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Corrected {
-    /// Rows that were corrected.
-    pub rows: u64,
-    /// Cells that differ from what was received.
-    pub cells: u64,
-    /// The correction's id: its rows carry it as their batch.
-    pub action_id: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Corrected {
+    /// Corrected rows are in bronze.
+    Done {
+        /// Rows that were corrected.
+        rows: u64,
+        /// Cells that differ from what was received.
+        cells: u64,
+        /// The correction's id: its rows carry it as their batch.
+        action_id: String,
+    },
+    /// They were in bronze already, from a correction that was cut off, and count as corrected now.
+    Finished {
+        /// Withheld rows that are not open any more.
+        rows: u64,
+    },
+    /// Nothing was changed.
+    Nothing {
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+/// What became of a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// So many rows have another state.
+    Rows(u64),
+    /// No row has.
+    Nothing {
+        /// Why.
+        why: String,
+    },
 }
 
 /// A decision about rows as they are.
@@ -103,12 +125,7 @@ fn place<'a>(workspace: &'a Workspace, model: &str) -> Result<Place<'a>, TrustEr
         .relation
         .table_name()
         .ok_or_else(|| TrustError::Config { message: format!("`{model}` is no table of the lake") })?;
-    let bronze = match &audit.input {
-        Some(call @ RelationCall::Source(_)) => {
-            workspace.project.find(&node.package, call).and_then(|(_, relation)| relation.table_name())
-        }
-        _ => None,
-    };
+    let bronze = source_of(&workspace.project, node).and_then(|source| source.relation.table_name());
     Ok(Place { node, quarantine: quarantine::table_of(&name)?, model: name, audit, bronze })
 }
 
@@ -124,10 +141,12 @@ pub fn audited_models(workspace: &Workspace) -> Vec<(String, TableName)> {
 pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<Corrected, TrustError> {
     let place = place(workspace, &correction.model)?;
     let Some(bronze) = &place.bronze else {
-        let input = place.audit.input.as_ref().map(ToString::to_string).unwrap_or_else(|| "other models".to_owned());
+        let input = place.audit.input.as_ref().map(ToString::to_string);
+        let input = input.unwrap_or_else(|| "other models or several sources".to_owned());
         return Err(TrustError::Config {
             message: format!(
-                "`{}` is made from {input}, not from a source: correct the rows in the model that reads the source",
+                "`{0}` is made from {input}, not from one source: correct the rows in the model that reads the source; if \
+                 each row of `{0}` is a row of one source, say so with `input: source(…)`",
                 correction.model
             ),
         });
@@ -136,24 +155,28 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
     let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
     let session = workspace.engine.session(ReadState::Working).await?;
     if session.schema(&place.quarantine).await?.is_none() {
-        return Ok(Corrected::default());
+        return Ok(Corrected::Nothing { why: nothing_withheld(&correction.model) });
     }
     let columns = source_columns(&session, bronze).await?;
     let sql = corrected_sql(&session, correction, &place.quarantine, bronze, &columns)?;
     let batches = session.collect(&sql).await?;
-    let Some(first) = batches.first() else { return Ok(Corrected::default()) };
-    let found = concat_batches(&first.schema(), &batches)?;
-    let rows = changed_rows(&found, &columns)?;
+    let found: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let Some(first) = batches.first().filter(|_| found > 0) else {
+        return Ok(Corrected::Nothing { why: why_none(&session, &place, bronze).await? });
+    };
+    let rows = changed_rows(&concat_batches(&first.schema(), &batches)?, &columns)?;
     if rows.num_rows() == 0 {
-        return Ok(Corrected::default());
+        return Ok(Corrected::Nothing { why: SAME_VALUES.to_owned() });
     }
     let ids = text_column(&rows, "quarantine_id")?;
     let ids: Vec<&str> = ids.iter().flatten().collect();
     let earlier = earlier_corrections(&session, bronze).await?;
     let Some(news) = CorrectedRows::new(&rows, &columns, &earlier)? else {
         // A correction that was cut off after its rows were written is finished here.
-        set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await?;
-        return Ok(Corrected::default());
+        return Ok(match set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await? {
+            0 => Corrected::Nothing { why: SAME_VALUES.to_owned() },
+            rows => Corrected::Finished { rows },
+        });
     };
     let action_id = news.id();
     let actions = changed_cells(&news.rows, &columns, correction, &action_id)?;
@@ -165,7 +188,59 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
     set_state(workspace, &session, &place.quarantine, &ids, &NOT_FIXED, "fixed").await?;
     let changes = Changes { tables: [(bronze.clone(), version)].into(), ..Changes::default() };
     publish(workspace, &base, changes, serde_json::json!({"command": "quarantine fix"})).await?;
-    Ok(Corrected { rows, cells, action_id })
+    Ok(Corrected::Done { rows, cells, action_id })
+}
+
+/// Why a correction found no row at all.
+async fn why_none(session: &Session, place: &Place<'_>, bronze: &TableName) -> Result<String, TrustError> {
+    let sql = format!(
+        "select count(*) as withheld, count(raw.at_file) as placed from (select source_file, source_position, batch_id from {} \
+         where state in ('open', 'fixed')) as withheld left join (select distinct {} as at_file, {} as at_position, {} as at_batch \
+         from {}) as raw on withheld.source_file = raw.at_file and withheld.source_position = raw.at_position \
+         and withheld.batch_id = raw.at_batch",
+        place.quarantine.quoted(),
+        lineage::FILE,
+        lineage::POSITION,
+        lineage::BATCH_ID,
+        bronze.quoted(),
+    );
+    let counts = session.collect(&sql).await?;
+    let count = |index: usize| {
+        let column = counts.first().and_then(|batch| batch.column(index).as_primitive_opt::<Int64Type>());
+        column.map_or(0, |counts| counts.value(0))
+    };
+    let (withheld, placed) = (count(0), count(1));
+    let model = &place.node.name;
+    if withheld == 0 {
+        return Ok(nothing_open(model, "open"));
+    }
+    if placed == withheld {
+        return Ok(NO_ROW_MEETS.to_owned());
+    }
+    let others = if placed == 0 { "" } else { "; none of the others meets the condition" };
+    Ok(format!(
+        "of {withheld} withheld rows {} have no place in {bronze}, where they would be corrected{others}. Select `{} as \
+         _raw_{}`, `{} as _raw_{}` and `{} as _raw_{}` in `{model}`, from {bronze} and on through all it is made of, and run \
+         `wardlake build -s {model} --full-refresh`",
+        withheld - placed,
+        lineage::FILE,
+        lineage::FILE,
+        lineage::POSITION,
+        lineage::POSITION,
+        lineage::BATCH_ID,
+        lineage::BATCH_ID,
+    ))
+}
+
+const NO_ROW_MEETS: &str = "no such row meets the condition; `wardlake quarantine list MODEL` shows them";
+const SAME_VALUES: &str = "the rows that meet the condition have these values already";
+
+fn nothing_withheld(model: &str) -> String {
+    format!("`{model}` withholds nothing")
+}
+
+fn nothing_open(model: &str, state: &str) -> String {
+    format!("`{model}` has no row that is {state}; `wardlake quarantine list {model} --state all` shows the others")
 }
 
 async fn source_columns(session: &Session, bronze: &TableName) -> Result<Vec<String>, TrustError> {
@@ -468,7 +543,7 @@ fn row_hashes(columns: &[String], values: &[StringArray], rows: usize) -> Vec<St
         .collect()
 }
 
-/// Dismisses or opens withheld rows and returns how many.
+/// Dismisses or opens withheld rows.
 pub async fn decide(
     workspace: &Workspace,
     model: &str,
@@ -476,12 +551,12 @@ pub async fn decide(
     decision: Decision,
     actor: &str,
     comment: &str,
-) -> Result<u64, TrustError> {
+) -> Result<Decided, TrustError> {
     let place = place(workspace, model)?;
     place.catch_up(workspace).await?;
     let session = workspace.engine.session(ReadState::Working).await?;
     if session.schema(&place.quarantine).await?.is_none() {
-        return Ok(0);
+        return Ok(Decided::Nothing { why: nothing_withheld(model) });
     }
     let (from, to, action) = match decision {
         Decision::Dismiss => ("open", "dismissed", "dismiss"),
@@ -494,7 +569,10 @@ pub async fn decide(
         ids.extend(text_column(&batch, "quarantine_id")?.iter().flatten().map(str::to_owned));
     }
     if ids.is_empty() {
-        return Ok(0);
+        let sql = format!("select 1 as one from {} where state = '{from}' limit 1", place.quarantine.quoted());
+        let is_any = session.collect(&sql).await?.iter().any(|batch| batch.num_rows() > 0);
+        let why = if is_any { NO_ROW_MEETS.to_owned() } else { nothing_open(model, from) };
+        return Ok(Decided::Nothing { why });
     }
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let cells: Vec<Cell<'_>> =
@@ -504,5 +582,8 @@ pub async fn decide(
     let ledger = LedgerEntry::new(format!("{action}:{action_id}"), 1);
     system::append(&workspace.lake, "quarantine_actions", actions, ledger).await?;
     // Whoever decided otherwise meanwhile was first.
-    Ok(set_state(workspace, &session, &place.quarantine, &ids, &[from], to).await?)
+    Ok(match set_state(workspace, &session, &place.quarantine, &ids, &[from], to).await? {
+        0 => Decided::Nothing { why: "somebody else decided about these rows meanwhile".to_owned() },
+        rows => Decided::Rows(rows),
+    })
 }

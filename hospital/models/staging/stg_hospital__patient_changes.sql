@@ -35,7 +35,7 @@ typed as (
         coalesce(_change, 'insert') = 'delete' as is_delete,
         -- lineage
         {{ lineage() }},
-        _received_at as received_at{{ audit_columns(['registered_at']) }}
+        _received_at as received_at{{ audit_columns(['registered_at'], ['first_name', 'last_name', 'address_line', 'city']) }}
     from received
 
 )

@@ -198,7 +198,7 @@ pub async fn catch_up(
     }
     for (key, Waiting { paths, written_at }) in attempts {
         if has_landed(lake, model, &key).await? {
-            write_down(workspace, session, (node, audit), model, &paths).await?;
+            write_down(workspace, session, node, model, &paths).await?;
         } else if Utc::now() - written_at < KEEP {
             // It may be on its way.
             continue;
@@ -214,7 +214,7 @@ pub async fn catch_up(
 async fn write_down(
     workspace: &Workspace,
     session: &Session,
-    (node, audit): (&Node, &Audit),
+    node: &Node,
     name: &TableName,
     paths: &[String],
 ) -> Result<(), BuildError> {
@@ -231,7 +231,7 @@ async fn write_down(
     }
     // Parts are deleted when all is written down.
     let Some(about) = first.filter(|about| about.parts == paths.len()) else { return Ok(()) };
-    let model = Audited { node, name, audit, run: &about.run, is_refused: false };
+    let model = Audited { node, name, run: &about.run, is_refused: false };
     tokio::try_join!(
         quarantine::record(workspace, session, &model, quarantined),
         findings::record(workspace, &model, findings::stored(found)),

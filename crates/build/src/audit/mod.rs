@@ -13,6 +13,7 @@
 
 mod aside;
 pub(crate) mod findings;
+mod place;
 mod plan;
 pub(crate) mod quarantine;
 mod received;
@@ -38,7 +39,7 @@ use self::{
 };
 use crate::{context::BuildContext, error::BuildError};
 
-pub use self::aside::catch_up;
+pub use self::{aside::catch_up, place::source_of};
 
 /// A run of a model, as far as it matters for what it withholds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,7 +68,6 @@ pub(crate) enum Fate {
 struct Audited<'a> {
     node: &'a Node,
     name: &'a TableName,
-    audit: &'a Audit,
     run: &'a ModelRun,
     /// Its gate failed.
     is_refused: bool,
@@ -117,7 +117,9 @@ pub(crate) async fn rows(
     });
     let comes_again = node.config.materialized != "incremental";
     let aside = (!comes_again).then(|| Arc::new(Attempt::new(&workspace.lake, name, &run)));
-    let (streams, ledger) = split_rows(project, session, node, audit, &compiled.sql, expected, aside.clone()).await?;
+    let carried = place::carried(session, project, node, compiled).await;
+    let sql = carried.as_deref().unwrap_or(&compiled.sql);
+    let (streams, ledger) = split_rows(project, session, node, audit, sql, expected, aside.clone()).await?;
     Ok((streams, Some(AuditedRows { ledger, run, input, aside })))
 }
 
@@ -190,7 +192,7 @@ impl AuditedRows {
             Fate::Superseded => Totals::none(audit),
             _ => self.ledger.totals(),
         };
-        let model = Audited { node, name, audit, run: &self.run, is_refused: fate == Fate::Refused };
+        let model = Audited { node, name, run: &self.run, is_refused: fate == Fate::Refused };
         let (open, written) = match self.write_down(context, &model, fate).await {
             Ok(open) => (Some(open), Ok(())),
             Err(error) => (None, Err(error)),

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, fmt::Write};
 
 use arrow::datatypes::SchemaRef;
+use wardlake_core::lineage;
 use wardlake_engine::sql::{identifier, literal};
 use wardlake_project::{
     Node, Project,
@@ -24,10 +25,10 @@ const SAME_CONTENT: &str = "_wardlake_same_content";
 /// Lineage columns: hidden ones from `audit_columns()`, or else those a model carries along.
 const FILE: [&str; 2] = ["_raw__file", "source_file"];
 const POSITION: [&str; 2] = ["_raw__position", "source_position"];
-const BATCH: [&str; 1] = ["_raw__batch_id"];
+const BATCH: [&str; 2] = ["_raw__batch_id", lineage::BATCH_ID];
 /// What two rows of equal content have in common.
-const HASH: [&str; 1] = ["_raw__row_hash"];
-const SOURCE: [&str; 1] = ["_raw__source"];
+const HASH: [&str; 2] = ["_raw__row_hash", lineage::ROW_HASH];
+const SOURCE: [&str; 2] = ["_raw__source", lineage::SOURCE];
 
 /// Where in the wrapped query's columns everything is.
 #[derive(Clone, Debug)]
@@ -269,6 +270,9 @@ pub(super) fn layout(audit: &Audit, wrapped: &SchemaRef) -> Result<Layout, Build
         None => None,
     };
     let first = |names: &[&'static str]| present(wrapped, names).and_then(|name| wrapped.index_of(name).ok());
+    let batch = first(&BATCH);
+    // A file may be loaded again: bronze's own columns are a place together with the load.
+    let of_bronze = |name: &'static str| batch.and_then(|_| first(&[name]));
     Ok(Layout {
         visible,
         rules: numbered("rule", audit.rules.len())?,
@@ -277,9 +281,9 @@ pub(super) fn layout(audit: &Audit, wrapped: &SchemaRef) -> Result<Layout, Build
         duplicates,
         lineage: LineageColumns {
             source: first(&SOURCE),
-            file: first(&FILE),
-            position: first(&POSITION),
-            batch: first(&BATCH),
+            file: first(&FILE).or_else(|| of_bronze(lineage::FILE)),
+            position: first(&POSITION).or_else(|| of_bronze(lineage::POSITION)),
+            batch,
             key: audit.row_key.iter().map(|column| place(column)).collect::<Result<_, _>>()?,
         },
     })

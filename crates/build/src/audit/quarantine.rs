@@ -31,10 +31,9 @@ use futures::TryStreamExt;
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_engine::{Session, sql::literal};
 use wardlake_load::Workspace;
-use wardlake_project::audit::RelationCall;
 use wardlake_storage::{Commit, Follows, StorageError, TableSnapshot};
 
-use super::{Audited, received, withheld::schema};
+use super::{Audited, place::source_of, received, withheld::schema};
 use crate::error::BuildError;
 
 pub(crate) use wardlake_records::quarantine::{SCHEMA, table_of};
@@ -102,15 +101,14 @@ impl Tries {
     }
 }
 
-/// The newest state of the table a model's rows came from, where that is a source.
+/// The newest state of the table a model's rows came from, where that is a source's.
 async fn bronze(
     workspace: &Workspace,
     model: &Audited<'_>,
     context: &SessionContext,
 ) -> Result<Option<Arc<dyn TableProvider>>, BuildError> {
-    let Some(input @ RelationCall::Source(_)) = &model.audit.input else { return Ok(None) };
-    let relation = workspace.project.find(&model.node.package, input).map(|(_, relation)| relation);
-    let Some(name) = relation.and_then(wardlake_project::Relation::table_name) else { return Ok(None) };
+    let source = source_of(&workspace.project, model.node);
+    let Some(name) = source.and_then(|source| source.relation.table_name()) else { return Ok(None) };
     let Some(snapshot) = workspace.lake.snapshot(&name, None).await? else { return Ok(None) };
     Ok(Some(snapshot.provider(&context.state()).await?))
 }

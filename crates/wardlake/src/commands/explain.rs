@@ -59,7 +59,7 @@ fn told(explanation: &Explanation) -> String {
     lines.push(String::new());
     let Some(origin) = &explanation.origin else {
         let text = "The row does not say which line it came from (it has no source_file and source_position).";
-        lines.push(text.to_owned());
+        lines.push(explanation.note.as_ref().map_or_else(|| text.to_owned(), |note| safe_line(note).into_owned()));
         return lines.join("\n");
     };
     let received = format!("← received {}, {} line {}", origin.source, origin.file, origin.position);

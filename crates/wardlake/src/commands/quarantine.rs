@@ -7,17 +7,18 @@ use arrow::{
     datatypes::{DataType, Field, Schema},
 };
 use clap::{Args, Subcommand};
+use wardlake_build::source_of;
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_load::Workspace;
-use wardlake_trust::{Correction, Decision, audited_models, correct, decide};
+use wardlake_trust::{Corrected, Correction, Decided, Decision, audited_models, correct, decide};
 
 use super::{Outcome, build::build_and_record};
 use crate::{
     args::{GlobalArgs, RunArgs, SelectArgs},
     failure::Failure,
     open::{self, Opened},
-    printing::{note, out, safe_line},
+    printing::{err, note, out, safe_line},
     rows::{self, OutputArgs},
     terminal::counted,
 };
@@ -55,7 +56,7 @@ enum Action {
     Dismiss(DecideArgs),
     /// Take a dismissal back
     Reopen(DecideArgs),
-    /// Build the models that withhold rows, and everything that reads them
+    /// Build the models that withhold rows, and everything that reads them or the source they read
     Replay {
         /// The models; all that withhold rows if none is named
         models: Vec<String>,
@@ -110,9 +111,9 @@ pub(crate) async fn run(global: &GlobalArgs, args: &QuarantineArgs) -> Result<Ou
             list(&workspace, model.as_deref(), rule.as_deref(), state, output).await?;
         }
         Action::Show { id } => show(&workspace, id).await?,
-        Action::Fix(args) => fix(&workspace, args).await?,
-        Action::Dismiss(args) => settle(&workspace, args, Decision::Dismiss).await?,
-        Action::Reopen(args) => settle(&workspace, args, Decision::Reopen).await?,
+        Action::Fix(args) => return fix(&workspace, args).await,
+        Action::Dismiss(args) => return settle(&workspace, args, Decision::Dismiss).await,
+        Action::Reopen(args) => return settle(&workspace, args, Decision::Reopen).await,
         Action::Replay { .. } => {}
     }
     Ok(Outcome::Done)
@@ -221,7 +222,7 @@ async fn show(workspace: &Workspace, id: &str) -> Result<(), Failure> {
     Err(Failure::Usage(format!("no withheld row has an id that begins with `{id}`")))
 }
 
-async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<(), Failure> {
+async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<Outcome, Failure> {
     let mut correction = Correction {
         model: args.model.clone(),
         filter: args.filter.clone(),
@@ -238,20 +239,23 @@ async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<(), Failure> {
     if let Some(file) = &args.file {
         correction.values = Some(corrections(file)?);
     }
-    let corrected = correct(workspace, &correction).await?;
-    if corrected.rows == 0 {
-        note(format_args!("No open row of {} was changed.", args.model));
-        return Ok(());
+    let model = &args.model;
+    match correct(workspace, &correction).await? {
+        Corrected::Nothing { why } => {
+            err(format_args!("No open row of {model} was changed: {why}."));
+            return Ok(Outcome::Failed);
+        }
+        Corrected::Finished { rows } => note(format_args!(
+            "Finished an earlier correction of {} of {model}. `wardlake quarantine replay {model}` lets them flow on.",
+            counted(rows, "row")
+        )),
+        Corrected::Done { rows, cells, action_id } => note(format_args!(
+            "Corrected {} in {} of {model} (correction {action_id}). `wardlake quarantine replay {model}` lets them flow on.",
+            counted(cells, "cell"),
+            counted(rows, "row")
+        )),
     }
-    note(format_args!(
-        "Corrected {} in {} of {} (correction {}). `wardlake quarantine replay {}` lets them flow on.",
-        counted(corrected.cells, "cell"),
-        counted(corrected.rows, "row"),
-        args.model,
-        corrected.action_id,
-        args.model
-    ));
-    Ok(())
+    Ok(Outcome::Done)
 }
 
 /// A CSV file of corrections as text columns.
@@ -272,15 +276,22 @@ fn corrections(file: &std::path::Path) -> Result<RecordBatch, Failure> {
     RecordBatch::try_new(Arc::new(schema), arrays).map_err(rows::output)
 }
 
-async fn settle(workspace: &Workspace, args: &DecideArgs, decision: Decision) -> Result<(), Failure> {
-    let (filter, who) = (args.filter.as_deref(), &args.who);
-    let rows = decide(workspace, &args.model, filter, decision, &who.by, &who.reason).await?;
+async fn settle(workspace: &Workspace, args: &DecideArgs, decision: Decision) -> Result<Outcome, Failure> {
+    let (filter, who, model) = (args.filter.as_deref(), &args.who, &args.model);
     let done = match decision {
         Decision::Dismiss => "dismissed",
         Decision::Reopen => "open again",
     };
-    note(format_args!("{} of {}: {done}.", counted(rows, "row"), args.model));
-    Ok(())
+    match decide(workspace, model, filter, decision, &who.by, &who.reason).await? {
+        Decided::Rows(rows) => {
+            note(format_args!("{} of {model}: {done}.", counted(rows, "row")));
+            Ok(Outcome::Done)
+        }
+        Decided::Nothing { why } => {
+            err(format_args!("No row of {model} is {done}: {why}."));
+            Ok(Outcome::Failed)
+        }
+    }
 }
 
 async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failure> {
@@ -296,8 +307,14 @@ async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failu
         if models.is_empty() {
             return Ok(None);
         }
-        let select =
-            SelectArgs { select: models.iter().map(|model| format!("{model}+")).collect(), ..Default::default() };
+        // A corrected row stands in bronze: all that is made of that table takes it, beside the model that withheld it.
+        let audited = || project.nodes().values().filter(|node| node.audit.is_some());
+        let sources = models.iter().filter_map(|model| {
+            let source = source_of(&project, audited().find(|node| node.name == *model)?)?;
+            Some(format!("source:{}.{}+", source.source_name, source.name))
+        });
+        let select = models.iter().map(|model| format!("{model}+")).chain(sources).collect();
+        let select = SelectArgs { select, ..Default::default() };
         let args = RunArgs { select, ..Default::default() };
         let (workspace, threads) = (&opened.workspace, opened.threads);
         build_and_record(workspace, &project, "build", &args, Vec::new(), threads).await.map(Some)

@@ -27,6 +27,7 @@ mod lasting;
 mod mllp;
 mod names;
 mod object_store;
+mod own_models;
 mod passing;
 mod peers;
 mod quality;

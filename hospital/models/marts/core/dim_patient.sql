@@ -13,12 +13,7 @@ with versions as (
             or coalesce(
                 cast({{ utc_to_local('versions.registered_at', var('time_zone')) }} as date) < versions.date_of_birth, false
             ) as has_impossible_dates,
-        -- UTF-8 once read as Latin-1 leaves these letters, a lost byte the replacement character.
-        coalesce(
-            last_name like '%Ã%' or last_name like '%Â%' or last_name like '%�%'
-            or first_name like '%Ã%' or first_name like '%Â%' or first_name like '%�%',
-            false
-        ) as has_damaged_name
+        {{ is_damaged_text(['last_name', 'first_name']) }} as has_damaged_name
     from {{ ref('int_patient_versions') }} as versions
     left join {{ ref('int_patient_merges') }} as merges on versions.patient_id = merges.patient_id
     cross join {{ ref('int_clock') }} as clock
