@@ -108,6 +108,32 @@ impl RejectReason {
         }
     }
 
+    /// Where to look when most records of a file are rejected for this reason. None for those that a source leaves out on purpose.
+    pub(crate) fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::TooManyFields | Self::TooFewFields => {
+                "check `delimiter` of its format, and `skip_rows` if lines stand before the header"
+            }
+            Self::UnclosedQuote | Self::TextAfterQuote => "check `quote` and `escape` of its format",
+            Self::InvalidEncoding | Self::NulByte => "check `encoding` of its format",
+            Self::InvalidJson | Self::NotAnObject => {
+                "check `type` of its format (`ndjson` is one object a line, `json` one document), and `records`"
+            }
+            Self::DuplicateKey | Self::ColumnName | Self::TooManyColumns => {
+                "have its objects written with a fixed set of keys"
+            }
+            Self::TooLong => "check `type` and `quote` of its format: its lines do not end where records should",
+            Self::Hl7NoHeader
+            | Self::Hl7Delimiters
+            | Self::Hl7Segment
+            | Self::Hl7Truncated
+            | Self::Hl7RequiredField
+            | Self::Hl7TableValue
+            | Self::Hl7CountMismatch => "check `type` of its format, and what its sender writes",
+            Self::Hl7MessageType | Self::Hl7TriggerEvent | Self::Hl7ProcessingId | Self::Hl7Version => return None,
+        })
+    }
+
     /// One sentence for people.
     pub fn message(self) -> &'static str {
         match self {

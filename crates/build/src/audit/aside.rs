@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_engine::Session;
 use wardlake_load::Workspace;
-use wardlake_project::{Node, audit::Audit};
+use wardlake_project::Node;
 use wardlake_storage::{Lake, StorageError};
 
 use super::{Audited, ModelRun, findings, quarantine, split::Ledger, withheld};
@@ -187,7 +187,9 @@ pub async fn catch_up(
     node: &Node,
     model: &TableName,
 ) -> Result<(), BuildError> {
-    let Some(audit) = node.audit.as_deref() else { return Ok(()) };
+    if node.audit.is_none() {
+        return Ok(());
+    }
     let (lake, folder) = (&workspace.lake, folder(model));
     let mut attempts: BTreeMap<Key, Waiting> = BTreeMap::new();
     for (name, written_at) in lake.list(&folder.as_str().into()).await? {

@@ -3,6 +3,7 @@
 pub(crate) mod chunk;
 mod csv;
 mod discover;
+mod foreign;
 mod hl7;
 mod json;
 pub(crate) mod names;
@@ -27,8 +28,9 @@ pub use self::{
 use self::{
     csv::{
         CsvParser,
-        head::{looks_like_names, read_head},
+        head::{has_values, looks_like_names, read_head},
     },
+    foreign::Foreign,
     hl7::{MessageBlocks, MessageParser},
     json::{InFileOrder, JsonParser, Lines, document::DocumentBlocks},
     names::{ColumnNames, check_any_key, check_keys},
@@ -98,6 +100,8 @@ pub fn read_within(
     } else {
         read_text(stream, table, &file.relative, &names, threads, limits, &mut tally)?
     };
+    // A file that brings such names to a table that has others shows as new and missing columns.
+    tally.has_values_for_names &= known_columns.is_none();
     if tally.is_json() {
         // A record need not name every key, but of a file some record does.
         check_any_key(&file.path, &table.keys, &tally.columns, looks_like_names(&tally.columns))?;
@@ -202,6 +206,7 @@ fn read_text<'t>(
     tally.file_format = file_format;
     let start = Position { offset: stream.mark(), line: 1 };
     let path = stream.path().to_owned();
+    refuse_foreign(&path, &buffer, format)?;
     match file_format {
         FileFormat::Json => {
             let source = DocumentBlocks::new(stream, buffer, format.records.as_deref(), limits);
@@ -233,10 +238,21 @@ fn read_text<'t>(
             tally.columns.clone_from(&head.columns);
             tally.delimiter = Some(String::from_utf8_lossy(&head.dialect.delimiter).into_owned());
             tally.blank = head.blank;
+            let is_header_read = format.header == Header::Yes && format.columns.is_empty();
+            tally.has_values_for_names = is_header_read && has_values(&head.columns);
             let parser = CsvParser::new(&head, format, encoding);
             let source = LineBlocks { stream, split: head.dialect, buffer, position: head.data, limits };
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
         }
+    }
+}
+
+/// Refuses what is certainly of no format that is read. Lines taken as they are may be those of a document.
+fn refuse_foreign(path: &Path, head: &[u8], format: &Format) -> Result<(), ConnectError> {
+    let markup = || if format.columns.len() == 1 { None } else { Foreign::of_markup(head) };
+    match Foreign::of_controls(head).or_else(markup) {
+        Some(found) => Err(found.refused(path)),
+        None => Ok(()),
     }
 }
 

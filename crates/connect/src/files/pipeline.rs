@@ -47,6 +47,8 @@ pub(crate) struct Parsed {
     pub(crate) blank: u64,
     /// Rows with fewer fields than columns.
     pub(crate) padded: u64,
+    /// The line of a row that was filled up and has no line end.
+    pub(crate) cut_line: Option<u64>,
     /// Records that were not UTF-8 and decoded.
     pub(crate) decoded: u64,
     /// The block itself, where it has to be seen whether its columns go with those of the blocks before it.

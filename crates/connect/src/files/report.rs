@@ -1,10 +1,10 @@
 //! What is known of a file when it has been read.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{Event, pipeline::Parsed, stream::Totals};
 use crate::{
-    ConnectError,
+    ConnectError, RejectReason,
     source::{Compression, Encoding, FileFormat},
 };
 
@@ -19,10 +19,16 @@ pub struct FileReport {
     pub rows: u64,
     /// Records rejected.
     pub rejected: u64,
+    /// How many of the rejected records there are for each reason.
+    pub reasons: BTreeMap<RejectReason, u64>,
     /// Blank lines and comments passed over, and the segments around HL7 batches.
     pub blank: u64,
     /// Rows with fewer fields than columns, filled up with NULL.
     pub padded: u64,
+    /// The line of the last row, where it has fewer fields than columns and no line end: the file was probably cut short.
+    pub cut_line: Option<u64>,
+    /// Whether the first file of a table seems to have no header: what was taken for names holds numbers or dates.
+    pub has_values_for_names: bool,
     /// The format it was read as; never `Auto`.
     pub file_format: FileFormat,
     /// Its compression; never `Auto`.
@@ -35,6 +41,47 @@ pub struct FileReport {
     pub columns: Vec<String>,
 }
 
+impl FileReport {
+    /// A sentence for each thing about the file that somebody should look at, though it was read. None holds a value of the file.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        words.extend(self.word_on_rejected());
+        if self.rows > 1 && self.padded > self.rows / 2 {
+            words.push(format!(
+                "{} of its {} rows have fewer fields than its header has names, and what is missing was loaded as NULL: check `delimiter` of \
+                 its format, and `skip_rows` if lines stand before the header",
+                self.padded, self.rows
+            ));
+        }
+        if let Some(line) = self.cut_line {
+            words.push(format!(
+                "its last line (line {line}) has no line end and fewer fields than the file has columns: it was probably cut short. What is \
+                 missing was loaded as NULL; have the file sent again, or keep such lines out with `ragged: reject`"
+            ));
+        }
+        if self.has_values_for_names {
+            let text = "its first line holds numbers or dates where names of columns should stand; if it has no header, write `header: false` \
+                        or `columns` in its format";
+            words.push(text.to_owned());
+        }
+        words
+    }
+
+    /// More rejected records than rows are rarely so many bad records: the file is read in the wrong way.
+    fn word_on_rejected(&self) -> Option<String> {
+        let (reason, _) = self.reasons.iter().max_by_key(|(_, count)| **count)?;
+        let advice = reason.advice()?;
+        if self.rejected <= self.rows {
+            return None;
+        }
+        let share = match self.rows {
+            0 => "none of its records could be read".to_owned(),
+            rows => format!("only {rows} of its {} records could be read", rows + self.rejected),
+        };
+        Some(format!("{share}, mostly because {}; {advice}. They are in system.rejected_rows", reason.message()))
+    }
+}
+
 /// Counts what passes on its way to the sink.
 pub(crate) struct Tally<'s> {
     sink: &'s mut dyn FnMut(Event) -> Result<(), ConnectError>,
@@ -45,7 +92,10 @@ pub(crate) struct Tally<'s> {
     pub(crate) blank: u64,
     rows: u64,
     rejected: u64,
+    reasons: BTreeMap<RejectReason, u64>,
     padded: u64,
+    cut_line: Option<u64>,
+    pub(crate) has_values_for_names: bool,
     decoded: u64,
 }
 
@@ -60,7 +110,10 @@ impl<'s> Tally<'s> {
             blank: 0,
             rows: 0,
             rejected: 0,
+            reasons: BTreeMap::new(),
             padded: 0,
+            cut_line: None,
+            has_values_for_names: false,
             decoded: 0,
         }
     }
@@ -68,6 +121,7 @@ impl<'s> Tally<'s> {
     pub(crate) fn parsed(&mut self, parsed: Parsed) -> Result<(), ConnectError> {
         self.blank += parsed.blank;
         self.padded += parsed.padded;
+        self.cut_line = parsed.cut_line.or(self.cut_line);
         self.decoded += parsed.decoded;
         self.rejected += parsed.rejected.len() as u64;
         if let Some(chunk) = parsed.chunk {
@@ -83,6 +137,7 @@ impl<'s> Tally<'s> {
             (self.sink)(Event::Chunk(chunk))?;
         }
         for rejected in parsed.rejected {
+            *self.reasons.entry(rejected.reason).or_default() += 1;
             (self.sink)(Event::Rejected(rejected))?;
         }
         Ok(())
@@ -104,8 +159,11 @@ impl<'s> Tally<'s> {
             sha256: totals.sha256,
             rows: self.rows,
             rejected: self.rejected,
+            reasons: self.reasons,
             blank: self.blank,
             padded: self.padded,
+            cut_line: self.cut_line,
+            has_values_for_names: self.has_values_for_names,
             file_format: self.file_format,
             compression,
             encoding,

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     ConnectError,
-    files::FoundFile,
+    files::{FoundFile, foreign::Foreign},
     source::{Compression, Encoding},
 };
 
@@ -164,7 +164,8 @@ impl<'t> Stream<'t> {
         self.encoding
     }
 
-    /// Reads the first `target` bytes into `buffer` and settles the encoding by them; a byte-order mark is left out.
+    /// Reads the first `target` bytes into `buffer` and settles the encoding by them; a byte-order mark is left out. An error if they are
+    /// certainly no text.
     pub(crate) fn begin(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -172,6 +173,9 @@ impl<'t> Stream<'t> {
         declared: Encoding,
     ) -> Result<bool, ConnectError> {
         let ended = self.fill(buffer, target)?;
+        if let Some(found) = Foreign::of_bytes(buffer) {
+            return Err(found.refused(&self.path));
+        }
         let (encoding, mark) = detect(buffer, declared);
         self.encoding = encoding;
         self.mark = mark as u64;

@@ -123,8 +123,13 @@ proptest! {
         comment in prop::sample::select(vec!["none", "#"]),
     ) {
         let format = json!({"type": "csv", "escape": escape, "delimiter": delimiter, "comment": comment});
-        let one = load(&bytes, &format, tiny(block), 1).unwrap();
-        let three = load(&bytes, &format, tiny(block), 3).unwrap();
+        let (one, three) = (load(&bytes, &format, tiny(block), 1), load(&bytes, &format, tiny(block), 3));
+        // What begins with nothing but NUL bytes is no text.
+        if !bytes.is_empty() && bytes.iter().take(4).all(|byte| *byte == 0) {
+            prop_assert!(one.is_err() && three.is_err());
+            return Ok(());
+        }
+        let (one, three) = (one.unwrap(), three.unwrap());
         prop_assert_eq!(&one, &three);
         prop_assert!(one.rows.windows(2).all(|pair| pair[0].0 < pair[1].0));
     }
@@ -158,6 +163,8 @@ proptest! {
         block in 1_usize..64,
     ) {
         let text: Vec<u8> = lines.iter().flat_map(|line| line.iter().copied().chain([b'\n'])).collect();
+        // What begins with nothing but NUL bytes is no text.
+        prop_assume!(!text.starts_with(&[0; 4]));
         let format = json!({"type": "ndjson", "encoding": "utf-8"});
         let one = load(&text, &format, tiny(block), 1).unwrap();
         let three = load(&text, &format, tiny(block), 3).unwrap();

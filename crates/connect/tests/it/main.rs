@@ -11,6 +11,7 @@ mod config;
 mod csv;
 mod discovery;
 mod encodings;
+mod foreign;
 mod fuzz;
 mod hl7;
 mod json;

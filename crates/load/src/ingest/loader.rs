@@ -29,6 +29,7 @@ use super::{
     drift::ColumnsSoFar,
     late::LateFile,
     log::{SeenFiles, modified_us},
+    rejected::RejectedSoFar,
     types,
 };
 use crate::{
@@ -40,10 +41,12 @@ use crate::{
 pub(crate) enum Piece {
     /// Rows for bronze.
     Rows(RecordBatch),
-    /// Records that could not be read, of one file.
-    Rejected { file: String, sha256: String, sequence: u64, records: Vec<Rejected> },
+    /// Some records that could not be read, of one file; all of them once `is_last` came.
+    Rejected { file: String, sha256: String, sequence: u64, records: Vec<Rejected>, is_last: bool },
     /// Lines of one file whose row stands earlier in it.
     Repeated { file: String, sha256: String, sequence: u64, positions: Vec<i64> },
+    /// What somebody should look at, though it was loaded.
+    Word(String),
 }
 
 /// Everything a load of one table carries from file to file.
@@ -97,7 +100,9 @@ struct FileInWork<'a> {
     counts: Counts,
     types: BTreeMap<String, String>,
     present: Option<HashSet<u128>>,
-    rejected: Vec<Rejected>,
+    rejected: RejectedSoFar,
+    /// The table's columns before the file.
+    known: Vec<String>,
     /// Positions of rows that stand earlier in the file.
     repeated: Vec<i64>,
     /// How often each row of an earlier load of this path is in bronze, for tables without keys.
@@ -148,7 +153,8 @@ impl Loader<'_> {
             counts: Counts::default(),
             types: BTreeMap::new(),
             present: (detects_deletes || late.is_some()).then(HashSet::new),
-            rejected: Vec::new(),
+            rejected: RejectedSoFar::default(),
+            known: self.columns.names().to_vec(),
             repeated: Vec::new(),
             loaded: self.loaded_rows.remove(&file.relative),
             received_us,
@@ -156,7 +162,7 @@ impl Loader<'_> {
         if let Some(states) = &mut self.states {
             states.begin_file();
         }
-        let known = self.columns.names().to_vec();
+        let known = work.known.clone();
         let report = self.read(file, &known, landing, &mut work, late.as_deref_mut())?;
         if let (true, Some(present)) = (detects_deletes, work.present.take()) {
             let gone = match late {
@@ -183,7 +189,7 @@ impl Loader<'_> {
             let result = match event {
                 Event::Chunk(chunk) => self.take_chunk(work, chunk, late.as_deref_mut()),
                 Event::Rejected(record) => {
-                    work.rejected.push(record);
+                    work.rejected.add(record);
                     Ok(())
                 }
             };
@@ -388,14 +394,10 @@ impl Loader<'_> {
                 positions: work.repeated,
             })?;
         }
-        let rejected = work.rejected.len() as u64;
-        if !work.rejected.is_empty() {
-            (self.send)(Piece::Rejected {
-                file: file.relative.clone(),
-                sha256: report.sha256.clone(),
-                sequence,
-                records: work.rejected,
-            })?;
+        let rejected = work.rejected.count();
+        self.send_rejected(file, &report.sha256, sequence, work.rejected, &work.known)?;
+        for word in report.words() {
+            (self.send)(Piece::Word(format!("{}: {word}", file.relative)))?;
         }
         let has_order = !matches!(report.file_format, FileFormat::Json | FileFormat::Ndjson);
         let drift = self.so_far.drift(&report.columns, &work.types, has_order);

@@ -10,6 +10,7 @@ mod late;
 mod loader;
 mod log;
 mod places;
+mod rejected;
 mod types;
 mod writer;
 

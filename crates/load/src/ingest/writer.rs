@@ -10,14 +10,17 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
 };
 use chrono::Utc;
-use datafusion::{execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter};
+use datafusion::{
+    error::DataFusionError, execution::SendableRecordBatchStream, physical_plan::stream::RecordBatchStreamAdapter,
+};
+use futures::stream;
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
-use wardlake_core::{LedgerEntry, columns::ColumnList, lineage};
+use wardlake_core::{LedgerEntry, TableName, columns::ColumnList, lineage};
 use wardlake_engine::ReadState;
 use wardlake_records::{
-    RunEvent,
+    RecordsError, RunEvent,
     system::{self, LoggedFile, RejectedRow},
 };
 use wardlake_storage::{
@@ -56,9 +59,10 @@ pub(crate) async fn load_files(
     let mut loaded = Loaded::default();
     while !files.is_empty() {
         let error = match try_load(workspace, plan, snapshot.as_ref(), &seen, &files).await {
-            Ok(Some((done, failed))) => {
-                loaded.files = done;
-                loaded.failures.extend(failed.into_iter().map(|failed| failed.message));
+            Ok(Some(done)) => {
+                loaded.files = done.files;
+                loaded.warnings.extend(done.warnings);
+                loaded.failures.extend(done.failures);
                 return Ok(Some(loaded));
             }
             Ok(None) => return Ok(None),
@@ -87,7 +91,7 @@ async fn try_load(
     snapshot: Option<&TableSnapshot>,
     seen: &SeenFiles,
     files: &[FoundFile],
-) -> Result<Option<(Vec<LoggedFile>, Vec<FailedFile>)>, LoadError> {
+) -> Result<Option<Loaded>, LoadError> {
     let past = Past::read(workspace, plan, snapshot, seen, files).await?;
     let (send, receive) = mpsc::channel(8);
     let job = LoadJob {
@@ -102,18 +106,31 @@ async fn try_load(
     let loading = tokio::task::spawn_blocking(move || job.run());
     let written = write_pieces(workspace, plan, receive).await;
     let loaded = loading.await?;
-    let staged = match (written, &loaded) {
-        (Ok(staged), Ok(_)) => staged,
-        (Ok(staged), Err(_)) => {
-            workspace.lake.discard_staged(&plan.name, staged).await?;
-            Vec::new()
+    let written = match (written, &loaded) {
+        (Ok(written), Ok(_)) => written,
+        (Ok(written), Err(_)) => {
+            workspace.lake.discard_staged(&plan.name, written.staged).await?;
+            Written::default()
         }
         // The writer's failure is why the loader could not go on.
         (Err(error), _) => return Err(error),
     };
-    let (loaded, failed) = loaded?;
-    let is_ours = commit(workspace, plan, snapshot, staged, &loaded).await?;
-    Ok(is_ours.then_some((loaded, failed)))
+    let (files, failed) = loaded?;
+    let is_ours = commit(workspace, plan, snapshot, written.staged, &files).await?;
+    let failures = failed.into_iter().map(|failed| failed.message).collect();
+    Ok(is_ours.then(|| Loaded { files, warnings: told(written.words), failures }))
+}
+
+/// So many things about its files are told of one load of a table: a thousand files of one kind have the same to tell.
+const MOST_WORDS: usize = 10;
+
+fn told(mut words: Vec<String>) -> Vec<String> {
+    let more = words.len().saturating_sub(MOST_WORDS);
+    words.truncate(MOST_WORDS);
+    if more > 0 {
+        words.push(format!("{more} more remarks on files of this table"));
+    }
+    words
 }
 
 /// What bronze knew before this load.
@@ -236,26 +253,49 @@ const WRITERS: usize = 2;
 
 type Write = tokio::task::JoinHandle<Result<StagedFiles, StorageError>>;
 
+/// What became of the pieces of a load.
+#[derive(Default)]
+struct Written {
+    staged: Vec<StagedFiles>,
+    words: Vec<String>,
+}
+
 /// Writes rows as they come; batches with other columns begin a new stage.
 async fn write_pieces(
     workspace: &Arc<Workspace>,
     plan: &TablePlan,
     mut pieces: mpsc::Receiver<Piece>,
-) -> Result<Vec<StagedFiles>, LoadError> {
-    let mut staged = Vec::new();
+) -> Result<Written, LoadError> {
+    let mut written = Written::default();
     let mut stage: Option<Stage> = None;
+    let mut rejecting: Option<RejectedRows> = None;
     let mut rows = 0;
     while let Some(piece) = pieces.recv().await {
         match piece {
-            Piece::Rejected { file, sha256, sequence, records } => {
-                keep_rejected(workspace, plan, &file, &sha256, sequence, &records).await?;
+            Piece::Rejected { file, sha256, sequence, records, is_last } => {
+                let batch = rejected_batch(plan, &file, &sha256, &records)?;
+                let rows = match rejecting.take() {
+                    Some(rows) => rows,
+                    None => {
+                        let ledger = left_out_entry("rejected", plan, &file, &sha256, sequence);
+                        RejectedRows::begin(workspace, batch.schema(), ledger)?
+                    }
+                };
+                if batch.num_rows() > 0 {
+                    rows.send(Some(batch)).await;
+                }
+                match is_last {
+                    true => rows.finish().await?,
+                    false => rejecting = Some(rows),
+                }
             }
             Piece::Repeated { file, sha256, sequence, positions } => {
                 keep_repeated(workspace, plan, &file, &sha256, sequence, positions).await?;
             }
+            Piece::Word(word) => written.words.push(word),
             Piece::Rows(batch) => {
                 if let Some(done) = stage.take_if(|stage| stage.schema != batch.schema()) {
-                    staged.push(done.finish().await?);
+                    written.staged.push(done.finish().await?);
                 }
                 let stage = stage.get_or_insert_with(|| Stage::begin(workspace, plan, batch.schema()));
                 rows += batch.num_rows() as u64;
@@ -269,9 +309,9 @@ async fn write_pieces(
         }
     }
     if let Some(stage) = stage {
-        staged.push(stage.finish().await?);
+        written.staged.push(stage.finish().await?);
     }
-    Ok(staged)
+    Ok(written)
 }
 
 /// Files being written with one set of columns.
@@ -339,15 +379,13 @@ fn bronze_options(schema: &SchemaRef) -> WriteOptions {
     }
 }
 
-/// Rejected records are kept before the rows of their file are: a crash in between keeps them once all the same.
-async fn keep_rejected(
-    workspace: &Workspace,
-    plan: &TablePlan,
-    file: &str,
-    sha256: &str,
-    sequence: u64,
-    records: &[Rejected],
-) -> Result<(), LoadError> {
+/// The ledger entry of what a load of a file left out.
+fn left_out_entry(what: &str, plan: &TablePlan, file: &str, sha256: &str, sequence: u64) -> LedgerEntry {
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    LedgerEntry::new(format!("{what}:{}:{file}:{sha256}", plan.label), sequence)
+}
+
+fn rejected_batch(plan: &TablePlan, file: &str, sha256: &str, records: &[Rejected]) -> Result<RecordBatch, LoadError> {
     let received_at = Utc::now();
     let rows: Vec<RejectedRow<'_>> = records
         .iter()
@@ -363,10 +401,43 @@ async fn keep_rejected(
             received_at,
         })
         .collect();
-    let batch = system::rejected_rows(&plan.label, &rows)?;
-    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
-    let ledger = LedgerEntry::new(format!("rejected:{}:{file}:{sha256}", plan.label), sequence);
-    Ok(system::append(&workspace.lake, "rejected_rows", batch, ledger).await?)
+    Ok(system::rejected_rows(&plan.label, &rows)?)
+}
+
+/// The rejected records of one file on their way into one commit. It is there before the rows of the file are: a crash in between keeps the
+/// records once all the same.
+struct RejectedRows {
+    /// `None` is the end. Without one nothing is committed: the ledger would hold a part of the file for all of it.
+    sender: mpsc::Sender<Option<RecordBatch>>,
+    write: tokio::task::JoinHandle<Result<(), RecordsError>>,
+}
+
+impl RejectedRows {
+    fn begin(workspace: &Workspace, schema: SchemaRef, ledger: LedgerEntry) -> Result<Self, LoadError> {
+        let name = TableName::new(system::SCHEMA, "rejected_rows")?;
+        let lake = Arc::clone(&workspace.lake);
+        let (sender, receiver) = mpsc::channel::<Option<RecordBatch>>(1);
+        let batches = stream::try_unfold(receiver, |mut receiver| async move {
+            match receiver.recv().await {
+                Some(Some(batch)) => Ok(Some((batch, receiver))),
+                Some(None) => Ok(None),
+                None => Err(DataFusionError::Execution("the file was not read to its end".to_owned())),
+            }
+        });
+        let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
+        let write = tokio::spawn(async move { system::append_streams(&lake, &name, vec![rows], ledger).await });
+        Ok(Self { sender, write })
+    }
+
+    async fn send(&self, batch: Option<RecordBatch>) {
+        // Nobody takes it where the table has the records already, or where the writing failed: its end tells which.
+        let _ = self.sender.send(batch).await;
+    }
+
+    async fn finish(self) -> Result<(), LoadError> {
+        self.send(None).await;
+        Ok(self.write.await??)
+    }
 }
 
 /// Where the lines stand that a load left out because the file had them before.
@@ -379,8 +450,7 @@ async fn keep_repeated(
     positions: Vec<i64>,
 ) -> Result<(), LoadError> {
     let batch = system::repeated_rows(&workspace.run_id, &plan.label, file, positions, Utc::now())?;
-    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
-    let ledger = LedgerEntry::new(format!("repeated:{}:{file}:{sha256}", plan.label), sequence);
+    let ledger = left_out_entry("repeated", plan, file, sha256, sequence);
     Ok(system::append(&workspace.lake, "repeated_rows", batch, ledger).await?)
 }
 

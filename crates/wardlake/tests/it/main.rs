@@ -37,5 +37,6 @@ mod score;
 mod serve;
 mod served;
 mod trust;
+mod unreadable;
 mod withheld;
 mod world;

@@ -50,6 +50,15 @@ pub(crate) fn read_head(
     let mut places = Vec::new();
     let mut start = start;
     let mut rest = head;
+    let named = named_delimiter(&dialect, head);
+    // Who counts the lines before the header counts this one, and a line that is all of a record is kept as it is.
+    if let Some((_, next)) = named
+        && format.skip_rows == 0
+        && format.columns.len() != 1
+    {
+        start = start.after(&rest[..next], newline);
+        rest = &rest[next..];
+    }
     for _ in 0..format.skip_rows {
         dialect.note(rest, &mut places);
         let line = Scanner::new(&dialect, rest, &places).line(0);
@@ -58,8 +67,13 @@ pub(crate) fn read_head(
     }
     match &format.delimiter {
         Delimiter::Text(text) => dialect.delimiter = encode(text, encoding),
-        Delimiter::Auto if tab => dialect.delimiter = b"\t".to_vec(),
-        Delimiter::Auto => dialect.delimiter = vec![sniff(rest, &dialect)],
+        Delimiter::Auto => {
+            dialect.delimiter = vec![match named {
+                Some((delimiter, _)) => delimiter,
+                None if tab => b'\t',
+                None => sniff(rest, &dialect),
+            }];
+        }
     }
     let mut fields = Vec::new();
     let (first, blank) = widening(rest, |window| first_record(&dialect, window, &mut fields));
@@ -85,6 +99,25 @@ pub(crate) fn read_head(
     };
     let data = if has_header { data.after(&rest[begin..next], newline) } else { data };
     Head { dialect, columns, data, blank }
+}
+
+/// The delimiter that a first line such as `sep=;` names, and where the next line begins: spreadsheets write it for each other, and
+/// it is no record. A spreadsheet that saves such a file again ends the line with delimiters.
+fn named_delimiter(dialect: &Dialect, bytes: &[u8]) -> Option<(u8, usize)> {
+    let end = memchr::memchr(dialect.newline, bytes);
+    let next = end.map_or(bytes.len(), |end| dialect.behind_newline(bytes, end));
+    let line = &bytes[..end.unwrap_or(bytes.len())];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.strip_prefix(b"\"").map_or(line, |quoted| quoted.strip_suffix(b"\"").unwrap_or(quoted));
+    let (name, value) = line.split_at_checked(b"sep=".len())?;
+    let delimiter = match value {
+        b"\\t" => b'\t',
+        _ => *value.first()?,
+    };
+    let is_special = [dialect.quote, dialect.escape, dialect.comment].contains(&Some(delimiter));
+    let is_delimiter = !is_special && (delimiter.is_ascii_punctuation() || delimiter == b'\t');
+    let is_alone = value == b"\\t" || value.iter().all(|byte| *byte == delimiter);
+    (name.eq_ignore_ascii_case(b"sep=") && is_delimiter && is_alone).then_some((delimiter, next))
 }
 
 /// Asks `look` what the beginning of `bytes` tells, with more of it while what was seen reaches the end of the window: the
@@ -222,6 +255,27 @@ fn score(bytes: &[u8], dialect: &Dialect) -> (f64, usize) {
     // A column count that holds for nearly every line beats a larger one that does not.
     let share = f64::from(equal) / f64::from(records);
     (share * share * (width as f64).ln_1p(), at)
+}
+
+/// Whether a header has values among its names, as the first line of a file without one has. Years may be names, and so may the days of
+/// a month where there are several.
+pub(crate) fn has_values(header: &[String]) -> bool {
+    let days = header.iter().filter(|field| matches!(field.parse::<u32>(), Ok(1..=31))).count();
+    matches!(days, 1 | 2) || header.iter().any(|field| is_date(field) || is_amount(field))
+}
+
+/// Whether a text is a date, with or without a time.
+fn is_date(text: &str) -> bool {
+    let (date, rest) = text.split_at_checked(10).unwrap_or((text, ""));
+    let is_whole = rest.is_empty() || rest.starts_with([' ', 'T']);
+    let mut layouts = ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y"].into_iter();
+    is_whole && layouts.any(|layout| chrono::NaiveDate::parse_from_str(date, layout).is_ok())
+}
+
+/// Whether a text is a number that is neither a year nor a day of a month.
+fn is_amount(text: &str) -> bool {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-') && text.parse::<f64>().is_ok();
+    is_number && !matches!(text.parse::<u32>(), Ok(1..=31 | 1900..=2100))
 }
 
 /// Whether fields are names rather than values: none repeats another, or is a number, a date or empty.

@@ -115,7 +115,12 @@ impl BlockParser for CsvParser {
                 line += record.lines;
                 continue;
             } else {
+                let padded = parsed.padded;
                 reason = self.slots(bytes, record, &purity, record.start < suspect_until, &mut parsed);
+                // Of a file only the last record can be without a line end.
+                if parsed.padded > padded && record.end == record.next {
+                    parsed.cut_line = Some(line);
+                }
             }
             match reason {
                 None => builder.push_row(line as i64, bytes, &self.scratch, &self.slots),

@@ -76,7 +76,7 @@ impl Case {
 
     /// Only the beginning is looked at for the columns, the rest is read in further steps, and records may be too long.
     fn check_narrow(&self, path: &Path, table: &FileTable, whole: &Result<Loaded, ConnectError>) {
-        if matches!(whole, Err(ConnectError::Columns { .. })) {
+        if matches!(whole, Err(ConnectError::Columns { .. } | ConnectError::Corrupt { format: "text", .. })) {
             return;
         }
         let narrow = Limits { head: NARROW, block: 64, ..Limits::default() };
@@ -179,6 +179,11 @@ impl Case {
         match error {
             ConnectError::Corrupt { format: "gzip" | "zstd", .. } | ConnectError::Unreadable { .. } => {
                 assert!(uncompressed(&self.bytes, compression).is_none(), "{error}");
+            }
+            ConnectError::Corrupt { format: "text", .. } => {
+                let Some(raw) = uncompressed(&self.bytes, compression) else { return };
+                let is_odd = |byte: &u8| byte.is_ascii_control() && !b"\t\n\r".contains(byte);
+                assert!(raw.iter().any(is_odd) || std::str::from_utf8(&raw).is_err(), "{error}");
             }
             ConnectError::Unfinished { .. } | ConnectError::RecordsMissing { .. } | ConnectError::Corrupt { .. } => {
                 let Some(raw) = uncompressed(&self.bytes, compression) else { return };
