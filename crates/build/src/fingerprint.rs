@@ -1,7 +1,7 @@
 //! When nothing a node reads has changed, its table of an earlier run stands.
 //!
 //! A node's fingerprint hashes this program's version, the compiled SQL, the materialization's settings and the
-//! identity of every input. A table's identity is its Delta version, a view's is the fingerprint of its own inputs.
+//! identity of every input. A table's identity is its Delta version and its id, a view's is the fingerprint of its own inputs.
 
 use std::{
     collections::BTreeMap,
@@ -49,6 +49,11 @@ impl NodeStates {
     /// No past, and none is kept: every node runs.
     pub(crate) fn unknown() -> Self {
         Self { known: BTreeMap::new(), identities: Mutex::default(), are_compared: false }
+    }
+
+    /// Whether anybody asks for identities.
+    pub(crate) fn are_compared(&self) -> bool {
+        self.are_compared
     }
 
     /// Whether equal inputs mean equal rows. A text that is no SQL fails where it is run.

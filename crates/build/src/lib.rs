@@ -7,6 +7,7 @@ mod compile;
 mod consume;
 mod context;
 mod error;
+mod failed;
 mod fingerprint;
 mod live;
 mod materialize;

@@ -8,8 +8,8 @@ use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
 use wardlake_records::NodeResult;
 use wardlake_storage::{
-    Commit, CommitOutcome, DeleteInsertSpec, HardDeletes as ScdDeletes, MergeSpec, Scd2Columns, Scd2Spec, Scd2Strategy,
-    SchemaChange, View,
+    Commit, CommitOutcome, DeleteInsertSpec, Follows, HardDeletes as ScdDeletes, MergeSpec, Scd2Columns, Scd2Spec,
+    Scd2Strategy, SchemaChange, View,
 };
 
 use crate::{
@@ -73,6 +73,8 @@ pub(crate) struct ModelJob<'a> {
     /// The table it writes.
     pub(crate) name: &'a TableName,
     pub(crate) compiled: &'a Compiled,
+    /// Whether there was no table when it began.
+    pub(crate) is_first: bool,
     /// Whether it adds to the table that is there.
     pub(crate) is_incremental: bool,
     pub(crate) consumed: Consumed,
@@ -128,15 +130,19 @@ pub(crate) fn commit_of(context: &BuildContext, node: &Node) -> Commit {
 }
 
 async fn table(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Result<Written, BuildError> {
-    let ModelJob { node, name, compiled, consumed, .. } = job;
+    let ModelJob { node, name, compiled, consumed, is_first, .. } = job;
     let (streams, audited) = audit::rows(context, node, name, compiled, false).await?;
     let lake = &context.workspace.lake;
     let mut commit = Commit { notes: notes(&audited), ..commit_of(context, node) };
     if !consumed.ledger.is_empty() {
-        // Rows made anew from versions that were consumed before are news all the same.
-        let rebuild = LedgerEntry::new(format!("rebuild:{}", context.workspace.run_id), 1);
-        commit.ledger = consumed.ledger.iter().cloned().chain([rebuild]).collect();
+        // Rows made anew from versions that were consumed before are news all the same, also where a server has consumed more since.
+        commit.ledger = vec![LedgerEntry::new(format!("rebuild:{}", context.workspace.run_id), 1)];
+        commit.notes.extend(consumed.ledger.iter().chain(&consumed.tables).cloned());
         commit.reset_ledger = true;
+        // Of two runs that make it for the first time the second adds what is new to it: what reads it has seen its rows by then.
+        if *is_first {
+            commit.follows = Follows::NoTable;
+        }
     }
     let outcome = lake.overwrite(name, streams, commit).await.map_err(BuildError::from);
     let written = settle(context, job, audited, outcome).await?;
@@ -200,7 +206,9 @@ async fn write_increment(
         "sync_all_columns" => SchemaChange::SyncAllColumns,
         _ => SchemaChange::Ignore,
     };
-    let commit = Commit { schema_change, ledger: consumed.ledger.clone(), notes, ..commit_of(context, node) };
+    let (ledger, requires) = (consumed.ledger.clone(), consumed.follows.clone());
+    let notes = notes.into_iter().chain(consumed.tables.iter().cloned()).collect();
+    let commit = Commit { schema_change, ledger, requires, notes, ..commit_of(context, node) };
     let lake = &context.workspace.lake;
     let session = context.session.context().state();
     let outcome = match strategy(node) {

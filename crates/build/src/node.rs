@@ -11,9 +11,10 @@ use wardlake_storage::StorageError;
 use crate::{
     audit,
     compile::{compile_node, relation_text, target_name},
-    consume,
+    consume::{self, Upstream},
     context::BuildContext,
     error::BuildError,
+    failed,
     fingerprint::fingerprint,
     materialize::{self, ModelJob, Written},
     seed, testing,
@@ -60,7 +61,8 @@ pub(crate) async fn run_node(context: &Arc<BuildContext>, id: &UniqueId) -> Node
     };
     if let Err(error) = run(context, id, node, &mut result).await {
         result.status = Status::Error;
-        result.message = Some(error.to_string());
+        let compiled = result.compiled_code.as_deref();
+        result.message = Some(failed::message(&context.session, node, compiled, &error));
         result.fingerprint = None;
     }
     result.finished_at = Utc::now();
@@ -76,8 +78,7 @@ async fn run(
     match node.resource_type {
         ResourceType::Seed => {
             let written = seed::load(context, node, result).await?;
-            note(context, node, result, written);
-            Ok(())
+            note(context, node, result, written).await
         }
         ResourceType::Test => {
             let compiled = compile(context, id, false).await?;
@@ -86,14 +87,15 @@ async fn run(
             testing::run_test(context, node, &compiled, print, result).await
         }
         _ => {
+            let mut upstream = Upstream::new();
             for _ in 1..ATTEMPTS {
-                match run_model(context, id, node, result).await {
+                match run_model(context, id, node, result, &mut upstream).await {
                     // Beside a server a wave was first with some of the rows: what is left is asked for again.
                     Err(BuildError::Storage(error)) if is_overtaken(&error) => {}
                     done => return done,
                 }
             }
-            run_model(context, id, node, result).await
+            run_model(context, id, node, result, &mut upstream).await
         }
     }
 }
@@ -111,6 +113,7 @@ async fn run_model(
     id: &UniqueId,
     node: &Node,
     result: &mut NodeResult,
+    upstream: &mut Upstream,
 ) -> Result<(), BuildError> {
     if node.config.materialized == "ephemeral" {
         // It lives in the SQL of the models that use it.
@@ -119,6 +122,8 @@ async fn run_model(
     let name = target_name(node)?;
     // Before anything of the model is found to stand, or is published.
     audit::catch_up(&context.workspace, &context.session, node, &name).await?;
+    // Asked first: a table that another run makes meanwhile is none that this one may replace.
+    let is_first = node.config.materialized == "incremental" && !context.workspace.lake.exists(&name).await?;
     let is_incremental = materialize::is_incremental(context, node, &name).await?;
     let compiled = compile(context, id, is_incremental).await?;
     result.compiled_code = Some(compiled.sql.clone());
@@ -129,27 +134,42 @@ async fn run_model(
         return Ok(());
     }
     run_hooks(context, &compiled.pre_hooks).await?;
-    let consumed = consume::open(context, &name, &compiled, is_incremental).await?;
+    let consumed = consume::open(context, &name, &compiled, is_incremental, upstream).await?;
     consume::look_up(context, &compiled).await?;
-    let job = ModelJob { node, name: &name, compiled: &compiled, is_incremental, consumed };
+    let job = ModelJob { node, name: &name, compiled: &compiled, is_first, is_incremental, consumed };
     let written = materialize::write(context, &job).await?;
     result.fingerprint = print;
-    note(context, node, result, written);
+    note(context, node, result, written).await?;
     run_hooks(context, &compiled.post_hooks).await
 }
 
 /// Takes over what was written into the result and settles the node's identity for its dependants.
-fn note(context: &BuildContext, node: &Node, result: &mut NodeResult, written: Written) {
-    let identity = match written.version {
-        Some(version) => format!("{}@{version}", relation_text(node)),
-        // A view is what it reads.
-        None => result.fingerprint.clone().unwrap_or_else(|| volatile(context)),
-    };
-    context.states.settle(&node.unique_id.to_string(), identity);
+async fn note(
+    context: &BuildContext,
+    node: &Node,
+    result: &mut NodeResult,
+    written: Written,
+) -> Result<(), BuildError> {
+    if context.states.are_compared() {
+        let identity = match written.version {
+            Some(version) => table_identity(context, &target_name(node)?, version).await?,
+            // A view is what it reads.
+            None => result.fingerprint.clone(),
+        };
+        context.states.settle(&node.unique_id.to_string(), identity.unwrap_or_else(|| volatile(context)));
+    }
     result.rows = written.rows;
     result.version = written.version;
     result.bytes = written.bytes;
     result.message = result.message.take().or(written.message);
+    Ok(())
+}
+
+/// What stands for the rows of a table at a version; none if it is gone. Of a table that was made anew under its name the versions
+/// are counted from 0 again, so its id is part of it.
+async fn table_identity(context: &BuildContext, name: &TableName, version: u64) -> Result<Option<String>, BuildError> {
+    let table = context.workspace.lake.snapshot(name, None).await?;
+    Ok(table.map(|table| format!("{name}@{version} of {}", table.table_id())))
 }
 
 async fn compile(context: &Arc<BuildContext>, id: &UniqueId, is_incremental: bool) -> Result<Compiled, BuildError> {
@@ -201,11 +221,7 @@ async fn input_identity(context: &Arc<BuildContext>, id: &UniqueId) -> Result<Op
     let project = &context.workspace.project;
     if let Some(source) = project.source(id) {
         let Some(name) = source.relation.table_name() else { return Ok(None) };
-        let version = match context.previous.get(&name) {
-            Some(version) => Some(*version),
-            None => context.workspace.lake.newest_version(&name).await?,
-        };
-        return Ok(version.map(|version| format!("{name}@{version}")));
+        return published_identity(context, &name).await;
     }
     let Some(node) = project.node(id) else { return Ok(None) };
     let name = node.relation.table_name();
@@ -220,12 +236,22 @@ async fn input_identity(context: &Arc<BuildContext>, id: &UniqueId) -> Result<Op
         context.states.settle(id.as_str(), print.clone().unwrap_or_else(|| volatile(context)));
         return Ok(print);
     }
-    let Some(name) = name else { return Ok(None) };
-    if let Some(version) = context.previous.get(&name) {
-        return Ok(Some(format!("{name}@{version}")));
+    match name {
+        Some(name) => published_identity(context, &name).await,
+        None => Ok(None),
     }
-    let version = context.workspace.lake.newest_version(&name).await?;
-    Ok(version.map(|version| format!("{name}@{version}")))
+}
+
+/// What stands for the rows of a table that this run does not write: at its published version, or as it is if none was.
+async fn published_identity(context: &BuildContext, name: &TableName) -> Result<Option<String>, BuildError> {
+    let version = match context.previous.get(name) {
+        Some(version) => Some(*version),
+        None => context.workspace.lake.newest_version(name).await?,
+    };
+    match version {
+        Some(version) => table_identity(context, name, version).await,
+        None => Ok(None),
+    }
 }
 
 /// What stands for rows that may be others each time: it never equals itself.
@@ -253,7 +279,7 @@ async fn reuse(
         result.is_reused = true;
         result.fingerprint = Some(print.to_owned());
         let written = Written { rows: last.rows, version: last.version, bytes: None, message: None };
-        note(context, node, result, written);
+        note(context, node, result, written).await?;
     }
     Ok(stands)
 }

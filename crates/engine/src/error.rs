@@ -57,7 +57,7 @@ pub enum EngineError {
         message: String,
     },
     /// The lake did not answer.
-    #[error(transparent)]
+    #[error("{}", words::with_cause(.0))]
     Storage(#[from] StorageError),
 }
 

@@ -22,3 +22,4 @@ pub use depth::THREAD_STACK_BYTES;
 pub use error::EngineError;
 pub use options::EngineOptions;
 pub use session::{Engine, Query, Session};
+pub use words::with_cause;

@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
     catalog::TableProvider,
+    common::{Column, JoinType},
+    dataframe::DataFrame,
     error::DataFusionError,
     execution::{
         SendableRecordBatchStream, SessionStateBuilder,
@@ -13,7 +15,7 @@ use datafusion::{
         memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
-    logical_expr::{LogicalPlan, Volatility},
+    logical_expr::{Expr, LogicalPlan, Volatility, cast},
     physical_plan::{
         ExecutionPlan, collect, displayable, execute_stream, execute_stream_partitioned,
         execution_plan::reset_plan_states, stream::RecordBatchStreamAdapter,
@@ -27,7 +29,7 @@ use datafusion::{
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wardlake_core::{TableName, did_you_mean};
-use wardlake_storage::{HeldRows, Lake, TableHead, TableSnapshot};
+use wardlake_storage::{HeldRows, Lake, StorageError, TableHead, TableSnapshot};
 
 use crate::{
     EngineError, EngineOptions,
@@ -265,8 +267,8 @@ impl Session {
         Ok(())
     }
 
-    /// Puts the rows of a table whose `columns` are a row of the query `keys` before the session, under a name. Where rows cannot be
-    /// looked up, it is all rows of the table.
+    /// Puts the rows of a table whose `columns` are a row of the query `keys` before the session, under a name: looked up, or joined
+    /// where they cannot be. NULL is no key.
     pub async fn overlay_matching(
         &self,
         name: TableName,
@@ -277,6 +279,7 @@ impl Session {
         if let Some(recurring) = &self.recurring {
             let query = self.query(keys).await?;
             let schema = query.schema();
+            require_as_many(head.name(), columns, schema.fields().len())?;
             let rows = query.collect().await?;
             let schema = rows.first().map_or(schema, RecordBatch::schema);
             let keys = arrow::compute::concat_batches(&schema, &rows).map_err(DataFusionError::from)?;
@@ -285,8 +288,41 @@ impl Session {
                 return Ok(());
             }
         }
-        self.overlay(name, LakeScan::around(head.snapshot().await?.provider(&self.holder.0.state()).await?));
+        let rows = LakeScan::around(head.snapshot().await?.provider(&self.holder.0.state()).await?);
+        let found = self.joined(head.name(), rows, columns, keys).await?;
+        self.overlay(name, found);
         Ok(())
+    }
+
+    /// As [`HeldRows::matching`], by a join.
+    async fn joined(
+        &self,
+        of: &TableName,
+        rows: Arc<dyn TableProvider>,
+        columns: &[String],
+        keys: &str,
+    ) -> Result<Arc<dyn TableProvider>, EngineError> {
+        let schema = rows.schema();
+        let keys = self.plan(one_statement(keys)?).await?;
+        let named = keys.schema().columns();
+        require_as_many(of, columns, named.len())?;
+        let (mut wanted, mut is_wanted) = (Vec::new(), Vec::new());
+        for (place, (column, key)) in columns.iter().zip(named).enumerate() {
+            let Ok(field) = schema.field_with_name(column) else {
+                let columns = schema.fields().iter().map(|field| field.name().clone()).collect();
+                let (table, column) = (of.clone(), column.clone());
+                return Err(StorageError::ColumnNotFound { table, column, role: "key", columns }.into());
+            };
+            let name = format!("key_{place}");
+            // A lookup reads keys as the table's type, too: as texts, `01` and 1 would be two.
+            wanted.push(cast(Expr::Column(key), field.data_type().clone()).alias(&name));
+            let own = Expr::Column(Column::new(Some("found"), column));
+            is_wanted.push(own.eq(Expr::Column(Column::new(Some("keys"), name))));
+        }
+        let context = &self.holder.0;
+        let keys = DataFrame::new(context.state(), keys).select(wanted)?.alias("keys")?;
+        let rows = context.read_table(rows)?.alias("found")?;
+        Ok(rows.join_on(keys, JoinType::LeftSemi, is_wanted)?.into_view())
     }
 
     /// Whether a query may come out otherwise though what it reads is the same: it calls `now()`, `random()` or their like, under any
@@ -402,6 +438,19 @@ pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
             Err(EngineError::NotAQuery { message: "there are several statements; give them one by one".to_owned() })
         }
     }
+}
+
+/// Keys have a column for each that they are compared with.
+fn require_as_many(table: &TableName, columns: &[String], found: usize) -> Result<(), EngineError> {
+    if columns.len() == found {
+        return Ok(());
+    }
+    let message = format!(
+        "matching(): the query of the keys of {table} has {found} columns, and its rows are looked up by {} ({}); select those",
+        columns.len(),
+        columns.join(", ")
+    );
+    Err(EngineError::Plan { message })
 }
 
 /// A statement ready to run.

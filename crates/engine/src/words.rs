@@ -4,7 +4,12 @@
 //! words are safe cannot be told from the outside, so none of them is passed on but those listed here: for the rest it is said what
 //! could not be done, with which function or to which type, and what to do about it.
 
-use std::{collections::HashSet, error::Error, iter, sync::LazyLock};
+use std::{
+    collections::HashSet,
+    error::Error,
+    iter,
+    sync::{Arc, LazyLock},
+};
 
 use arrow::{datatypes::DataType, error::ArrowError};
 use datafusion::{error::DataFusionError, parquet::errors::ParquetError};
@@ -123,8 +128,23 @@ pub(crate) fn may_quote_values(root: &DataFusionError) -> bool {
     }
 }
 
+/// What the lake says; of rows that could not be computed also why, without values.
+pub fn with_cause(error: &StorageError) -> String {
+    match error {
+        StorageError::Query { source, .. } => {
+            let source: &DataFusionError = source;
+            format!("{error}: {}", without_values(source))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// What went wrong, without values.
 pub(crate) fn without_values(error: &(dyn Error + 'static)) -> String {
+    let mut of_lake = chain(error).filter_map(|error| error.downcast_ref::<StorageError>());
+    if let Some(failed) = of_lake.find(|error| matches!(error, StorageError::Query { .. })) {
+        return with_cause(failed);
+    }
     if let Some(said) = chain(error).find_map(|error| error.downcast_ref::<Said>()) {
         return said.to_string();
     }
@@ -137,11 +157,13 @@ pub(crate) fn without_values(error: &(dyn Error + 'static)) -> String {
     if let Some(error) = chain(error).filter_map(|error| error.downcast_ref::<ArrowError>()).last() {
         return of_arrow(error);
     }
-    match chain(error).filter_map(|error| error.downcast_ref::<DataFusionError>()).last() {
+    match chain(error).filter_map(of_engine).last() {
         Some(DataFusionError::Execution(text)) => of_function(text),
         Some(DataFusionError::Internal(text)) => format!("the query engine failed inside: {}", masked(text)),
         Some(DataFusionError::ParquetError(error)) => of_file(error),
         Some(DataFusionError::ExecutionJoin(_)) => "a task of the query ended before its rows were there".to_owned(),
+        Some(DataFusionError::Plan(text) | DataFusionError::Configuration(text)) => first_line(text).to_owned(),
+        Some(DataFusionError::NotImplemented(text)) => format!("not supported: {}", first_line(text)),
         Some(other) => first_line(&other.to_string()).to_owned(),
         None => first_line(&error.to_string()).to_owned(),
     }
@@ -149,6 +171,14 @@ pub(crate) fn without_values(error: &(dyn Error + 'static)) -> String {
 
 fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
     iter::successors(Some(error), |error: &&'e (dyn Error + 'static)| (**error).source())
+}
+
+/// The query engine's error; in a chain it may stand within the pointer that shares or holds it.
+fn of_engine<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DataFusionError> {
+    error
+        .downcast_ref::<DataFusionError>()
+        .or_else(|| error.downcast_ref::<Arc<DataFusionError>>().map(|shared| &**shared))
+        .or_else(|| error.downcast_ref::<Box<DataFusionError>>().map(|held| &**held))
 }
 
 fn of_arrow(error: &ArrowError) -> String {
@@ -326,6 +356,30 @@ mod tests {
         }
         let inside = said(DataFusionError::Internal("found 'Smith' in 1990 places".to_owned()));
         assert!(inside.contains("places") && !inside.contains("Smith") && !inside.contains("1990"), "{inside}");
+    }
+
+    #[test]
+    fn e01_a_failed_write_says_why_and_quotes_nothing() {
+        let of = |source: DataFusionError| StorageError::Query {
+            table: wardlake_core::TableName::new("gold", "beds").unwrap(),
+            source: Box::new(source),
+        };
+        let own: Result<(), DataFusionError> = say!("to_date: `birth` holds a text that is no date");
+        for (source, reason) in [
+            (ArrowError::DivideByZero.into(), "division by zero; `nullif"),
+            (DataFusionError::Execution("Unable to parse date from Smith 1990".to_owned()), "could not be read"),
+            (crate::error::sealed(ArrowError::ParseError("Failed to parse 'Smith'".to_owned()).into()), "not shown"),
+            (own.unwrap_err().context("while writing"), "to_date: `birth` holds"),
+            (DataFusionError::Plan("no column `bedz`".to_owned()), "failed: no column `bedz`"),
+        ] {
+            let failed = of(source);
+            let text = with_cause(&failed);
+            assert!(text.starts_with("computing the rows for gold.beds failed: ") && text.contains(reason), "{text}");
+            assert!(!text.contains("Smith") && !text.contains("1990"), "{text}");
+            // On any way out it says the same.
+            let through = DataFusionError::External(Box::new(failed));
+            assert_eq!(EngineError::from(through).to_string(), text);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub enum LoadError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The lake failed.
-    #[error(transparent)]
+    #[error("{}", wardlake_engine::with_cause(.0))]
     Storage(#[from] StorageError),
     /// A source could not be read.
     #[error("source {table}: {error}")]

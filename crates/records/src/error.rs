@@ -11,7 +11,7 @@ pub enum RecordsError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The lake failed.
-    #[error(transparent)]
+    #[error("{}", wardlake_engine::with_cause(.0))]
     Storage(#[from] StorageError),
     /// A name that cannot be a table of the lake.
     #[error(transparent)]

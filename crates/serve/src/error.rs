@@ -26,7 +26,7 @@ pub enum ServeError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The lake failed.
-    #[error(transparent)]
+    #[error("{}", wardlake_engine::with_cause(.0))]
     Storage(#[from] StorageError),
     /// An address cannot be listened on.
     #[error("cannot listen for {protocol} on {address}: {source}; choose another address, or port 0 for a free one")]

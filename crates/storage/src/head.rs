@@ -35,6 +35,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct TableHead {
     pub(crate) handle: Arc<TableHandle>,
+    id: String,
     version: u64,
     schema: SchemaRef,
     files: Option<Arc<DataFiles>>,
@@ -70,6 +71,11 @@ impl TableHead {
         self.version
     }
 
+    /// As [`TableSnapshot::table_id`].
+    pub fn table_id(&self) -> &str {
+        &self.id
+    }
+
     /// As [`TableSnapshot::schema`].
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
@@ -103,6 +109,7 @@ impl TableSnapshot {
         let files = self.table.snapshot().ok().and_then(plain_files).map(Arc::new);
         TableHead {
             handle: Arc::clone(&self.handle),
+            id: self.table_id(),
             version: self.version(),
             schema: self.schema(),
             files,
@@ -151,8 +158,9 @@ impl Lake {
     /// The newest version of a table by its files; `None` if the table does not exist.
     pub async fn head(&self, table: &TableName) -> Result<Option<TableHead>, StorageError> {
         let handle = self.handle(table)?;
-        let Some(Head { version, schema, files, ledger, .. }) = handle.head().await? else { return Ok(None) };
-        Ok(Some(TableHead { handle, version, schema, files, ledger: Some(ledger) }))
+        let Some(Head { base, version, schema, files, ledger, .. }) = handle.head().await? else { return Ok(None) };
+        let id = state(table, &base)?.metadata().id().to_owned();
+        Ok(Some(TableHead { handle, id, version, schema, files, ledger: Some(ledger) }))
     }
 }
 

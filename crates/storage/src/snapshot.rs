@@ -66,6 +66,11 @@ impl TableSnapshot {
         self.table.version().unwrap_or_default()
     }
 
+    /// The table's own id: one that was made anew under its name has another, and counts its versions from 0 again.
+    pub fn table_id(&self) -> String {
+        self.table.snapshot().map(|state| state.metadata().id().to_owned()).unwrap_or_default()
+    }
+
     /// All columns, partition columns included, in the table's order and stored types. A scan may return text as `Utf8View`.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)

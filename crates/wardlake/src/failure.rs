@@ -47,7 +47,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The lake failed.
-    #[error(transparent)]
+    #[error("{}", wardlake_engine::with_cause(.0))]
     Storage(#[from] StorageError),
     /// The server failed.
     #[error(transparent)]

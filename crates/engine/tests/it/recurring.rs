@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{ArrayRef, Int64Array, RecordBatch, StringArray},
+    array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray},
+    datatypes::Int64Type,
     util::pretty::pretty_format_batches,
 };
 use datafusion::physical_plan::memory::MemoryStream;
@@ -98,15 +99,37 @@ async fn rows_are_looked_up_by_the_keys_of_a_query() {
     write(&lake, "s.t", &rows(&["a", "b", "b", "c"], &[1, 2, 3, 4], false)).await;
     let name: TableName = "s.t".parse().unwrap();
     let found: TableName = "matching.found".parse().unwrap();
-    let sql = "select ward, beds from matching.found order by beds";
+    let sql = "select beds, ward from matching.found order by beds";
     let usual = engine.session(ReadState::Working).await.unwrap();
     let recurring = engine.recurring_session(ReadState::Working).unwrap();
-    for (session, expected) in [(recurring, 2), (usual, 4)] {
-        let head = session.head(&name).await.unwrap().unwrap();
-        let keys = "select 'b' union all select 'z' union all select null";
-        session.overlay_matching(found.clone(), &head, &["ward".to_owned()], keys).await.unwrap();
-        let rows = session.collect(sql).await.unwrap();
-        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), expected);
+    let head = usual.head(&name).await.unwrap().unwrap();
+    for (columns, keys, expected) in [
+        (&["ward"][..], "select 'b' union all select 'z' union all select 'b' union all select null", &[2, 3][..]),
+        (&["ward"][..], "with k as (select 'c' as \"Key.of\") select * from k", &[4][..]),
+        (&["ward"][..], "select ward from s.t where beds > 9", &[0; 0][..]),
+        (&["ward"][..], "select null", &[0; 0][..]),
+        // Keys are of the table's type.
+        (&["beds"][..], "select '03'", &[3][..]),
+        (&["beds", "ward"][..], "select beds, 'b' from s.t", &[2, 3][..]),
+        (&["ward", "beds"][..], "select a.ward, b.beds from s.t as a join s.t as b on a.beds = b.beds + 1", &[2][..]),
+    ] {
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        for session in [&recurring, &usual] {
+            session.overlay_matching(found.clone(), &head, &columns, keys).await.unwrap();
+            let rows = session.collect(sql).await.unwrap();
+            let beds = rows.iter().flat_map(|rows| rows.column(0).as_primitive::<Int64Type>().values().to_vec());
+            let is_usual = !session.is_recurring();
+            assert_eq!(beds.collect::<Vec<_>>(), expected, "{keys}, {is_usual}");
+        }
+    }
+    for (columns, keys, reason) in
+        [(&["ward"][..], "select 'b', 1", "has 2 columns"), (&["nurse"][..], "select 'b'", "no column nurse")]
+    {
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        for session in [&recurring, &usual] {
+            let failed = session.overlay_matching(found.clone(), &head, &columns, keys).await.unwrap_err().to_string();
+            assert!(failed.contains(reason), "{failed}");
+        }
     }
 }
 

@@ -40,7 +40,11 @@ pub(crate) struct SeenFile {
 
 /// The last load of every path of one table, by path.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SeenFiles(pub(crate) BTreeMap<String, SeenFile>);
+pub(crate) struct SeenFiles(
+    pub(crate) BTreeMap<String, SeenFile>,
+    /// How often paths were loaded whose rows are no longer there.
+    BTreeMap<String, u64>,
+);
 
 impl SeenFiles {
     /// Whether the file may hold something that was not loaded: a new path, or other bytes as far as size and time tell.
@@ -53,7 +57,13 @@ impl SeenFiles {
 
     /// How often the path was loaded.
     pub(crate) fn sequence(&self, relative: &str) -> u64 {
-        self.0.get(relative).map_or(0, |seen| seen.sequence)
+        let lost = self.1.get(relative).copied().unwrap_or_default();
+        self.0.get(relative).map_or(lost, |seen| seen.sequence)
+    }
+
+    /// The same where the table with the rows of all of these loads is gone: every file is new, and its loads are counted on.
+    pub(crate) fn lost(self) -> Self {
+        Self(BTreeMap::new(), self.0.into_iter().map(|(file, seen)| (file, seen.sequence)).collect())
     }
 
     fn note(&mut self, file: &LoggedFile) {

@@ -273,7 +273,12 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
     if found.is_empty() && !is_fed && !log.knows(&plan.label) {
         outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
     }
-    let has_news = found.iter().any(|file| log.is_new(&plan.label, file));
+    // The log says what was loaded, and the table whether it is there.
+    let is_gone = !found.is_empty() && log.knows(&plan.label) && !workspace.lake.exists(&plan.name).await?;
+    if is_gone {
+        outcome.warnings.push(format!("the table {} is gone; all files are loaded again", plan.name));
+    }
+    let has_news = is_gone || found.iter().any(|file| log.is_new(&plan.label, file));
     if has_news {
         load_news(workspace, log, plan, &found, &mut outcome).await?;
     }
@@ -299,7 +304,10 @@ async fn load_news(
 ) -> Result<(), LoadError> {
     for _ in 0..ATTEMPTS {
         let snapshot = workspace.lake.snapshot(&plan.name, None).await?;
-        let seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
+        let mut seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
+        if snapshot.is_none() && log.knows(&plan.label) {
+            seen = seen.lost();
+        }
         let news: Vec<FoundFile> = found.iter().filter(|file| seen.is_new(file)).cloned().collect();
         if news.is_empty() {
             return Ok(());

@@ -7,8 +7,11 @@
     reason = "a test ends where it fails"
 )]
 
+mod anew;
 mod audit;
 mod bed_ledger;
+mod beside;
+mod causes;
 mod commands;
 mod crash;
 mod doors;
