@@ -14,7 +14,7 @@ mod upkeep;
 mod workspace;
 
 pub use error::LoadError;
-pub use ingest::{IngestOptions, ReadyCheck, SourceTable, ingest, source_tables};
+pub use ingest::{IngestOptions, ReadyCheck, SourceTable, check_sources, ingest, source_tables};
 pub use intake::{
     Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad,
     delivered, load_topic, segment_of, topic_position,

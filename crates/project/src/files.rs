@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::File,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -42,6 +43,24 @@ pub(crate) struct SourceFile {
     pub(crate) text: String,
 }
 
+/// The largest file that is read as text. What people write is a thousand times smaller; what a program wrote into the wrong folder
+/// takes minutes and gigabytes to read.
+pub(crate) const MAX_TEXT_BYTES: usize = 16 << 20;
+/// The same in words.
+pub(crate) const MAX_TEXT: &str = "16 MiB";
+
+/// The text of a file of the project.
+pub(crate) fn read_text(file: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    // One byte more tells a file that is too large, without reading the rest.
+    File::open(file)?.take(MAX_TEXT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_TEXT_BYTES {
+        let reason = format!("it is larger than {MAX_TEXT}; split it, or move it out of the project's folders");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not valid UTF-8"))
+}
+
 /// All files of all packages, texts read.
 pub(crate) fn read_all(packages: &[Package], problems: &mut Diagnostics) -> Vec<SourceFile> {
     let mut files = Vec::new();
@@ -50,7 +69,7 @@ pub(crate) fn read_all(packages: &[Package], problems: &mut Diagnostics) -> Vec<
     }
     let texts = par_map(&files, |file| match file.kind {
         FileKind::Seed => Ok(String::new()),
-        _ => fs::read_to_string(&file.file),
+        _ => read_text(&file.file),
     });
     let mut read = Vec::with_capacity(files.len());
     for (mut file, text) in files.into_iter().zip(texts) {

@@ -1,6 +1,6 @@
 //! The nouns of a project: nodes, sources, exposures, docs.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use serde_json::{Map, Value as Json};
 use wardlake_core::Location;
@@ -263,6 +263,8 @@ pub struct Source {
     pub source_meta: Map<String, Json>,
     /// `meta.wardlake` of the table laid over that of the source, key by key: connector, format, files, keys, …
     pub wardlake: Map<String, Json>,
+    /// Where each setting of `wardlake` is written, by its dotted path (`format.delimiter`), as far as properties hold it.
+    pub settings: BTreeMap<String, Location>,
     /// Merged config.
     pub config: Map<String, Json>,
     /// Described columns.

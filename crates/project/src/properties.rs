@@ -60,8 +60,11 @@ const SECTIONS: [(&str, &str); 9] = [
     ("tests", "data_tests"),
 ];
 
+/// The code of what a project asks for and nothing does: a check that is believed to hold, and is never made.
+pub(crate) const NOT_DONE: &str = "WL-P028";
+
 /// Sections dbt knows and this version passes over in silence or with a word.
-const LATER: [&str; 6] = ["unit_tests", "metrics", "groups", "semantic_models", "saved_queries", "functions"];
+const LATER: [&str; 5] = ["metrics", "groups", "semantic_models", "saved_queries", "functions"];
 
 const ENTRY_KEYS: [&str; 23] = [
     "name",
@@ -181,6 +184,11 @@ impl Properties {
 
 fn unknown_section(file: &SourceFile, key: &crate::yaml::Key) -> Diagnostic {
     let warning = |message: String| Diagnostic::warning("WL-P003", message).at(&file.shown, key.at.line, key.at.column);
+    if key.text == "unit_tests" {
+        return Diagnostic { code: NOT_DONE.to_owned(), ..warning("unit tests are not run".to_owned()) }.help(
+            "write what must hold of real rows as `expectations` or `data_tests`; for rows of your own, build the model on seeds",
+        );
+    }
     if LATER.contains(&key.text.as_str()) {
         return warning(format!("`{}` is not supported yet and was passed over", key.text));
     }
@@ -194,17 +202,39 @@ fn unknown_section(file: &SourceFile, key: &crate::yaml::Key) -> Diagnostic {
 
 fn check_keys(patch: &Patch, problems: &mut Diagnostics) {
     slips(patch, &patch.body, &ENTRY_KEYS, problems);
+    unenforced(patch, &patch.body, problems);
     for column in patch.body.get("columns").map(Yaml::items).unwrap_or_default() {
         if column.get("name").and_then(Yaml::scalar_text).is_none() {
             problems.push(patch.error("WL-P005", format!("a column of `{}` needs a `name`", patch.name), column.at));
         }
         slips(patch, column, &COLUMN_KEYS, problems);
+        unenforced(patch, column, problems);
     }
 }
 
-/// Packages add keys of their own, so only a key that looks like a known one gets a word.
+/// Warns of the constraints of an entry or a column: no row is held against them.
+fn unenforced(patch: &Patch, body: &Yaml, problems: &mut Diagnostics) {
+    let constraints = body.entries().iter().find(|(key, value)| key.text == "constraints" && !value.items().is_empty());
+    if let Some((key, _)) = constraints {
+        let message = format!("the `constraints` of `{}` are not enforced", patch.name);
+        problems.push(patch.warning(NOT_DONE, message, key.at).help(
+            "write them as `expectations` under `config: {meta: {wardlake: {…}}}`, such as `not_null`, `unique_in` or `that`",
+        ));
+    }
+}
+
+/// Packages add keys of their own, so only a key that looks like a known one gets a word. Wardlake's own settings have one place:
+/// beside it nothing would read them.
 pub(crate) fn slips(patch: &Patch, body: &Yaml, known: &[&str], problems: &mut Diagnostics) {
     for (key, _) in body.entries() {
+        if matches!(key.text.as_str(), "wardlake" | "expectations") {
+            let message = format!("{}: `{}` stands where nothing reads it", patch.name, key.text);
+            problems.push(patch.error("WL-P026", message, key.at).help(match key.text.as_str() {
+                "wardlake" => "write it as `config: {meta: {wardlake: {…}}}`",
+                _ => "write it as `config: {meta: {wardlake: {expectations: […]}}}`",
+            }));
+            continue;
+        }
         if known.contains(&key.text.as_str()) || key.text.len() < 4 {
             continue;
         }

@@ -7,7 +7,7 @@ use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
 use crate::{
     LoadOptions, load,
-    yaml::{self, Yaml},
+    yaml::{self, Yaml, YamlValue},
 };
 
 /// One environment the project can be built in.
@@ -98,11 +98,7 @@ impl Target {
         render: &mut dyn FnMut(&Yaml) -> Result<Json, Diagnostic>,
     ) -> Result<Self, Diagnostics> {
         let mut problems = Diagnostics::default();
-        for (key, _) in tree.entries() {
-            if !TOP_KEYS.contains(&key.text.as_str()) {
-                problems.push(yaml::unknown_key(file, key, &TOP_KEYS));
-            }
-        }
+        check_shape(file, tree, &mut problems);
         let mut target = Self::implicit(dir);
         if let Some(vars) = tree.get("vars") {
             target.vars.extend(render_map(vars, render)?);
@@ -178,23 +174,49 @@ impl Target {
                     None => problems
                         .push(bad("a size such as 4GiB or 512MB").help("units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB")),
                 },
-                "serve" => {
-                    let keys = value.entries().iter().map(|(key, _)| key);
-                    for key in keys.filter(|key| !SERVE_KEYS.contains(&key.text.as_str())) {
-                        problems.push(yaml::unknown_key(file, key, &SERVE_KEYS));
-                    }
-                    match serve_hosts(&render(value)?) {
-                        Some(hosts) => self.serve_hosts = hosts,
-                        None => problems.push(bad("a block such as {hosts: [lake.hospital.example]}")),
-                    }
-                }
+                "serve" => match serve_hosts(&render(value)?) {
+                    Some(hosts) => self.serve_hosts = hosts,
+                    None => problems.push(bad("a block such as {hosts: [lake.hospital.example]}")),
+                },
                 "vars" => self.vars.extend(render_map(value, render)?),
-                "meta" => {}
-                _ => problems.push(yaml::unknown_key(file, key, &TARGET_KEYS)),
+                // Unknown keys are told of all targets, see `check_shape`.
+                _ => {}
             }
         }
         Ok(())
     }
+}
+
+/// The shape of the whole file, of targets that are not chosen as well: they are in use on another day, or by somebody else.
+fn check_shape(file: &Path, tree: &Yaml, problems: &mut Diagnostics) {
+    check_block(file, "wardlake.yml", tree, &TOP_KEYS, problems);
+    if let Some(vars) = tree.get("vars") {
+        check_block(file, "`vars`", vars, &[], problems);
+    }
+    let Some(targets) = tree.get("targets") else { return };
+    check_block(file, "`targets`", targets, &[], problems);
+    for (name, target) in targets.entries() {
+        check_block(file, &format!("target `{}`", name.text), target, &TARGET_KEYS, problems);
+        if let Some(vars) = target.get("vars") {
+            check_block(file, "`vars`", vars, &[], problems);
+        }
+        if let Some(serve) = target.get("serve") {
+            check_block(file, "`serve`", serve, &SERVE_KEYS, problems);
+        }
+    }
+}
+
+/// A mapping, or nothing, with these keys; with any, if none are `known`.
+fn check_block(file: &Path, what: &str, block: &Yaml, known: &[&str], problems: &mut Diagnostics) {
+    if !block.is_map() && !matches!(block.value, YamlValue::Null) {
+        let message = format!("{what} must be a mapping, not {}", block.kind());
+        problems.push(Diagnostic::error("WL-P005", message).at(file, block.at.line, block.at.column));
+    }
+    if known.is_empty() {
+        return;
+    }
+    let unknown = block.entries().iter().filter(|(key, _)| !known.contains(&key.text.as_str()));
+    problems.0.extend(unknown.map(|(key, _)| yaml::unknown_key(file, key, known)));
 }
 
 /// What is said of a target that the file does not have.
@@ -317,6 +339,21 @@ mod tests {
         {
             let problem = serving(block).unwrap_err().to_string();
             assert!(problem.contains(says), "{block}: {problem}");
+        }
+    }
+
+    #[test]
+    fn b08_slips_are_named_in_every_target() {
+        for (text, says) in [
+            ("targets:\n  dev: {lake: a}\n  prod: {lake: b, memory_limits: 4GiB}\n", "`memory_limit`"),
+            ("targets:\n  dev: {lake: a}\n  prod: {lake: b, serve: {host: [a]}}\n", "`hosts`"),
+            ("targets:\n  dev: lake/dev\n", "target `dev` must be a mapping"),
+            ("targets: [dev]\n", "`targets` must be a mapping"),
+            ("- target: dev\n", "wardlake.yml must be a mapping"),
+            ("vars: [a]\n", "`vars` must be a mapping"),
+        ] {
+            let problem = read(text, None).unwrap_err().to_string();
+            assert!(problem.contains(says) && problem.contains("wardlake.yml:"), "{text}: {problem}");
         }
     }
 

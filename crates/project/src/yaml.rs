@@ -3,11 +3,13 @@
 //! One layer over saphyr, so that the rest of the crate speaks of keys and values, and every message about a project
 //! can point at the exact spot. Merge keys (`<<: *anchor`) are resolved here.
 
-use std::{fs, path::Path};
+use std::{collections::HashSet, path::Path};
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value as Json};
 use wardlake_core::{Diagnostic, did_you_mean};
+
+use crate::files;
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,9 +44,13 @@ pub(crate) enum YamlValue {
     Map(Vec<(Key, Yaml)>),
 }
 
+/// How many lists and mappings may stand one inside the other: whoever reads a tree goes down it by recursion. Within brackets the
+/// parser itself stops at 255.
+const MAX_DEPTH: usize = 64;
+
 /// The first document of a file, which messages call `shown`; none if there is no such file or nothing in it.
 pub(crate) fn read(file: &Path, shown: &Path) -> Result<Option<Yaml>, Diagnostic> {
-    match fs::read_to_string(file) {
+    match files::read_text(file) {
         Ok(text) => parse(shown, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Diagnostic::error("WL-P002", format!("this file cannot be read: {error}")).at(shown, 1, 1)),
@@ -55,6 +61,14 @@ pub(crate) fn read(file: &Path, shown: &Path) -> Result<Option<Yaml>, Diagnostic
 pub(crate) fn parse(file: &Path, text: &str) -> Result<Option<Yaml>, Diagnostic> {
     // A byte-order mark is no YAML, yet Windows editors write it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.len() > files::MAX_TEXT_BYTES {
+        let message = format!("this YAML is larger than {}", files::MAX_TEXT);
+        return Err(Diagnostic::error("WL-P002", message).at(file, 1, 1).help("split it into several files"));
+    }
+    if let Some(line) = too_deep(text) {
+        let message = format!("more than {MAX_DEPTH} lists and mappings stand one inside the other");
+        return Err(Diagnostic::error("WL-P001", message).at(file, line, 1).help("write it with fewer levels"));
+    }
     let documents = MarkedYaml::load_from_str(text).map_err(|error| {
         let mark = error.marker();
         Diagnostic::error("WL-P001", format!("this is not valid YAML: {}", error.info()))
@@ -64,6 +78,43 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Option<Yaml>, Diagnostic>
     let Some(first) = documents.into_iter().next() else { return Ok(None) };
     let tree = convert(&first, file)?;
     Ok((!matches!(tree.value, YamlValue::Null)).then_some(tree))
+}
+
+/// The line on which blocks stand deeper one inside the other than may be. Of text, not of tokens: the parser goes down by recursion
+/// before anybody can ask it. A level begins where something stands further right than what it belongs to; lines of a text that is
+/// indented count as well, and are never so many steps deep.
+pub(crate) fn too_deep(text: &str) -> Option<usize> {
+    let mut columns: Vec<usize> = Vec::new();
+    let mut offset = 0;
+    for line in text.split(['\n', '\r']) {
+        let after_mark = line.strip_prefix("---").filter(|rest| rest.starts_with([' ', '\t']));
+        let bytes = after_mark.unwrap_or(line).as_bytes();
+        let mut column = 0;
+        while let Some(byte) = bytes.get(column) {
+            if matches!(byte, b' ' | b'\t') {
+                column += 1;
+                continue;
+            }
+            if *byte == b'#' {
+                break;
+            }
+            while columns.last().is_some_and(|last| *last >= column) {
+                columns.pop();
+            }
+            columns.push(column);
+            if columns.len() > MAX_DEPTH {
+                return Some(text[..offset].matches('\n').count() + 1);
+            }
+            let is_indicator = matches!(byte, b'-' | b'?' | b':')
+                && bytes.get(column + 1).is_none_or(|next| matches!(next, b' ' | b'\t'));
+            if !is_indicator {
+                break;
+            }
+            column += 1;
+        }
+        offset += line.len() + 1;
+    }
+    None
 }
 
 fn convert(node: &MarkedYaml<'_>, file: &Path) -> Result<Yaml, Diagnostic> {
@@ -81,7 +132,7 @@ fn convert(node: &MarkedYaml<'_>, file: &Path) -> Result<Yaml, Diagnostic> {
             YamlValue::List(items.iter().map(|item| convert(item, file)).collect::<Result<_, _>>()?)
         }
         YamlData::Mapping(entries) => {
-            let mut own = Vec::with_capacity(entries.len());
+            let mut own: Vec<(Key, Yaml)> = Vec::with_capacity(entries.len());
             let mut merged = Vec::new();
             for (key, value) in entries {
                 let key = convert(key, file)?;
@@ -95,11 +146,11 @@ fn convert(node: &MarkedYaml<'_>, file: &Path) -> Result<Yaml, Diagnostic> {
                     own.push((Key { text, at: key.at }, value));
                 }
             }
-            for (key, value) in merged {
-                if !own.iter().any(|(k, _)| k.text == key.text) {
-                    own.push((key, value));
-                }
-            }
+            let mut known: HashSet<String> = match merged.is_empty() {
+                true => HashSet::new(),
+                false => own.iter().map(|(key, _)| key.text.clone()).collect(),
+            };
+            own.extend(merged.into_iter().filter(|(key, _)| known.insert(key.text.clone())));
             YamlValue::Map(own)
         }
         YamlData::Tagged(_, inner) => return convert(inner, file),
@@ -249,6 +300,35 @@ mod tests {
     fn merge_keys_are_resolved_and_own_keys_win() {
         let tree = parse(Path::new("x.yml"), "base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n").unwrap().unwrap();
         assert_eq!(tree.get("use").unwrap().to_json(), serde_json::json!({"y": 3, "x": 1}));
+    }
+
+    #[test]
+    fn c08_depth_and_size_have_bounds() {
+        let nested = |levels: usize| (0..levels).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<String>();
+        let file = Path::new("x.yml");
+        for (text, line) in [
+            (nested(2_000), MAX_DEPTH + 1),
+            (format!("a: 1\n{} b\n", "- ".repeat(100_000)), 2),
+            (format!("--- {}b\n", "- ".repeat(100_000)), 1),
+            (format!("{}b\n", "? ".repeat(100_000)), 1),
+            (nested(2_000).replace('\n', "\r\n"), MAX_DEPTH + 1),
+            (nested(2_000).replace('\n', "\r"), 1),
+        ] {
+            let problem = parse(file, &text).unwrap_err();
+            assert_eq!(problem.location.map(|place| place.line), Some(line), "{}", problem.message);
+        }
+        for text in ["[".repeat(100_000), "{a: ".repeat(100_000), "a: x\n".repeat(4 << 20)] {
+            assert!(parse(file, &text).is_err());
+        }
+        assert!(parse(file, &nested(50)).unwrap().is_some());
+        let many = (0..1_000).map(|n| format!("- name: a{n}\n  rows:\n  - x\n  - y\n")).collect::<String>();
+        assert_eq!(parse(file, &many).unwrap().unwrap().items().len(), 1_000);
+        // Each level stands for ten of the one before.
+        let mut bomb = "a0: &a0 [x]\n".to_owned();
+        for level in 1..12 {
+            bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 10].join(", "));
+        }
+        assert!(parse(file, &bomb).is_err());
     }
 
     #[test]

@@ -24,11 +24,19 @@ const SHOW_WARNINGS: [&str; 10] =
 
 /// Reads and checks the project; tells what is odd in it where that is of use.
 pub(crate) fn project(global: &GlobalArgs, which: &str, full_refresh: bool) -> Result<Arc<Project>, Failure> {
-    let project = Project::load(load_options(global, which, full_refresh)?).map_err(|diagnostics| {
+    let refused = |diagnostics: Diagnostics| {
         tell_problems(&diagnostics, &global.project_dir, &global.teller);
         Failure::Usage(format!("{}; nothing was run", has_problems(&diagnostics)))
-    })?;
-    if !project.warnings().is_empty() && !global.quiet && SHOW_WARNINGS.contains(&which) {
+    };
+    let project = Project::load(load_options(global, which, full_refresh)?).map_err(refused)?;
+    if !SHOW_WARNINGS.contains(&which) {
+        return Ok(Arc::new(project));
+    }
+    let of_sources = wardlake_load::check_sources(&project);
+    if of_sources.has_errors() {
+        return Err(refused(of_sources));
+    }
+    if !project.warnings().is_empty() && !global.quiet {
         tell_problems(&Diagnostics(project.warnings().to_vec()), &global.project_dir, &global.teller);
     }
     Ok(Arc::new(project))

@@ -237,6 +237,12 @@ impl Format {
             let special = [self.quote, self.escape, self.comment];
             if bytes.is_empty() || bytes.iter().any(|byte| matches!(byte, b'\n' | b'\r' | 0)) {
                 fields.problem("delimiter", "must be one or more characters of one line".to_owned(), None);
+            } else if let Some(one) = doubled(text) {
+                fields.problem(
+                    "delimiter",
+                    "is the same separator twice: what stands between two is an empty field".to_owned(),
+                    Some(format!("write `{one}`")),
+                );
             } else if special.iter().flatten().any(|byte| bytes.contains(byte)) {
                 fields.problem(
                     "delimiter",
@@ -264,6 +270,14 @@ impl Format {
             fields.problem("columns", "must be names that differ from each other".to_owned(), None);
         }
     }
+}
+
+/// The separator that a delimiter repeats, if it is one of those that no file doubles; `||` and `::` are in use.
+fn doubled(delimiter: &str) -> Option<&'static str> {
+    [(',', ","), (';', ";"), ('\t', "tab")]
+        .into_iter()
+        .find(|(one, _)| delimiter.len() > 1 && delimiter.chars().all(|char| char == *one))
+        .map(|(_, written)| written)
 }
 
 fn delimiter_of(text: &str) -> Delimiter {

@@ -20,7 +20,7 @@ use chrono::Utc;
 use futures::{StreamExt, stream};
 use wardlake_connect::{FileTable, FoundFile};
 use wardlake_core::{Diagnostic, Diagnostics, TableName};
-use wardlake_project::{ResourceType, Source};
+use wardlake_project::{Project, ResourceType, Source};
 use wardlake_records::{FileLoad, NodeResult, RunEvent, RunSummary, Status, Totals, system};
 use wardlake_storage::StorageError;
 
@@ -226,22 +226,36 @@ fn plan(workspace: &Workspace, options: &IngestOptions) -> Result<Vec<TablePlan>
     if problems.has_errors() { Err(problems.into()) } else { Ok(plans) }
 }
 
-fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec<Diagnostic>> {
-    let label = format!("{}.{}", source.source_name, source.name);
-    let place = &source.location;
+/// Everything that is wrong in the settings of the sources that are loaded, for commands that load nothing: what they build, or
+/// say of the data, rests on them.
+pub fn check_sources(project: &Project) -> Diagnostics {
+    let loaded = project.sources().values().filter(|source| !source.wardlake.is_empty());
+    Diagnostics(loaded.filter_map(|source| settings(source).err()).flatten().collect())
+}
+
+/// The settings of a source table, or what is wrong with them, at its line.
+fn settings(source: &Source) -> Result<FileTable, Vec<Diagnostic>> {
     let block = serde_json::Value::Object(source.wardlake.clone());
-    let table = FileTable::from_json(&serde_json::Value::Null, &block).map_err(|problems| {
+    FileTable::from_json(&serde_json::Value::Null, &block).map_err(|problems| {
         let diagnostic = |problem: wardlake_connect::ConfigProblem| {
             let field = if problem.path.is_empty() { String::new() } else { format!(" `{}`", problem.path) };
-            let text = format!("source {label}: meta.wardlake{field} {}", problem.message);
+            let (of, message) = (format!("{}.{}", source.source_name, source.name), problem.message);
+            let text = format!("source {of}: meta.wardlake{field} {message}");
+            let place = source.settings.get(&problem.path).unwrap_or(&source.location);
             let found = Diagnostic::error("WL-S001", text).at(&place.file, place.line, place.column);
             match problem.help {
                 Some(help) => found.help(help),
                 None => found,
             }
         };
-        problems.into_iter().map(diagnostic).collect::<Vec<_>>()
-    })?;
+        problems.into_iter().map(diagnostic).collect()
+    })
+}
+
+fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec<Diagnostic>> {
+    let label = format!("{}.{}", source.source_name, source.name);
+    let place = &source.location;
+    let table = settings(source)?;
     let name = source.relation.table_name().ok_or_else(|| {
         let text = format!("source {label} has no usable table name in the lake");
         vec![Diagnostic::error("WL-S002", text).at(&place.file, place.line, place.column)]

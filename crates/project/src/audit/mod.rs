@@ -7,7 +7,7 @@ mod read;
 
 use crate::jinja::{RefCall, SourceCall};
 
-pub(crate) use read::AuditProblem;
+pub(crate) use read::{AuditProblem, misplaced};
 
 /// The columns of a model that only its audit reads; they are not stored.
 pub const HIDDEN_PREFIX: &str = "_raw_";

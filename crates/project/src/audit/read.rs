@@ -11,25 +11,50 @@ use crate::jinja::{RefCall, SourceCall};
 /// Something wrong, and where in the block: a section and the place in its list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuditProblem {
-    pub(crate) section: &'static str,
+    pub(crate) section: String,
     pub(crate) index: Option<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
 }
 
+const BLOCK: &str = "wardlake";
 const SECTIONS: [&str; 5] = ["input", "row_key", "expectations", "repairs", "filters"];
+/// All settings of the block: what is said of rows, and what others read of it.
+const SETTINGS: [&str; 7] = ["input", "row_key", "expectations", "repairs", "filters", "trimmed_to", "kpi"];
 const SHORTHANDS: [&str; 9] =
     ["that", "not_null", "in", "between", "matches", "before", "unique_in", "exists_in", "typed"];
 const RULE_KEYS: [&str; 6] = ["name", "kind", "action", "severity", "threshold", "reason"];
 const REPAIRS: [&str; 4] = ["standardise", "default", "reread", "deduplicate"];
+const REPAIR_KEYS: [&str; 5] = ["name", "kind", "reason", "spellings", "codes"];
+const FILTER_KEYS: [&str; 3] = ["name", "where", "reason"];
+const KPI_KEYS: [&str; 2] = ["key", "figures"];
+
+/// The settings inside a shorthand or a repair that is a mapping.
+fn settings_of(shorthand: &str) -> &'static [&'static str] {
+    match shorthand {
+        "in" => &["column", "values"],
+        "between" => &["column", "min", "max"],
+        "matches" => &["column", "pattern"],
+        "before" => &["column", "other"],
+        "exists_in" => &["column", "to", "field"],
+        "default" => &["column", "value"],
+        "reread" => &["column", "where"],
+        "deduplicate" => &["key", "order_by", "version"],
+        _ => &[],
+    }
+}
 
 impl Audit {
     /// Reads a model's own settings; none if they say nothing about its rows.
     pub(crate) fn read(block: &Map<String, Json>) -> (Option<Self>, Vec<AuditProblem>) {
-        if !SECTIONS.iter().any(|section| block.contains_key(*section)) {
-            return (None, Vec::new());
-        }
         let mut reader = AuditReader { audit: Self::default(), problems: Vec::new() };
+        for key in block.keys().filter(|key| !SETTINGS.contains(&key.as_str())) {
+            let message = format!("`{key}` is not a setting of `meta.wardlake` of a model");
+            reader.wrong(key, None, message, Some(known_or_near(key, &SETTINGS)));
+        }
+        if !SECTIONS.iter().any(|section| block.contains_key(*section)) {
+            return (None, reader.problems);
+        }
         if let Some(input) = block.get("input") {
             reader.audit.input = input.as_str().and_then(relation_call);
             if reader.audit.input.is_none() {
@@ -69,6 +94,15 @@ impl Kpi {
     /// Reads `kpi: {key: […], figures: […]}`; none if the model declares no figures.
     pub(crate) fn read(block: &Map<String, Json>) -> Result<Option<Self>, AuditProblem> {
         let Some(kpi) = block.get("kpi") else { return Ok(None) };
+        let unknown = kpi.as_object().and_then(|map| map.keys().find(|key| !KPI_KEYS.contains(&key.as_str())));
+        if let Some(key) = unknown {
+            return Err(AuditProblem {
+                section: "kpi".to_owned(),
+                index: None,
+                message: format!("`{key}` is not a setting of `kpi`"),
+                help: Some(known_or_near(key, &KPI_KEYS)),
+            });
+        }
         let read = kpi.as_object().map(|map| Self {
             key: map.get("key").map(texts).unwrap_or_default(),
             figures: map.get("figures").map(texts).unwrap_or_default(),
@@ -76,7 +110,7 @@ impl Kpi {
         match read.filter(|kpi| !kpi.figures.is_empty()) {
             Some(kpi) => Ok(Some(kpi)),
             None => Err(AuditProblem {
-                section: "kpi",
+                section: "kpi".to_owned(),
                 index: None,
                 message: "`kpi` must name its `figures`".to_owned(),
                 help: Some("as in `kpi: {key: [hospital_id], figures: [occupancy_rate]}`".to_owned()),
@@ -91,8 +125,17 @@ struct AuditReader {
 }
 
 impl AuditReader {
-    fn wrong(&mut self, section: &'static str, index: Option<usize>, message: String, help: Option<String>) {
-        self.problems.push(AuditProblem { section, index, message, help });
+    fn wrong(&mut self, section: &str, index: Option<usize>, message: String, help: Option<String>) {
+        self.problems.push(AuditProblem { section: section.to_owned(), index, message, help });
+    }
+
+    /// Reports the keys of a mapping within an entry that nothing reads.
+    fn unknown(&mut self, section: &str, index: usize, what: &str, value: &Json, known: &[&str]) {
+        let Some(map) = value.as_object().filter(|_| !known.is_empty()) else { return };
+        for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
+            let message = format!("`{key}` is not a setting of `{what}`");
+            self.wrong(section, Some(index), message, Some(known_or_near(key, known)));
+        }
     }
 
     fn names_are_unique(&mut self) {
@@ -125,6 +168,7 @@ impl AuditReader {
             self.wrong(SECTION, Some(index), "it is not clear what is expected".to_owned(), Some(help));
             return;
         };
+        self.unknown(SECTION, index, shorthand, &item[*shorthand], settings_of(shorthand));
         let checks = match checks(shorthand, &item[*shorthand]) {
             Ok(checks) => checks,
             Err(wanted) => {
@@ -173,7 +217,7 @@ impl AuditReader {
 
     fn word(
         &mut self,
-        section: &'static str,
+        section: &str,
         index: usize,
         item: &Map<String, Json>,
         key: &str,
@@ -190,6 +234,11 @@ impl AuditReader {
 
     fn repair(&mut self, index: usize, item: &Map<String, Json>) {
         const SECTION: &str = "repairs";
+        let known = || REPAIRS.into_iter().chain(REPAIR_KEYS);
+        for key in item.keys().filter(|key| !known().any(|k| k == key.as_str())) {
+            let help = did_you_mean(key, known()).map(|near| format!("did you mean `{near}`?"));
+            self.wrong(SECTION, Some(index), format!("`{key}` is no part of a repair"), help);
+        }
         let given: Vec<&str> = REPAIRS.into_iter().filter(|key| item.contains_key(*key)).collect();
         let [shorthand] = given.as_slice() else {
             let help = format!("write exactly one of {}", REPAIRS.join(", "));
@@ -197,6 +246,7 @@ impl AuditReader {
             return;
         };
         let value = &item[*shorthand];
+        self.unknown(SECTION, index, shorthand, value, settings_of(shorthand));
         if *shorthand == "deduplicate" {
             match deduplicate(value) {
                 Some(deduplicate) if self.audit.deduplicate.is_none() => self.audit.deduplicate = Some(deduplicate),
@@ -241,6 +291,10 @@ impl AuditReader {
     }
 
     fn filter(&mut self, index: usize, item: &Map<String, Json>) {
+        for key in item.keys().filter(|key| !FILTER_KEYS.contains(&key.as_str())) {
+            let help = known_or_near(key, &FILTER_KEYS);
+            self.wrong("filters", Some(index), format!("`{key}` is no part of a filter"), Some(help));
+        }
         match (text(item, "name"), text(item, "where")) {
             (Some(name), Some(predicate)) => {
                 let reason = text(item, "reason").unwrap_or_else(|| name.replace('_', " "));
@@ -248,6 +302,41 @@ impl AuditReader {
             }
             _ => self.wrong("filters", Some(index), "a filter needs `name` and `where`".to_owned(), None),
         }
+    }
+}
+
+/// What a node says of its rows where nothing reads it: beside `meta.wardlake`, or under a name that is nearly that.
+pub(crate) fn misplaced(config: &Map<String, Json>, meta: &Map<String, Json>) -> Vec<AuditProblem> {
+    let wrong = |section: &str, message: String, help: &str| AuditProblem {
+        section: section.to_owned(),
+        index: None,
+        message,
+        help: Some(help.to_owned()),
+    };
+    const PLACE: &str = "write it as `config: {meta: {wardlake: {…}}}`";
+    let mut problems = Vec::new();
+    if meta.get(BLOCK).is_some_and(|block| !block.is_object() && !block.is_null()) {
+        problems.push(wrong(BLOCK, "`meta.wardlake` must be a mapping of settings".to_owned(), PLACE));
+    }
+    if config.contains_key(BLOCK) {
+        problems.push(wrong(BLOCK, "`wardlake` stands outside of `meta`, where nothing reads it".to_owned(), PLACE));
+    }
+    for key in meta.keys().filter(|key| did_you_mean(key, [BLOCK]).is_some()) {
+        problems.push(wrong(key, format!("nothing reads `meta.{key}`"), "did you mean `wardlake`?"));
+    }
+    const RULES: &str = "expectations";
+    if config.contains_key(RULES) || meta.contains_key(RULES) {
+        let message = format!("`{RULES}` stands outside of `meta.wardlake`, where nothing reads it");
+        problems.push(wrong(RULES, message, "write it as `config: {meta: {wardlake: {expectations: […]}}}`"));
+    }
+    problems
+}
+
+/// What to write in place of a setting that nothing reads.
+fn known_or_near(key: &str, known: &[&str]) -> String {
+    match did_you_mean(key, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its settings are {}", known.join(", ")),
     }
 }
 
@@ -485,7 +574,36 @@ mod tests {
 
     #[test]
     fn a_block_without_rows_in_it_is_no_audit() {
-        assert_eq!(read(json!({"owner": "ward"})), (None, vec![]));
+        assert_eq!(read(json!({"trimmed_to": "newest"})), (None, vec![]));
+        assert_eq!(read(json!({})), (None, vec![]));
+    }
+
+    #[test]
+    fn b08_what_nothing_reads_is_named_with_what_was_meant() {
+        for (block, says, help) in [
+            (json!({"expectation": [{"not_null": "a"}]}), "`expectation`", "`expectations`"),
+            (json!({"owner": "ward"}), "`owner`", "its settings are"),
+            (
+                json!({"expectations": [{"between": {"column": "a", "min": 1, "maximum": 2}}]}),
+                "`maximum`",
+                "column, min, max",
+            ),
+            (
+                json!({"repairs": [{"deduplicate": {"key": "a", "order_by": "b", "versions": "c"}}]}),
+                "`versions`",
+                "`version`",
+            ),
+            (json!({"repairs": [{"default": {"column": "a", "value": 1}, "reasons": "x"}]}), "`reasons`", "`reason`"),
+            (json!({"filters": [{"name": "x", "where": "a", "resaon": "y"}]}), "`resaon`", "`reason`"),
+        ] {
+            let (_, problems) = read(block.clone());
+            assert_eq!(problems.len(), 1, "{block}: {problems:?}");
+            assert!(problems[0].message.contains(says), "{block}: {problems:?}");
+            assert!(problems[0].help.as_deref().is_some_and(|text| text.contains(help)), "{block}: {problems:?}");
+        }
+        let kpi = json!({"kpi": {"figures": ["a"], "keys": ["b"]}});
+        let problem = Kpi::read(kpi.as_object().unwrap()).unwrap_err();
+        assert!(problem.message.contains("`keys`"), "{problem:?}");
     }
 
     #[test]

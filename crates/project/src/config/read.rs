@@ -6,7 +6,7 @@ use super::{ConfigProblem, Hook};
 use crate::yaml::as_bool;
 
 /// Keys dbt and its common adapters know; a key close to one of them is probably a slip.
-const KNOWN: [&str; 74] = [
+const KNOWN: [&str; 73] = [
     "access",
     "alias",
     "batch_size",
@@ -80,7 +80,6 @@ const KNOWN: [&str; 74] = [
     "warn_after",
     "warn_if",
     "where",
-    "wardlake",
 ];
 
 pub(super) struct Reader<'a> {

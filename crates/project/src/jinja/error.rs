@@ -113,6 +113,10 @@ fn describe(failure: &Error, name_at: NameAt<'_>, suggest: &dyn Fn(&str) -> Opti
         }
         ErrorKind::OutOfFuel => Diagnostic::error("WL-J010", "the template was stopped: it ran for too many steps")
             .help("look for a loop or a recursion without end"),
+        ErrorKind::WriteFailure => {
+            Diagnostic::error("WL-J010", "the template was stopped: its text grew beyond 32 MiB")
+                .help("look for a loop without end; large data belongs into a seed or a source")
+        }
         ErrorKind::InvalidOperation if detail.contains("recursion limit") => {
             Diagnostic::error("WL-J010", "the template was stopped: its macros call each other too deeply")
                 .help("look for a recursion without end")

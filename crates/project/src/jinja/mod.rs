@@ -19,7 +19,8 @@ mod session;
 mod values;
 
 use std::{
-    fmt,
+    borrow::Cow,
+    fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -104,17 +105,18 @@ impl Jinja {
         env.set_fuel(Some(FUEL));
         env.set_unknown_method_callback(values::unknown_method);
         env.set_formatter(|out, state, value| {
-            if let Some(text) = value.as_str() {
-                out.write_str(text)?;
-            } else if !value.is_undefined() {
-                out.write_str(&python_str(value))?;
+            let text = match value.as_str() {
+                Some(text) => Cow::Borrowed(text),
+                None if value.is_undefined() => Cow::Borrowed(""),
+                None => Cow::Owned(python_str(value)),
+            };
+            if let Ok(session) = session(state) {
+                session.note_printed(text.len())?;
+                if session.keeps_value {
+                    session.progress().value = Some(value.clone());
+                }
             }
-            let session = session(state);
-            if let Ok(session) = session
-                && session.keeps_value
-            {
-                session.progress().value = Some(value.clone());
-            }
+            out.write_str(&text)?;
             Ok(())
         });
         functions::add_filters(&mut env);
@@ -234,8 +236,12 @@ impl Jinja {
         let rewritten = rewrite(text, PREFIX, "", |offset| lines.place(offset).line + first_line - 1);
         let session = Arc::new(Session::new(self.registry.clone(), self.globals.clone(), request, keeps_value));
         let root = Value::from_object(Root(session.clone()));
-        let rendered =
-            self.env.template_from_named_str(TEMPLATE, &rewritten.text).and_then(|template| template.render(root));
+        let mut out = Out::default();
+        let rendered = self
+            .env
+            .template_from_named_str(TEMPLATE, &rewritten.text)
+            .and_then(|template| template.render_captured_to(root, &mut out).map(|_| ()))
+            .and_then(|()| String::from_utf8(out.0).map_err(|_| values::invalid("the text is not UTF-8")));
         match rendered {
             Ok(text) => Ok(Outcome { text, session }),
             Err(failure) => Err(self.explain(&failure, request, &session, &rewritten, &lines)),
@@ -288,6 +294,24 @@ impl Jinja {
         };
         place.line += request.first_line.max(1) - 1;
         Some((request.path.to_owned(), place))
+    }
+}
+
+/// The text of a render, as far as it goes: a loop prints the text within it without any value.
+#[derive(Default)]
+struct Out(Vec<u8>);
+
+impl io::Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > values::MAX_TEXT_BYTES {
+            return Err(io::Error::other("the text grew too large"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

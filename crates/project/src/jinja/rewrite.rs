@@ -52,6 +52,9 @@ pub(crate) fn rewrite(text: &str, prefix: &str, suffix: &str, line_of: impl Fn(u
             line_of: &line_of,
         };
         let extent = macros.iter().find(|extent| extent.open == index);
+        if is_too_deep(text, tag) {
+            continue;
+        }
         if parser.tag(tag.kind, extent).is_some() && parser.at == tag.tokens.len() {
             edits.counter = parser.edits.counter;
             edits.list.append(&mut parser.edits.list);
@@ -64,6 +67,23 @@ pub(crate) fn rewrite(text: &str, prefix: &str, suffix: &str, line_of: impl Fn(u
         }
     }
     edits.apply(text, prefix, suffix)
+}
+
+/// Whether expressions stand deeper one inside the other than the engine reads: it says so, and never gets there if this parser, which
+/// goes down by recursion as well, has no room left before.
+fn is_too_deep(text: &str, tag: &Tag) -> bool {
+    const MAX_DEPTH: usize = 150;
+    let (mut open, mut signs, mut choices) = (0usize, 0usize, 0usize);
+    tag.tokens.iter().any(|token| {
+        match &text[token.start..token.end] {
+            "(" | "[" | "{" => open += 1,
+            ")" | "]" | "}" => open = open.saturating_sub(1),
+            "else" | "**" => choices += 1,
+            _ => {}
+        }
+        signs = if matches!(&text[token.start..token.end], "not" | "-" | "+") { signs + 1 } else { 0 };
+        open > MAX_DEPTH || signs > MAX_DEPTH || choices > MAX_DEPTH
+    })
 }
 
 /// A macro (or test) block: the tags that open and close it, and what its body asks for.

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -21,9 +21,12 @@ use super::{
     functions::relation::RelationValue,
     macros::{MacroRef, PackageValue},
     registry::Registry,
-    values::{PyDict, from_json, invalid},
+    values::{PyDict, check_text, from_json, invalid, too_large},
 };
 use crate::Adapter;
+
+/// Bytes a render may print. What macros within macros print counts for each of them.
+const MAX_PRINTED_BYTES: usize = 128 << 20;
 
 /// Functions and objects that are the same in every render.
 pub(crate) type Globals = HashMap<&'static str, Value>;
@@ -44,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) keeps_value: bool,
     /// Whether the last macro that finished did so by `return`.
     pub(crate) has_returned: AtomicBool,
+    /// Bytes printed so far, into the text and into every block that keeps its text.
+    printed: AtomicUsize,
     progress: Mutex<Progress>,
     converted: Converted,
 }
@@ -122,6 +127,7 @@ impl Session {
             context: request.context.clone(),
             keeps_value,
             has_returned: AtomicBool::new(false),
+            printed: AtomicUsize::new(0),
             progress: Mutex::default(),
             converted: Converted::default(),
         }
@@ -130,6 +136,15 @@ impl Session {
     /// What has been done so far. Never held across a call into a template.
     pub(crate) fn progress(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what is about to be printed. A block that prints itself twice doubles its text each time, whatever its values are.
+    pub(crate) fn note_printed(&self, bytes: usize) -> Result<(), Error> {
+        check_text(bytes)?;
+        match self.printed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > MAX_PRINTED_BYTES {
+            true => Err(too_large("it printed more than 128 MiB")),
+            false => Ok(()),
+        }
     }
 
     pub(crate) fn is_executing(&self) -> bool {

@@ -1,5 +1,7 @@
 //! What properties say about a node: its description, columns, and the layer of configuration.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json};
 use wardlake_core::Diagnostic;
 
@@ -46,6 +48,7 @@ impl Loader {
     /// The columns an entry describes.
     pub(super) fn columns(&mut self, package: &str, patch: &Patch, body: &Yaml) -> Vec<ColumnInfo> {
         let mut columns: Vec<ColumnInfo> = Vec::new();
+        let mut known = HashSet::new();
         for item in body.get("columns").map(Yaml::items).unwrap_or_default() {
             let Some(name) = item.get("name").and_then(Yaml::scalar_text) else { continue };
             let mut layer = self.entry_config(package, patch, item, &["meta", "tags"]);
@@ -62,7 +65,7 @@ impl Loader {
                 constraints: item.get("constraints").and_then(|c| c.to_json().as_array().cloned()).unwrap_or_default(),
                 name,
             };
-            if columns.iter().any(|c| c.name == column.name) {
+            if !known.insert(column.name.clone()) {
                 let message = format!("column `{}` is described twice", column.name);
                 self.problems.push(patch.warning("WL-P012", message, item.at));
             } else {

@@ -198,8 +198,9 @@ impl Loader {
     fn seed(&mut self, file: &SourceFile) -> Draft {
         let mut draft = self.draft(file, ResourceType::Seed, "seeds", "", (1, 1), None);
         let size = std::fs::metadata(&file.file).map(|m| m.len()).unwrap_or_default();
-        draft.node.checksum = match std::fs::read(&file.file) {
-            Ok(bytes) if size <= LARGE_SEED_BYTES => sha256(&bytes),
+        let bytes = (size <= LARGE_SEED_BYTES).then(|| std::fs::read(&file.file));
+        draft.node.checksum = match bytes {
+            Some(Ok(bytes)) => sha256(&bytes),
             _ => sha256(file.original.as_bytes()),
         };
         draft

@@ -23,7 +23,7 @@ use crate::{
     jinja::DocBlock,
     lookup::Lookup,
     project::Project,
-    properties::{Patch, Properties},
+    properties::{NOT_DONE, Patch, Properties},
     select::selectors::Selectors,
     templates::Templates,
 };
@@ -61,6 +61,7 @@ pub(crate) fn load(options: LoadOptions) -> Result<Project, Diagnostics> {
     loader.add_generic_tests();
     loader.add_macro_patches();
     loader.check_unused_patches();
+    loader.check_run_hooks();
     loader.link();
     loader.check_relations();
     loader.finish()
@@ -218,6 +219,21 @@ impl Loader {
             });
         }
         self.problems.0.extend(warnings);
+    }
+
+    /// What a project does around a whole run is not done: its author must not believe that it was.
+    fn check_run_hooks(&mut self) {
+        for package in &self.packages {
+            let hooks = [("on-run-start", &package.on_run_start), ("on-run-end", &package.on_run_end)];
+            for (kind, (_, at)) in
+                hooks.into_iter().flat_map(|(kind, hooks)| hooks.iter().map(move |hook| (kind, hook)))
+            {
+                let warning = Diagnostic::warning(NOT_DONE, format!("this `{kind}` hook is not run"))
+                    .at(package.project_file(), at.line, at.column)
+                    .help("write what it checks as `expectations` or tests, and what it makes as a model; take the hook out");
+                self.problems.push(warning);
+            }
+        }
     }
 
     fn finish(mut self) -> Result<Project, Diagnostics> {

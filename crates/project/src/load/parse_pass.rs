@@ -5,12 +5,12 @@ use wardlake_core::Diagnostic;
 
 use crate::{
     Node, NodeConfig,
-    audit::{Audit, AuditProblem, Check, Kpi, RelationCall},
+    audit::{Audit, AuditProblem, Check, Kpi, RelationCall, misplaced},
     config::merge::merge,
     jinja::{Captured, NodeScope, RenderRequest},
     naming::Naming,
     node_json,
-    properties::Patch,
+    properties::{NOT_DONE, Patch},
     templates::{Templates, has_jinja},
 };
 
@@ -106,7 +106,14 @@ impl Draft {
             diagnostic.help = problem.help;
             problems.push(self.place(diagnostic, &problem.key, &in_file, node));
         }
-        let (audit, wrong) = Audit::read(&config.wardlake);
+        let contract = config.raw.get("contract").and_then(|contract| contract.get("enforced"));
+        if config.enabled && contract.and_then(crate::yaml::as_bool) == Some(true) {
+            let diagnostic = Diagnostic::warning(NOT_DONE, format!("the contract of `{}` is not enforced", node.name))
+                .help("write what it promises as `expectations` (`not_null`, `typed`, `unique_in`, …); take `contract` out");
+            problems.push(self.place(diagnostic, "contract", &in_file, node));
+        }
+        let (audit, mut wrong) = Audit::read(&config.wardlake);
+        wrong.extend(misplaced(&config.raw, &config.meta));
         for problem in wrong {
             let mut diagnostic = Diagnostic::error("WL-P026", format!("{}: {}", node.name, problem.message));
             diagnostic.help.clone_from(&problem.help);
@@ -145,15 +152,24 @@ impl Draft {
     /// The line of an entry of `config.meta.wardlake`, where the properties hold it.
     fn place_in_audit(&self, diagnostic: Diagnostic, problem: &AuditProblem, node: &Node) -> Diagnostic {
         let found = self.patch.as_ref().and_then(|patch| {
-            let block = patch.body.get("config")?.get("meta")?.get("wardlake")?;
-            let (key, value) = block.entries().iter().find(|(key, _)| key.text == problem.section)?;
+            let config = patch.body.get("config");
+            let meta = config.and_then(|config| config.get("meta")).or_else(|| patch.body.get("meta"));
+            let block = meta.and_then(|meta| meta.get("wardlake"));
+            // The section may also stand where it does not belong: beside the block, or beside `meta`.
+            let (key, value) = [block, meta, config]
+                .into_iter()
+                .flatten()
+                .find_map(|level| level.entries().iter().find(|(key, _)| key.text == problem.section))?;
             let at = problem.index.and_then(|index| value.items().get(index)).map_or(key.at, |item| item.at);
             Some((&patch.shown, at))
         });
-        match found {
-            Some((file, at)) => diagnostic.at(file, at.line, at.column),
-            None => diagnostic.at(&node.location.file, node.location.line, node.location.column),
+        if let Some((file, at)) = found {
+            return diagnostic.at(file, at.line, at.column);
         }
+        // The code of a generic test is made up.
+        let in_file = node.template.is_none().then(|| find_word(&node.raw_code, &problem.section, node.first_line));
+        let (line, column) = in_file.flatten().unwrap_or((node.location.line, node.location.column));
+        diagnostic.at(&node.location.file, line, column)
     }
 
     /// What expectations ask of other relations are refs like any other.

@@ -1,6 +1,6 @@
 //! Sources and exposures: what properties files alone declare.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Map, Value as Json};
 use wardlake_core::{Diagnostic, Location, did_you_mean};
@@ -8,9 +8,10 @@ use wardlake_core::{Diagnostic, Location, did_you_mean};
 use super::{Loader, describe::texts, parse_pass::unique};
 use crate::{
     DependsOn, Exposure, Freshness, FreshnessLimit, Relation, RelationKind, ResourceType, Source,
+    audit::misplaced,
     config::merge::merge,
     properties::{Patch, slips},
-    yaml::{Yaml, as_bool},
+    yaml::{Mark, Yaml, as_bool},
 };
 
 const SOURCE_KEYS: [&str; 17] = [
@@ -110,6 +111,13 @@ impl Loader {
         merge(&mut config, &table_config);
         above.iter().for_each(|layer| merge(&mut config, layer));
         let meta = config.get("meta").and_then(Json::as_object).cloned().unwrap_or_default();
+        for problem in misplaced(&config, &meta) {
+            let at = [table, body].into_iter().find_map(|level| key_mark(level, &problem.section)).unwrap_or(table.at);
+            let mut diagnostic =
+                patch.error("WL-P026", format!("source {}.{name}: {}", patch.name, problem.message), at);
+            diagnostic.help = problem.help;
+            self.problems.push(diagnostic);
+        }
         let source_meta = source_config.get("meta").and_then(Json::as_object).cloned().unwrap_or_default();
         let text = |loader: &mut Self, from: &Yaml, key: &str| -> Option<String> {
             let value = loader.render(package, patch, from.get(key)?);
@@ -142,6 +150,7 @@ impl Loader {
             fqn,
             tags: config.get("tags").map(texts).unwrap_or_default(),
             wardlake: wardlake_block(&[&source_meta, &meta]),
+            settings: settings(patch, &[body, table]),
             meta,
             source_meta,
             config,
@@ -288,6 +297,37 @@ fn place(patch: &Patch, item: &Yaml) -> Location {
 fn folders(path: &str) -> Vec<String> {
     let parent = Path::new(path).parent().into_iter().flat_map(Path::components);
     parent.map(|c| c.as_os_str().to_string_lossy().into_owned()).collect()
+}
+
+/// `meta` of an entry, wherever it may stand.
+fn metas(body: &Yaml) -> impl Iterator<Item = &Yaml> {
+    [body.get("meta"), body.get("config").and_then(|config| config.get("meta"))].into_iter().flatten()
+}
+
+/// Where a key of an entry's config or meta is written.
+fn key_mark(body: &Yaml, name: &str) -> Option<Mark> {
+    body.get("config")
+        .into_iter()
+        .chain(metas(body))
+        .find_map(|level| level.entries().iter().find(|(key, _)| key.text == name).map(|(key, _)| key.at))
+}
+
+/// The places of all settings in the `wardlake` blocks of entries, weakest first.
+fn settings(patch: &Patch, entries: &[&Yaml]) -> BTreeMap<String, Location> {
+    let mut places = BTreeMap::new();
+    for block in entries.iter().flat_map(|body| metas(body)).filter_map(|meta| meta.get("wardlake")) {
+        add_settings(patch, "", block, &mut places);
+    }
+    places
+}
+
+fn add_settings(patch: &Patch, above: &str, block: &Yaml, places: &mut BTreeMap<String, Location>) {
+    for (key, value) in block.entries() {
+        let path = if above.is_empty() { key.text.clone() } else { format!("{above}.{}", key.text) };
+        add_settings(patch, &path, value, places);
+        let place = Location { file: patch.shown.clone(), line: key.at.line, column: key.at.column };
+        places.insert(path, place);
+    }
 }
 
 /// `wardlake` of several metas, weakest first, merged key by key.

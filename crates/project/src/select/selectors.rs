@@ -1,6 +1,6 @@
 //! `selectors.yml`: selections with a name.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value as Json;
 use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
@@ -19,8 +19,7 @@ pub(crate) struct Selectors {
 impl Selectors {
     /// Reads the file, if the project has one.
     pub(crate) fn read(dir: &Path, problems: &mut Diagnostics) -> Self {
-        let Ok(text) = fs::read_to_string(dir.join(FILE)) else { return Self::default() };
-        let tree = match yaml::parse(Path::new(FILE), &text) {
+        let tree = match yaml::read(&dir.join(FILE), Path::new(FILE)) {
             Ok(Some(tree)) => tree,
             Ok(None) => return Self::default(),
             Err(problem) => {

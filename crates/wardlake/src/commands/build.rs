@@ -1,12 +1,12 @@
 //! `build`, `run`, `test`, `seed`, `snapshot`: one function, five choices of node types.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use clap::Args;
 use wardlake_build::BuildOptions;
 use wardlake_load::Workspace;
 use wardlake_project::{Project, ResourceType};
-use wardlake_records::RunSummary;
+use wardlake_records::{NodeResult, RunSummary, Status};
 
 use super::{Outcome, maintain};
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     artifacts,
     failure::Failure,
     open::{self, Opened},
+    terminal::counted,
 };
 
 /// Build everything in graph order: seeds, models, snapshots and the tests on them
@@ -103,9 +104,37 @@ pub(crate) async fn build_and_record(
         store_failures: args.store_failures,
     };
     let built = wardlake_build::build(Arc::clone(workspace), options).await?;
+    if let Some(epoch) = built.epoch()
+        && let Some(warning) = untested(project, built.results(), epoch)
+    {
+        workspace.events.warn(warning);
+    }
     wardlake_trust::after(&built).await;
     let summary = built.finish().await?;
     artifacts::write_manifest(project)?;
     artifacts::write_results(project, command, &summary)?;
     Ok(summary)
+}
+
+/// What is said of an epoch whose tables have tests that this command did not run: nothing held bad rows back from readers.
+fn untested(project: &Project, results: &[NodeResult], epoch: u64) -> Option<String> {
+    let written: BTreeSet<&str> = results
+        .iter()
+        .filter(|result| result.status == Status::Success && !result.is_reused)
+        .map(|result| result.unique_id.as_str())
+        .collect();
+    let run: BTreeSet<&str> = results.iter().map(|result| result.unique_id.as_str()).collect();
+    let tests = project.nodes().values().filter(|node| {
+        node.resource_type == ResourceType::Test
+            && !run.contains(node.unique_id.as_str())
+            && node.depends_on.nodes.iter().any(|id| written.contains(id.as_str()))
+    });
+    let count = tests.count();
+    (count > 0).then(|| {
+        let (tests, were) = (counted(count as u64, "test"), if count == 1 { "was" } else { "were" });
+        format!(
+            "epoch {epoch} is published untested: {tests} of what was written {were} not run. `wardlake build` runs tests before \
+             it publishes, and publishes nothing that fails them; `wardlake test` runs them on what is published now"
+        )
+    })
 }

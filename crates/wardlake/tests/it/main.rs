@@ -39,6 +39,7 @@ mod schemas;
 mod score;
 mod serve;
 mod served;
+mod settings;
 mod trust;
 mod unreadable;
 mod withheld;

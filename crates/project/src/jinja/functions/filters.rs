@@ -3,18 +3,23 @@
 use md5::{Digest, Md5};
 use minijinja::{
     Environment, Error, State, Value, filters,
+    formatting::FormatStyle,
     value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args},
 };
 use serde_json::Value as Json;
 
 use super::serialize;
-use crate::jinja::values::{PyList, from_json, invalid, items, mutable, pairs, python_str, to_json, tuple};
+use crate::jinja::values::{
+    PyList, bounded, check_format, check_items, check_replace, check_text, from_json, invalid, items, mutable, pairs,
+    python_str, to_json, tuple,
+};
 
 /// Adds them to the environment.
 pub(crate) fn add_filters(env: &mut Environment<'static>) {
     engine_lists(env);
     env.add_filter("join", join);
-    env.add_filter("string", |value: Value| python_str(&value));
+    growing(env);
+    env.add_filter("string", |value: Value| bounded(python_str(&value)));
     env.add_filter("items", |value: Value| {
         PyList::value(pairs(&value).into_iter().map(|(key, value)| tuple(vec![key, value])).collect())
     });
@@ -22,11 +27,13 @@ pub(crate) fn add_filters(env: &mut Environment<'static>) {
     env.add_filter("tojson", |value: Value, args: Rest<ValueOrKwargs>| {
         let _ = args;
         // Jinja's filter also escapes what HTML would read.
-        serialize::json_text(&to_json(&value), false)
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e")
-            .replace('&', "\\u0026")
-            .replace('\'', "\\u0027")
+        bounded(
+            serialize::json_text(&to_json(&value), false)
+                .replace('<', "\\u003c")
+                .replace('>', "\\u003e")
+                .replace('&', "\\u0026")
+                .replace('\'', "\\u0027"),
+        )
     });
     env.add_filter("as_bool", |value: Value| as_bool(&value));
     env.add_filter("as_number", |value: Value| as_number(&value));
@@ -64,7 +71,12 @@ fn engine_lists(env: &mut Environment<'static>) {
             $(
                 env.add_filter($hidden, $filter);
                 env.add_filter($name, |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
-                    state.apply_filter($hidden, &args.into_values()).map(mutable)
+                    let args = args.into_values();
+                    if matches!($name, "batch" | "slice") {
+                        let count = args.get(1).and_then(crate::jinja::values::integer).unwrap_or_default();
+                        check_items(usize::try_from(count).unwrap_or_default())?;
+                    }
+                    state.apply_filter($hidden, &args).map(mutable)
                 });
             )*
         };
@@ -88,10 +100,46 @@ fn engine_lists(env: &mut Environment<'static>) {
     }
 }
 
+/// The engine's filters that give a longer text than they are given, within the bounds of texts.
+fn growing(env: &mut Environment<'static>) {
+    macro_rules! texts {
+        ($($name:literal => $hidden:literal, $filter:path, $check:expr;)*) => {
+            $(
+                env.add_filter($hidden, $filter);
+                env.add_filter($name, |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+                    let args = args.into_values();
+                    let check: fn(&[Value]) -> Result<(), Error> = $check;
+                    check(&args)?;
+                    let made = state.apply_filter($hidden, &args)?;
+                    check_text(made.as_str().map_or(0, str::len)).map(|()| made)
+                });
+            )*
+        };
+    }
+    texts! {
+        "replace" => "__replace", filters::replace, check_replace;
+        "indent" => "__indent", filters::indent, check_indent;
+        "format" => "__format", filters::format, |args| match args.split_first() {
+            Some((template, rest)) => check_format(FormatStyle::Printf, &python_str(template), rest),
+            None => Ok(()),
+        };
+        "pprint" => "__pprint", filters::pprint, |_| Ok(());
+    }
+}
+
+fn check_indent(args: &[Value]) -> Result<(), Error> {
+    let named = args.last().filter(|last| last.is_kwargs()).and_then(|named| named.get_attr("width").ok());
+    let widths = args.get(1).into_iter().chain(&named).filter_map(crate::jinja::values::integer);
+    let width = usize::try_from(widths.max().unwrap_or_default()).unwrap_or_default();
+    let lines = args.first().and_then(Value::as_str).map_or(0, |text| text.matches('\n').count() + 1);
+    check_text(width.saturating_mul(lines))
+}
+
 fn list(value: Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Undefined => Ok(PyList::value(Vec::new())),
         ValueKind::String => {
+            check_items(value.as_str().map_or(0, str::len))?;
             Ok(PyList::value(python_str(&value).chars().map(|c| Value::from(c.to_string())).collect()))
         }
         _ => match value.try_iter() {
@@ -101,7 +149,7 @@ fn list(value: Value) -> Result<Value, Error> {
     }
 }
 
-fn join(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+fn join(value: Value, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let args = args.into_values();
     let (by, attribute, kwargs): (Option<Value>, Option<Value>, Kwargs) = from_args(&args)?;
     let by = match by {
@@ -112,19 +160,19 @@ fn join(value: Value, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
         Some(attribute) => Some(attribute),
         None => kwargs.get::<Option<Value>>("attribute")?,
     };
-    let mut parts = Vec::new();
     let elements = if let Some(text) = value.as_str() {
+        check_items(text.len())?;
         text.chars().map(|c| Value::from(c.to_string())).collect()
     } else {
         items(&value)
     };
-    for item in elements {
-        parts.push(match &attribute {
-            Some(attribute) => python_str(&item.get_item(attribute)?),
-            None => python_str(&item),
-        });
-    }
-    Ok(parts.join(&by.map(|by| python_str(&by)).unwrap_or_default()))
+    let parts = elements.iter().map(|item| -> Result<String, Error> {
+        match &attribute {
+            Some(attribute) => Ok(python_str(&item.get_item(attribute)?)),
+            None => Ok(python_str(item)),
+        }
+    });
+    crate::jinja::values::join(parts, &by.map(|by| python_str(&by)).unwrap_or_default())
 }
 
 fn truncate(value: Value, length: Option<usize>, kill_words: Option<bool>, end: Option<String>) -> String {

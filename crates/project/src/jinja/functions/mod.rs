@@ -65,7 +65,7 @@ fn internals(globals: &mut Globals) {
     add_function(globals, "__sub", |_, args| binary(args, values::subtract));
     add_function(globals, "__mul", |_, args| binary(args, values::multiply));
     add_function(globals, "__mod", |_, args| binary(args, values::modulo));
-    add_function(globals, "__cat", |_, args| Ok(Value::from(values::concatenate(args))));
+    add_function(globals, "__cat", |_, args| values::concatenate(args));
     add_function(globals, "__slice", |_, args| values::slice(args));
     add_function(globals, "__bind", |_, args| macros::bind(args));
     add_function(globals, "__keep", |state, args| {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::add_function;
 use crate::jinja::{
     session::Globals,
-    values::{from_json, python_str, to_json},
+    values::{bounded, from_json, python_str, to_json},
 };
 
 pub(super) fn add(globals: &mut Globals) {
@@ -24,7 +24,7 @@ fn write(args: &[Value], render: fn(&Json, bool) -> String) -> Result<Value, Err
     let (value, _, kwargs): (Value, Option<Value>, Kwargs) = from_args(args)?;
     let is_sorted = kwargs.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
     let _: Option<Value> = kwargs.get("default")?;
-    Ok(Value::from(render(&to_json(&value), is_sorted)))
+    bounded(render(&to_json(&value), is_sorted))
 }
 
 /// Unreadable text gives the default, as in dbt.
@@ -113,6 +113,9 @@ fn yaml_scalar(json: &Json) -> String {
 
 /// The first document of a YAML text.
 pub(super) fn parse_yaml(text: &str) -> Option<Json> {
+    if crate::yaml::too_deep(text).is_some() {
+        return None;
+    }
     let documents = YamlOwned::load_from_str(text).ok()?;
     Some(documents.first().map_or(Json::Null, yaml_to_json))
 }

@@ -10,7 +10,7 @@ use minijinja::{
     value::{Enumerator, Kwargs, Object, ObjectRepr, from_args},
 };
 
-use super::{integer, invalid, items, python_repr};
+use super::{check_items, integer, invalid, items, python_repr};
 
 /// A list. Loops run over its contents at their start.
 #[derive(Debug, Default)]
@@ -105,6 +105,7 @@ impl Object for PyList {
             "extend" => {
                 let (more,): (Value,) = from_args(args)?;
                 let more = items(&more);
+                check_items(self.lock().len() + more.len())?;
                 self.lock().extend(more);
                 none
             }

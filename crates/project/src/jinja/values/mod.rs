@@ -12,18 +12,46 @@ use minijinja::{
 };
 use serde_json::Value as Json;
 
-use super::functions::relation::RelationValue;
+use super::{error::fault, functions::relation::RelationValue};
 
 pub(crate) use self::{
     dict::PyDict,
     list::PyList,
-    operators::{add, concatenate, modulo, multiply, slice, subtract},
+    operators::{add, check_format, check_replace, concatenate, join, modulo, multiply, slice, subtract},
     text::{python_repr, python_str},
     text_methods::unknown_method,
 };
 
 /// How deep nested values are followed before they are cut off: a list can hold itself.
 pub(crate) const MAX_DEPTH: usize = 100;
+
+/// Bytes of the largest text a template may make: doubled a few dozen times, any text fills any memory.
+pub(crate) const MAX_TEXT_BYTES: usize = 32 << 20;
+/// Elements of the largest list a template may make.
+pub(crate) const MAX_ITEMS: usize = 1_000_000;
+/// The widest field of text formatting, in characters.
+pub(crate) const MAX_WIDTH: usize = 100_000;
+
+/// The failure of a template that makes something without end.
+pub(crate) fn too_large(what: &str) -> Error {
+    let help = "look for a loop that makes it longer each time; large data belongs into a seed or a source";
+    fault("WL-J010", format!("the template was stopped: {what}"), Some(help.to_owned()))
+}
+
+/// That a text of so many bytes may be made.
+pub(crate) fn check_text(bytes: usize) -> Result<(), Error> {
+    if bytes > MAX_TEXT_BYTES { Err(too_large("a text grew beyond 32 MiB")) } else { Ok(()) }
+}
+
+/// That a list of so many elements may be made.
+pub(crate) fn check_items(count: usize) -> Result<(), Error> {
+    if count > MAX_ITEMS { Err(too_large("a list grew beyond 1,000,000 elements")) } else { Ok(()) }
+}
+
+/// A text, unless it is too large.
+pub(crate) fn bounded(text: String) -> Result<Value, Error> {
+    check_text(text.len()).map(|()| Value::from(text))
+}
 
 /// A failure of an operation on values.
 pub(crate) fn invalid(message: impl Into<String>) -> Error {
@@ -51,11 +79,14 @@ pub(crate) fn from_json(json: &Json) -> Value {
 
 /// What JSON can hold of a value; objects without a JSON form become their text, undefined becomes null.
 pub(crate) fn to_json(value: &Value) -> Json {
-    to_json_within(value, MAX_DEPTH)
+    let mut room = MAX_TEXT_BYTES;
+    to_json_within(value, MAX_DEPTH, &mut room)
 }
 
-fn to_json_within(value: &Value, depth: usize) -> Json {
-    if depth == 0 {
+/// `room` is what may still be added: a list that holds itself twice is twice as large with each level.
+fn to_json_within(value: &Value, depth: usize, room: &mut usize) -> Json {
+    *room = room.saturating_sub(1 + value.as_str().map_or(0, str::len));
+    if depth == 0 || *room == 0 {
         return Json::Null;
     }
     match value.kind() {
@@ -63,11 +94,11 @@ fn to_json_within(value: &Value, depth: usize) -> Json {
         ValueKind::Bool => Json::Bool(value.is_true()),
         ValueKind::Number => number_to_json(value),
         ValueKind::Seq | ValueKind::Iterable => {
-            Json::Array(items(value).iter().map(|item| to_json_within(item, depth - 1)).collect())
+            Json::Array(items(value).iter().map(|item| to_json_within(item, depth - 1, room)).collect())
         }
         ValueKind::Map if value.downcast_object_ref::<RelationValue>().is_some() => Json::String(value.to_string()),
         ValueKind::Map => Json::Object(
-            pairs(value).iter().map(|(key, item)| (python_str(key), to_json_within(item, depth - 1))).collect(),
+            pairs(value).iter().map(|(key, item)| (python_str(key), to_json_within(item, depth - 1, room))).collect(),
         ),
         _ => Json::String(python_str(value)),
     }

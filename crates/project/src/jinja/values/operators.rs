@@ -6,7 +6,10 @@ use minijinja::{
     value::{ValueKind, from_args},
 };
 
-use super::{PyDict, PyList, float, integer, invalid, is_list, items, python_str, tuple};
+use super::{
+    MAX_WIDTH, PyDict, PyList, check_items, check_text, float, integer, invalid, is_list, items, python_str, too_large,
+    tuple,
+};
 use crate::jinja::datetime;
 
 fn unsupported(operator: &str, a: &Value, b: &Value) -> Error {
@@ -38,7 +41,11 @@ fn numbers(
 /// `a + b`.
 pub(crate) fn add(a: &Value, b: &Value) -> Result<Value, Error> {
     if let (Some(x), Some(y)) = (a.as_str(), b.as_str()) {
+        check_text(x.len() + y.len())?;
         return Ok(Value::from([x, y].concat()));
+    }
+    if (a.is_tuple() && b.is_tuple()) || (is_list(a) && is_list(b)) {
+        check_items(a.len().unwrap_or_default() + b.len().unwrap_or_default())?;
     }
     if a.is_tuple() && b.is_tuple() {
         return Ok(tuple(items(a).into_iter().chain(items(b)).collect()));
@@ -65,14 +72,13 @@ pub(crate) fn multiply(a: &Value, b: &Value) -> Result<Value, Error> {
     for (sequence, count) in [(a, b), (b, a)] {
         let Some(count) = integer(count).filter(|_| integer(sequence).is_none()) else { continue };
         let count = usize::try_from(count.max(0)).unwrap_or(usize::MAX);
-        if sequence.len().unwrap_or(1).saturating_mul(count) > 10_000_000 {
-            return Err(invalid("the repeated value would be too large"));
-        }
         if let Some(text) = sequence.as_str() {
+            check_text(text.len().saturating_mul(count))?;
             return Ok(Value::from(text.repeat(count)));
         }
         if is_list(sequence) || sequence.is_tuple() {
             let once = items(sequence);
+            check_items(once.len().saturating_mul(count))?;
             let repeated = once.iter().cycle().take(once.len() * count).cloned().collect();
             return Ok(if sequence.is_tuple() { tuple(repeated) } else { PyList::value(repeated) });
         }
@@ -95,7 +101,63 @@ pub(crate) fn modulo(a: &Value, b: &Value) -> Result<Value, Error> {
         );
     };
     let arguments = if b.is_tuple() { items(b) } else { vec![b.clone()] };
-    format(FormatStyle::Printf, template, &printable(arguments)).map(Value::from)
+    let arguments = printable(arguments);
+    check_format(FormatStyle::Printf, template, &arguments)?;
+    format(FormatStyle::Printf, template, &arguments).map(Value::from)
+}
+
+/// That text formatting gives no text without end: neither by wide fields nor by arguments named many times.
+pub(crate) fn check_format(style: FormatStyle, template: &str, arguments: &[Value]) -> Result<(), Error> {
+    let (opening, literal) = if style == FormatStyle::Printf { ('%', "%%") } else { ('{', "{{") };
+    let is_wide = |digits: &str| !digits.is_empty() && !digits.parse::<usize>().is_ok_and(|width| width <= MAX_WIDTH);
+    let (mut fields, mut takes_width) = (0usize, false);
+    for field in template.replace(literal, "").split(opening).skip(1) {
+        fields += 1;
+        let numbers = if style == FormatStyle::Printf {
+            // A name in parentheses, flags, width and precision, then what kind of value it is.
+            let unnamed = field.split_once(')').filter(|_| field.starts_with('(')).map_or(field, |(_, rest)| rest);
+            let end = unnamed.find(|c: char| !"-+ #0123456789.*".contains(c)).unwrap_or(unnamed.len());
+            &unnamed[..end]
+        } else {
+            let inner = field.split('}').next().unwrap_or_default();
+            // A field that is not closed before the next one opens takes its width from that.
+            takes_width |= !field.contains('}');
+            inner.split_once(':').map_or("", |(_, numbers)| numbers)
+        };
+        takes_width |= numbers.contains('*');
+        if numbers.split(|c: char| !c.is_ascii_digit()).any(is_wide) {
+            return Err(too_large("a field of a text format is too wide"));
+        }
+    }
+    if takes_width && arguments.iter().any(|value| integer(value).is_some_and(|width| width > MAX_WIDTH as i128)) {
+        return Err(too_large("a field of a text format is too wide"));
+    }
+    let lengths = || arguments.iter().map(|value| python_str(value).len());
+    let filled = match style {
+        FormatStyle::Printf => lengths().sum::<usize>(),
+        FormatStyle::StrFormat => lengths().max().unwrap_or_default().saturating_mul(fields),
+    };
+    check_text(filled.saturating_add(template.len()))
+}
+
+/// That a replacement gives no text without end. The text, what is replaced and by what come first in `arguments`.
+pub(crate) fn check_replace(arguments: &[Value]) -> Result<(), Error> {
+    let [text, from, to, ..] = arguments else { return Ok(()) };
+    let (text, from, to) = (python_str(text), python_str(from), python_str(to));
+    let places = text.matches(from.as_str()).count();
+    check_text(text.len().saturating_add(places.saturating_mul(to.len())))
+}
+
+/// The parts with `by` between them.
+pub(crate) fn join(parts: impl Iterator<Item = Result<String, Error>>, by: &str) -> Result<Value, Error> {
+    let mut out = String::new();
+    for (index, part) in parts.enumerate() {
+        let part = part?;
+        check_text(out.len() + by.len() + part.len())?;
+        out.push_str(if index > 0 { by } else { "" });
+        out.push_str(&part);
+    }
+    Ok(Value::from(out))
 }
 
 /// Values as text formatting prints them: what the engine would write differently becomes its Python text.
@@ -110,8 +172,8 @@ pub(crate) fn printable(values: Vec<Value>) -> Vec<Value> {
 }
 
 /// `a ~ b` and adjacent strings.
-pub(crate) fn concatenate(parts: &[Value]) -> String {
-    parts.iter().map(python_str).collect()
+pub(crate) fn concatenate(parts: &[Value]) -> Result<Value, Error> {
+    join(parts.iter().map(|part| Ok(python_str(part))), "")
 }
 
 /// `value[start:stop:step]`.

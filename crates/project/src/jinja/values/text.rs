@@ -2,7 +2,7 @@
 
 use minijinja::{Value, value::ValueKind};
 
-use super::{MAX_DEPTH, items, pairs};
+use super::{MAX_DEPTH, MAX_TEXT_BYTES, items, pairs};
 use crate::jinja::functions::relation::RelationValue;
 
 /// What `{{ value }}` prints.
@@ -21,7 +21,8 @@ pub(crate) fn python_repr(value: &Value) -> String {
 }
 
 fn write_repr(out: &mut String, value: &Value, depth: usize) {
-    if depth == 0 {
+    // A list that holds itself twice doubles with each level. Whoever uses the text sees that it is too large.
+    if depth == 0 || out.len() > MAX_TEXT_BYTES {
         out.push_str("...");
         return;
     }
@@ -41,6 +42,9 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) {
             let is_tuple = value.is_tuple();
             out.push(if is_tuple { '(' } else { '[' });
             for (index, item) in items.iter().enumerate() {
+                if out.len() > MAX_TEXT_BYTES {
+                    break;
+                }
                 out.push_str(if index > 0 { ", " } else { "" });
                 write_repr(out, item, depth - 1);
             }
@@ -53,6 +57,9 @@ fn write_repr(out: &mut String, value: &Value, depth: usize) {
         ValueKind::Map => {
             out.push('{');
             for (index, (key, item)) in pairs(value).iter().enumerate() {
+                if out.len() > MAX_TEXT_BYTES {
+                    break;
+                }
                 out.push_str(if index > 0 { ", " } else { "" });
                 write_repr(out, key, depth - 1);
                 out.push_str(": ");

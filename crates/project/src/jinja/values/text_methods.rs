@@ -7,7 +7,10 @@ use minijinja::{
 };
 
 use super::operators::printable;
-use super::{PyDict, PyList, invalid, items, mutable, python_str, tuple};
+use super::{
+    MAX_WIDTH, PyDict, PyList, check_format, check_replace, check_text, invalid, items, join, mutable, python_str,
+    tuple,
+};
 
 /// Called for methods an object does not know itself.
 pub(crate) fn unknown_method(
@@ -30,6 +33,12 @@ pub(crate) fn unknown_method(
         && matches!(method, "append" | "extend" | "insert" | "pop" | "remove" | "clear")
     {
         return Err(invalid(format!("this {} cannot be changed; make a list of it with `| list` first", value.kind())));
+    }
+    if let Some(text) = value.as_str() {
+        check_text(text.len())?;
+        if method == "replace" {
+            check_replace(&[std::slice::from_ref(value), args].concat())?;
+        }
     }
     minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args).map(mutable).map_err(|failure| {
         match (failure.kind(), type_name(value)) {
@@ -71,7 +80,7 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Option<Result<Value,
             None => three("", "", text),
         }),
         "join" => from_args(args)
-            .map(|(parts,): (Value,)| Value::from(items(&parts).iter().map(python_str).collect::<Vec<_>>().join(text))),
+            .and_then(|(parts,): (Value,)| join(items(&parts).iter().map(|part| Ok(python_str(part))), text)),
         "format" => format_text(text, args),
         "removeprefix" => one_text(args).map(|prefix| Value::from(text.strip_prefix(prefix.as_str()).unwrap_or(text))),
         "removesuffix" => one_text(args).map(|suffix| Value::from(text.strip_suffix(suffix.as_str()).unwrap_or(text))),
@@ -90,13 +99,14 @@ fn text_method(text: &str, method: &str, args: &[Value]) -> Option<Result<Value,
                 && !text.is_empty(),
         )),
         "isdecimal" => Ok(Value::from(!text.is_empty() && text.chars().all(|c| c.is_ascii_digit()))),
-        "zfill" => from_args(args).map(|(width,): (usize,)| {
+        "zfill" => from_args(args).and_then(|(width,): (usize,)| {
+            check_width(width)?;
             let (sign, digits) = match text.strip_prefix(['-', '+']) {
                 Some(digits) => text.split_at(text.len() - digits.len()),
                 None => ("", text),
             };
             let missing = width.saturating_sub(text.chars().count());
-            Value::from(format!("{sign}{}{digits}", "0".repeat(missing)))
+            Ok(Value::from(format!("{sign}{}{digits}", "0".repeat(missing))))
         }),
         "ljust" | "rjust" | "center" => justify(text, method, args),
         "expandtabs" => Ok(Value::from(text.replace('\t', "        "))),
@@ -169,14 +179,22 @@ fn split_whitespace_limited(text: &str, limit: usize) -> Vec<&str> {
     parts
 }
 
+fn check_width(width: usize) -> Result<(), Error> {
+    if width > MAX_WIDTH { Err(invalid("the width is too large")) } else { Ok(()) }
+}
+
 fn format_text(text: &str, args: &[Value]) -> Result<Value, Error> {
     let mut arguments: Vec<Value> = args.to_vec();
     let named = arguments.pop_if(|last| last.is_kwargs());
     let mut arguments = printable(arguments);
-    if let Some(named) = named {
-        let named = super::pairs(&named)
-            .into_iter()
-            .map(|(key, value)| (python_str(&key), printable(vec![value]).pop().unwrap_or_default()));
+    let named: Vec<(String, Value)> = named
+        .iter()
+        .flat_map(super::pairs)
+        .map(|(key, value)| (python_str(&key), printable(vec![value]).pop().unwrap_or_default()))
+        .collect();
+    let all: Vec<Value> = arguments.iter().chain(named.iter().map(|(_, value)| value)).cloned().collect();
+    check_format(FormatStyle::StrFormat, text, &all)?;
+    if !named.is_empty() {
         arguments.push(Kwargs::from_iter(named).into());
     }
     format(FormatStyle::StrFormat, text, &arguments).map(Value::from)
@@ -184,9 +202,7 @@ fn format_text(text: &str, args: &[Value]) -> Result<Value, Error> {
 
 fn justify(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let (width, fill): (usize, Option<char>) = from_args(args)?;
-    if width > 100_000 {
-        return Err(Error::new(ErrorKind::InvalidOperation, "the width is too large"));
-    }
+    check_width(width)?;
     let missing = width.saturating_sub(text.chars().count());
     let left = match method {
         "ljust" => 0,

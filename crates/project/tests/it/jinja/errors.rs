@@ -147,6 +147,58 @@ fn templates_without_end_are_stopped() {
 }
 
 #[test]
+fn c08_what_grows_without_end_is_stopped() {
+    let sixty = |step: &str| {
+        format!(
+            "{{% set ns = namespace(s='x\"', l=[1]) %}}{{% for i in range(60) %}}{step}{{% endfor %}}{{{{ ns.l | length }}}}"
+        )
+    };
+    for step in [
+        "{% set ns.s = ns.s ~ ns.s %}",
+        "{% set ns.s = ns.s + ns.s %}",
+        "{% set ns.s = ns.s * 2 %}",
+        "{% set ns.s = '%s%s' % (ns.s, ns.s) %}",
+        "{% set ns.s = '{0}{0}'.format(ns.s) %}",
+        "{% set ns.s = '%s%s' | format(ns.s, ns.s) %}",
+        "{% set ns.s = [ns.s, ns.s] | join %}",
+        "{% set ns.s = ''.join([ns.s, ns.s]) %}",
+        "{% set ns.s = ns.s.replace('x', ns.s) %}",
+        "{% set ns.s = ns.s | tojson %}",
+        "{% set ns.s = [ns.s] | string %}{% set ns.s = ns.s ~ ns.s %}",
+        "{% set kept %}{{ ns.s }}{{ ns.s }}{% endset %}{% set ns.s = kept %}",
+        "{% set ns.l = ns.l + ns.l %}",
+        "{% do ns.l.extend(ns.l) %}",
+    ] {
+        let problem = render(&PARSE, &sixty(step)).expect_err(step);
+        assert_eq!(problem.code, "WL-J010", "{step}: {problem}");
+        assert!(problem.help.is_some() && problem.location.is_some(), "{step}: {problem}");
+    }
+    for text in [
+        "{{ '%999999999999s' % 'a' }}",
+        "{{ '%*d' % (999999999999, 1) }}",
+        "{{ '{:>999999999999}'.format('a') }}",
+        "{{ 'a' | indent(999999999999, true) }}",
+        "{{ 'aaaaaaaa' * 999999999999 }}",
+        "{{ [1] * 999999999999 }}",
+        "{% for i in range(1000000) %}a line of a hundred characters, a line of a hundred characters, a line of a hundred{% endfor %}",
+    ] {
+        assert_eq!(render(&PARSE, text).expect_err(text).code, "WL-J010", "{text}");
+    }
+    for deep in ["(", "[", "{'a': "] {
+        let text = format!("{{{{ {} }}}}", deep.repeat(100_000));
+        assert_eq!(render(&PARSE, &text).expect_err(deep).code, "WL-J001");
+    }
+    for (text, printed) in [
+        ("{{ '%d%% of 200000' % 5 }}", "5% of 200000"),
+        ("{{ '%s * 200000' % 300000 }}", "300000 * 200000"),
+        ("{{ '{:>3}|{}'.format('a', 2) }}", "  a|2"),
+        ("{{ 'a-b' | replace('-', '+') | indent(2) }}", "a+b"),
+    ] {
+        assert_eq!(render(&PARSE, text).expect(text).0, printed, "{text}");
+    }
+}
+
+#[test]
 fn macro_files_report_every_problem() {
     let mut jinja = Jinja::new("shop");
     let text = "{% macro a() %}{% endmacro %}\n{% macro a() %}{% endmacro %}\n  {% macro b() %}{{ 1 + }}{% endmacro %}\n{% macro c() %}";
