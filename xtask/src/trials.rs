@@ -13,13 +13,7 @@ use crate::{
 const LETTERS: [(char, u32); 5] = [('A', 20), ('B', 23), ('C', 10), ('D', 13), ('E', 14)];
 
 /// Those that are not mended yet, or have no test of their name yet, a letter a line.
-const OPEN: [&str; 5] = [
-    "A4 A6 A8 A9 A10 A12 A13 A16 A17 A19",
-    "B3 B4 B5 B6 B7 B9 B10 B11 B13 B14 B15 B16 B17 B18 B21 B22 B23",
-    "C3 C4 C5 C10",
-    "D11 D13",
-    "E1 E7 E10 E11 E13",
-];
+const OPEN: [&str; 5] = ["A13", "B3 B11 B14 B22 B23", "C5", "D11 D13", "E7 E10 E11 E13"];
 
 /// Prints which trials have no test; gives back a sentence for those of them that are not open.
 pub(crate) fn breaches() -> TaskResult<Vec<String>> {

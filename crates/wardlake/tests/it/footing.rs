@@ -205,3 +205,65 @@ fn a05_a_damaged_journal_is_told_and_all_else_of_it_is_loaded() {
     Served::start(&world, &[], &["http"]).stop();
     assert_eq!(world.count("system.damage"), 1);
 }
+
+const NAMES: &str = "select ward, name from {{ source('feed', 'lists') }}";
+
+fn list(world: &World, name: &str) {
+    world.write(&format!("inbox/lists_{name}.csv"), format!("ward,name\n{name},Ward {name}\n"));
+    world.ok(&["ingest"]);
+}
+
+fn newest_epoch(world: &World) -> String {
+    let epochs = world.ok(&["epochs", "list"]);
+    epochs.split_whitespace().next().unwrap().to_owned()
+}
+
+#[test]
+fn a09_a_build_that_fails_touches_nothing_that_an_epoch_shows() {
+    let world = ward();
+    list(&world, "a");
+    world.ok(&["build"]);
+    let epoch = newest_epoch(&world);
+    // A table becomes a view, and a view a table, in a build whose gates fail.
+    world.write("models/names.sql", format!("{{{{ config(materialized='view') }}}}\n{NAMES}"));
+    world.write(
+        "models/beds.sql",
+        "{{ config(materialized='table') }}\nselect ward, sum(beds) as beds from {{ ref('events') }} group by ward",
+    );
+    world.write("models/broken.sql", "select cast('x' as integer) as n from {{ ref('names') }}");
+    world.write("models/tests.yml", "models:\n  - name: broken\n    config: {materialized: table}\n");
+    world.fails(1, &["build"]);
+    for which in [&[][..], &["--epoch", &epoch]] {
+        let read = |table: &str| world.ok(&[&["sql", table, "--format", "csv"], which].concat());
+        assert_eq!(read("select count(*) as n from main.names"), "n\n1\n");
+        assert_eq!(read("select count(*) as n from main.beds"), "n\n0\n");
+    }
+    fs::remove_file(world.path().join("models/broken.sql")).unwrap();
+    fs::remove_file(world.path().join("models/tests.yml")).unwrap();
+    list(&world, "b");
+    world.ok(&["build"]);
+    assert_eq!((world.count("main.names"), world.count("main.beds")), (2, 0));
+    assert_eq!(
+        world.ok(&["sql", "select count(*) as n from main.names", "--epoch", &epoch, "--format", "csv"]),
+        "n\n1\n"
+    );
+}
+
+#[test]
+fn a12_a_rollback_holds_until_something_else_is_built() {
+    let world = ward();
+    list(&world, "a");
+    world.ok(&["build"]);
+    let good = newest_epoch(&world);
+    list(&world, "b");
+    world.ok(&["build"]);
+    assert_eq!(world.count("main.names"), 2);
+    world.ok(&["epochs", "rollback", &good]);
+    let told = world.ok(&["build"]);
+    assert!(told.contains("a rollback holds"), "{told}");
+    assert_eq!(world.count("main.names"), 1);
+    // What is built from other rows is shown.
+    list(&world, "c");
+    world.ok(&["build"]);
+    assert_eq!(world.count("main.names"), 3);
+}
