@@ -120,21 +120,21 @@ const EXAMPLES: &[Examples] = &[
         &[(
             "Put a column of some rows right",
             "wardlake quarantine fix stg_hospital__encounters \\\n    --set \"triage_level = '3'\" \\\n    \
-         --where \"triage_level = '30'\" --reason \"a typo\"",
+         --where \"row_key like 'H01-%'\" --reason \"a typo\"",
         )],
     ),
     (
         "quarantine dismiss",
         &[(
             "Leave a row out for good",
-            "wardlake quarantine dismiss stg_hospital__encounters \\\n    --where \"row_key = 'H01-E000000001'\" --reason \"test\"",
+            "wardlake quarantine dismiss stg_hospital__encounters \\\n    --where \"row_key like 'H02-%'\" --reason \"test\"",
         )],
     ),
     (
         "quarantine reopen",
         &[(
             "Take that back",
-            "wardlake quarantine reopen stg_hospital__encounters \\\n    --where \"row_key = 'H01-E000000001'\" --reason \"real\"",
+            "wardlake quarantine reopen stg_hospital__encounters \\\n    --where \"row_key like 'H02-%'\" --reason \"real\"",
         )],
     ),
     ("quarantine replay", &[("Let corrected rows flow on", "wardlake quarantine replay")]),
