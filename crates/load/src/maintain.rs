@@ -14,7 +14,9 @@ use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
 use wardlake_records::UpkeepReport;
-use wardlake_storage::{Commit, EpochRetention, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace};
+use wardlake_storage::{
+    Commit, Epoch, EpochDraft, EpochRetention, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace,
+};
 
 use crate::{Ownership, Workspace, error::LoadError, ingest::LoadLog};
 
@@ -101,13 +103,44 @@ async fn pass(
     let readers = Readers { published: lake.published_versions().await?, consumed: consumed(workspace).await? };
     let loads = LoadLog::read(workspace).await?;
     let session = workspace.engine.recurring_session(ReadState::Working)?;
+    let mut merged = BTreeMap::new();
     for table in lake.table_names().await? {
         let _turn = workspace.engine.turn().await;
         let one = Table { workspace, options, readers: &readers, loads: &loads, session: &session, name: &table };
-        failures.extend(one.maintain(report).await.err());
+        match one.maintain(report).await {
+            Ok(versions) => merged.extend(versions.map(|versions| (table, versions))),
+            Err(error) => failures.push(error),
+        }
     }
+    show_merged(workspace, &merged).await?;
     let swept = lake.sweep(GRACE.unnamed, options.dry_run).await?;
     report.count(swept.files.len(), swept.bytes);
+    Ok(())
+}
+
+/// The newest epoch names the merged files in place of the small ones, which would otherwise stay for as long as nothing else is published. The
+/// rows are the same. `merged`: the version before and after.
+async fn show_merged(workspace: &Workspace, merged: &BTreeMap<TableName, (u64, u64)>) -> Result<(), LoadError> {
+    let over = |newest: Option<&Epoch>| {
+        let newest = newest?;
+        let mut tables = newest.tables.clone();
+        for (name, (before, after)) in merged {
+            tables.entry(name.clone()).and_modify(|version| {
+                if version == before {
+                    *version = *after;
+                }
+            });
+        }
+        (tables != newest.tables).then(|| EpochDraft {
+            run_id: workspace.run_id.clone(),
+            tables,
+            views: newest.views.clone(),
+            gates: newest.gates.clone(),
+            rollback_of: None,
+            withdrawn: newest.withdrawn.clone(),
+        })
+    };
+    workspace.lake.publish_over(over).await?;
     Ok(())
 }
 
@@ -141,12 +174,17 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    async fn maintain(&self, report: &mut UpkeepReport) -> Result<(), LoadError> {
+    /// The version before and after, if files were merged and nothing else happened between.
+    async fn maintain(&self, report: &mut UpkeepReport) -> Result<Option<(u64, u64)>, LoadError> {
         let (lake, name) = (&self.workspace.lake, self.name);
-        let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(()) };
+        let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(None) };
+        let mut merged = None;
         if !self.options.dry_run {
-            if !self.options.merged_elsewhere.contains(name) && self.merge(&snapshot).await? {
+            if !self.options.merged_elsewhere.contains(name)
+                && let Some(version) = self.merge(&snapshot).await?
+            {
                 report.merged.push(name.to_string());
+                merged = (version == snapshot.version() + 1).then(|| (snapshot.version(), version));
             }
             lake.checkpoint_if_due(name).await?;
         }
@@ -165,15 +203,17 @@ impl Table<'_> {
             let cleaned = lake.clean_log(name, &readers, GRACE.removed, self.options.dry_run).await?;
             report.count(cleaned.files.len(), cleaned.bytes);
         }
-        Ok(())
+        Ok(merged)
     }
 
-    async fn merge(&self, snapshot: &TableSnapshot) -> Result<bool, LoadError> {
+    /// The version with merged files, if there was anything to merge.
+    async fn merge(&self, snapshot: &TableSnapshot) -> Result<Option<u64>, LoadError> {
         if snapshot.files().len() < MERGED_FILES {
-            return Ok(false);
+            return Ok(None);
         }
         let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: self.session.held() };
         let state = self.session.context().state();
-        Ok(self.workspace.lake.optimize(&state, snapshot, spec, Commit::default()).await?.is_some())
+        let outcome = self.workspace.lake.optimize(&state, snapshot, spec, Commit::default()).await?;
+        Ok(outcome.map(|outcome| outcome.version()))
     }
 }

@@ -164,7 +164,10 @@ fn run_hooks_are_operations() {
         ),
         ("models/a.sql", "select 1"),
     ])
-    .load();
+    .try_load()
+    .unwrap();
+    // They are known, and it is told that they are not run.
+    assert_eq!(project.warnings().iter().filter(|problem| problem.code == "WL-P028").count(), 3);
     assert_eq!(project.on_run_start().len(), 1);
     let ends: Vec<_> = project.on_run_end().iter().map(|n| n.unique_id.clone()).collect();
     assert_eq!(ends, ["operation.shop.shop-on-run-end-0", "operation.shop.shop-on-run-end-1"]);
