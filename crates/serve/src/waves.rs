@@ -111,7 +111,7 @@ impl Loads {
 
     /// When the next round has something to do; none if nothing waits.
     fn next(&self) -> Option<Instant> {
-        let waits = self.server.sources.feeds().filter(|feed| feed.status().waiting_bytes > 0);
+        let waits = self.server.sources.feeds().filter(|feed| feed.waiting_bytes() > 0);
         waits.map(|feed| self.paused.get(feed.label()).map_or_else(Instant::now, |pace| pace.due().into())).min()
     }
 
@@ -130,17 +130,17 @@ impl Loads {
                     _ = &mut end => return,
                     () = sleep(LOAD_BESIDE) => {}
                 }
-                while self.next().is_some_and(|due| due <= Instant::now()) && end.try_recv().is_err_and(is_open) {
+                while self.next().is_some_and(|due| due <= Instant::now()) {
                     self.round().await;
+                    // Asked once more after its word came, the receiver would panic.
+                    if end.try_recv() != Err(oneshot::error::TryRecvError::Empty) {
+                        return;
+                    }
                 }
             }
         };
         tokio::join!(working, loading).0
     }
-}
-
-fn is_open(error: oneshot::error::TryRecvError) -> bool {
-    error == oneshot::error::TryRecvError::Empty
 }
 
 pub(crate) struct Waves {

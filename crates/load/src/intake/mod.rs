@@ -341,7 +341,7 @@ impl Feed {
         &self,
         delivery: Delivery,
     ) -> Result<oneshot::Receiver<Result<Receipt, IntakeError>>, (IntakeError, Delivery)> {
-        let waiting_bytes = self.waiting.bytes.load(Ordering::Relaxed);
+        let waiting_bytes = self.waiting_bytes();
         if waiting_bytes > self.options.max_waiting_bytes {
             return Err((IntakeError::Busy { table: self.options.label.clone(), waiting_bytes }, delivery));
         }
@@ -358,6 +358,11 @@ impl Feed {
         let result = load::load(workspace, &self.options, &self.folder, &self.waiting).await;
         self.waiting.note_error(result.as_ref().err().map(ToString::to_string));
         result
+    }
+
+    /// Bytes that wait to be loaded.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.waiting.bytes.load(Ordering::Relaxed)
     }
 
     /// The number of the last row that bronze has.
@@ -378,7 +383,7 @@ impl Feed {
             rows_accepted: self.waiting.accepted.load(Ordering::Relaxed),
             rows_loaded: self.waiting.loaded.load(Ordering::Relaxed),
             rows_shown: self.waiting.shown.load(Ordering::Relaxed),
-            waiting_bytes: self.waiting.bytes.load(Ordering::Relaxed),
+            waiting_bytes: self.waiting_bytes(),
             last_accepted_at: DateTime::from_timestamp_micros(last).filter(|_| last > 0),
             last_error: self.waiting.error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             damage: self.damage.clone(),

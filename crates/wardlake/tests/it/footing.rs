@@ -170,6 +170,36 @@ select id, 100 / (select count(*) from {{ source('feed', 'lists') }}) as share f
     assert_eq!(world.count("main.shares"), 2);
 }
 
+/// Waves that take longer than what is loaded beside them, and deliveries all the while: some load is always under way when a wave ends.
+#[test]
+fn a03_what_is_delivered_during_slow_waves_is_loaded_beside_them() {
+    let world = ward();
+    world.write(
+        "models/slow.sql",
+        "{{ config(materialized='incremental') }}
+select id, (select count(*) from generate_series(1, 200000) as a(x) cross join generate_series(1, 20000) as b(y)
+    where x % 7 = y % 5) as n
+from {{ changes(source('feed', 'events')) }}",
+    );
+    let served = Served::start(&world, &[], &["http"]);
+    let mut sent = 0;
+    let waves = |status: &Value| status["waves"].as_u64().unwrap();
+    let first = waves(&served.get("/v1/status").json());
+    loop {
+        for _ in 0..20 {
+            sent += 1;
+            post(&served, sent);
+        }
+        if waves(&served.get("/v1/status").json()) >= first + 4 {
+            break;
+        }
+    }
+    let status = served.wait_until_shown("feed.events", sent);
+    assert!(status["last_wave_ms"].as_u64() > Some(1000), "the waves are not slow: {status}");
+    served.stop();
+    assert_eq!((world.count("bronze.events"), world.count("main.slow")), (sent, sent));
+}
+
 #[test]
 fn a05_a_damaged_journal_is_told_and_all_else_of_it_is_loaded() {
     let world = ward();
