@@ -86,7 +86,9 @@ impl From<DataFusionError> for EngineError {
             return Self::Storage(refused);
         }
         match error.find_root() {
-            DataFusionError::ResourcesExhausted(message) => Self::ResourcesExhausted { message: first_line(message) },
+            DataFusionError::ResourcesExhausted(message) => {
+                Self::ResourcesExhausted { message: wardlake_storage::refused_memory(message) }
+            }
             DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
                 Self::Plan { message: first_line(message) }
             }

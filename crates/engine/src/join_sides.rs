@@ -13,6 +13,8 @@ use datafusion::{
     physical_plan::{
         ChildrenPropertiesMode, ExecutionPlan, ReplaceChildrenOptions,
         joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec},
+        repartition::RepartitionExec,
+        sorts::sort::SortExec,
         statistics::{StatisticsArgs, StatisticsContext},
         unnest::UnnestExec,
     },
@@ -28,6 +30,9 @@ const SMALL_ROWS: usize = 1 << 16;
 /// Holds the right side of left and cross joins in memory where that may be small and nothing says that the left one is; that of a
 /// join by a condition where it is known to be small, for ranges are written both ways round. Where the size of one of them is not
 /// known, DataFusion leaves the sides as they are and holds the left one: the facts, to which the other adds a few columns.
+///
+/// Of a join by keys whose rows are known on both sides, the side of less rows times columns is held. DataFusion goes by bytes of files,
+/// which say little: millions of texts that repeat are a few megabytes there.
 #[derive(Debug)]
 struct HoldWhatIsAdded;
 
@@ -37,8 +42,10 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
             let is_better =
                 |left, right| -> Result<bool> { Ok(is_small(left)? != Some(true) && is_small(right)? != Some(false)) };
             let exchanged = if let Some(join) = node.downcast_ref::<HashJoinExec>()
-                && *join.join_type() == JoinType::Left
-                && is_better(join.left(), join.right())?
+                && match (weight(join.left())?, weight(join.right())?) {
+                    (Some(held), Some(other)) => held > other && join.join_type().supports_swap() && !join.null_aware,
+                    _ => *join.join_type() == JoinType::Left && is_better(join.left(), join.right())?,
+                }
             {
                 join.swap_inputs(*join.partition_mode())?
             } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
@@ -68,10 +75,13 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
     }
 }
 
-/// Joins without keys count all bytes behind each batch of the side that they hold. Batches that are cut from one result, or refer to
-/// the texts of one, share them: what is counted grows with the square of the rows. So they are given batches that do not.
+/// Joins, sorts and exchanges count all bytes behind each batch that they hold. Batches that are cut from one result, or refer to the texts
+/// of one, share them: what is counted grows with the square of the rows. So they are given batches that do not. In plans that waves run,
+/// which are about few rows, only joins without keys are.
 #[derive(Debug)]
-struct CountBytesOnce;
+struct CountBytesOnce {
+    is_recurring: bool,
+}
 
 impl PhysicalOptimizerRule for CountBytesOnce {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
@@ -79,6 +89,14 @@ impl PhysicalOptimizerRule for CountBytesOnce {
             [held, other] if node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() => {
                 let sides = vec![with_own_bytes(held), Arc::clone(other)];
                 Ok(Transformed::yes(Arc::clone(&node).replace_children(sides, RECOMPUTED)?))
+            }
+            _ if self.is_recurring => Ok(Transformed::no(Arc::clone(&node))),
+            [held, other] if node.is::<HashJoinExec>() && share_bytes(held) => {
+                let sides = vec![with_own_bytes(held), Arc::clone(other)];
+                Ok(Transformed::yes(Arc::clone(&node).replace_children(sides, RECOMPUTED)?))
+            }
+            [input] if (node.is::<SortExec>() || node.is::<RepartitionExec>()) && share_bytes(input) => {
+                Ok(Transformed::yes(Arc::clone(&node).replace_children(vec![with_own_bytes(input)], RECOMPUTED)?))
             }
             _ => Ok(Transformed::no(Arc::clone(&node))),
         })
@@ -94,7 +112,21 @@ impl PhysicalOptimizerRule for CountBytesOnce {
     }
 }
 
+/// Whether batches of a plan may share bytes: they are cut from groups, windows or what was sorted, or refer to rows of a join's side. What
+/// is read, and what was exchanged between partitions, has its own.
+fn share_bytes(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    if plan.is::<RepartitionExec>() || plan.name() == OWN_BYTES {
+        return false;
+    }
+    let cut = ["AggregateExec", "BoundedWindowAggExec", "SortExec", "SortPreservingMergeExec", "UnnestExec", "WindowAggExec"];
+    let children = plan.children();
+    children.len() == 2 || cut.contains(&plan.name()) || children.into_iter().any(share_bytes)
+}
+
 const RECOMPUTED: ReplaceChildrenOptions = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+
+/// Name of the operator that [`with_own_bytes`] adds.
+const OWN_BYTES: &str = "CoalesceBatchesExec";
 
 /// The same rows in batches that share no bytes, or none to speak of: two of them are put together as one, and texts are copied where less
 /// than half of the bytes behind them are theirs. (A target of one batch would not do: batches above half of the target pass as they are.)
@@ -120,12 +152,19 @@ fn is_small(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<bool>> {
     }
 }
 
+/// Rows times the bytes that one takes in memory, as far as the rows are known; of a text, its view and as much again.
+fn weight(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<usize>> {
+    let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())?;
+    let width: usize = plan.schema().fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(32)).sum();
+    Ok(statistics.num_rows.get_value().map(|rows| rows.saturating_mul(width)))
+}
+
 /// The rules of DataFusion, with ours: sides are exchanged where DataFusion has chosen them, and bytes are owned where nothing is moved any
 /// more (a projection would be moved past them without end).
-pub(crate) fn rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+pub(crate) fn rules(is_recurring: bool) -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let chosen = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |place| place + 1);
     rules.insert(chosen, Arc::new(HoldWhatIsAdded));
-    rules.push(Arc::new(CountBytesOnce));
+    rules.push(Arc::new(CountBytesOnce { is_recurring }));
     rules
 }

@@ -146,7 +146,7 @@ impl Engine {
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
             .with_default_features()
-            .with_physical_optimizer_rules(join_sides::rules())
+            .with_physical_optimizer_rules(join_sides::rules(recurring.is_some()))
             .build();
         let context = SessionContext::new_with_state(session_state);
         functions::register_all(&context)?;

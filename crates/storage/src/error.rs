@@ -235,12 +235,14 @@ pub enum StorageError {
     },
     /// The rows for a write need more memory than there is.
     #[error(
-        "the memory limit is too small to compute the rows of {table}; raise `memory_limit` of the target in wardlake.yml, or build \
-         fewer models at once (`--threads 1`)"
+        "the memory limit is too small to compute the rows of {table}: {refused}; raise `memory_limit` of the target in wardlake.yml, \
+         or build fewer models at once (`--threads 1`)"
     )]
     Memory {
         /// The table.
         table: TableName,
+        /// See [`refused_memory`].
+        refused: String,
     },
     /// A background task died.
     #[error("a task of the write to {table} stopped before its end; run it again")]
@@ -266,8 +268,8 @@ impl StorageError {
     pub(crate) fn query(table: &TableName) -> impl FnOnce(datafusion::error::DataFusionError) -> Self {
         let table = table.clone();
         move |source| {
-            if matches!(source.find_root(), datafusion::error::DataFusionError::ResourcesExhausted(_)) {
-                return Self::Memory { table };
+            if let datafusion::error::DataFusionError::ResourcesExhausted(message) = source.find_root() {
+                return Self::Memory { table, refused: refused_memory(message) };
             }
             Self::of_disk(&source).unwrap_or_else(|| Self::Query { table, source: Box::new(source) })
         }
@@ -287,6 +289,21 @@ impl StorageError {
         let source = disk::io_within(error).filter(disk::is_full)?;
         let path = format!("temporary files below {}", std::env::temp_dir().display());
         Some(Self::Io { action: "write", path, source })
+    }
+}
+
+/// Which operator asked in vain, and which hold most, out of what the query engine says when memory is short: names and sizes alone.
+pub fn refused_memory(message: &str) -> String {
+    let holders: Vec<String> = message
+        .lines()
+        .filter_map(|line| line.trim().split_once(" consumed "))
+        .filter_map(|(operator, held)| Some((operator.split('#').next()?, held.split(',').next()?)))
+        .map(|(operator, held)| format!("{operator} ({held})"))
+        .collect();
+    match message.split_once("Additional allocation failed for ").and_then(|(_, rest)| rest.split_once(" with top ")) {
+        Some((operator, _)) if holders.is_empty() => format!("there was none for {operator}"),
+        Some((operator, _)) => format!("there was none for {operator}, while most was held by {}", holders.join(", ")),
+        None => message.lines().next().unwrap_or(message).trim_end().to_owned(),
     }
 }
 

@@ -43,7 +43,7 @@ mod write;
 pub use clean_log::LogReaders;
 pub use commit::{Commit, CommitOutcome, Follows};
 pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, PublishedVersions, Withdrawn};
-pub use error::StorageError;
+pub use error::{StorageError, refused_memory};
 pub use head::TableHead;
 pub use held::HeldRows;
 pub use incremental::CHANGE_TYPE;
