@@ -14,6 +14,7 @@ mod source;
 mod test;
 mod tools;
 mod trials;
+mod viewers;
 mod walls;
 
 use std::process::ExitCode;
@@ -45,7 +46,8 @@ enum Task {
     Machete,
     /// The API documentation; a warning is an error.
     Docs,
-    /// Prove that crates reach nothing forbidden, that files form no large ring, and that each fault users found has a test.
+    /// Prove that crates reach nothing forbidden, that files form no large ring, that only listed files read as the system, and that each
+    /// fault users found has a test.
     Walls,
     /// Count code, tests and documentation; fail where there is too little of the last two.
     Figures,

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_load::Workspace;
@@ -72,8 +73,8 @@ impl BuildContext {
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
         let session = match is_recurring {
-            true => workspace.engine.recurring_session(state)?,
-            false => workspace.engine.session(state).await?,
+            true => workspace.engine.recurring_session(Viewer::System(SystemReason::Wave), state)?,
+            false => workspace.engine.session(Viewer::System(SystemReason::Build), state).await?,
         };
         Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
     }

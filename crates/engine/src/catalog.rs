@@ -17,7 +17,7 @@ use datafusion::{
 use wardlake_core::TableName;
 use wardlake_storage::{Epoch, Lake, TableHead, TableSnapshot};
 
-use crate::{EngineError, memory::MemoryTable, recurring::Recurring, scan::LakeScan, session::one_statement};
+use crate::{EngineError, memory::MemoryTable, recurring::RecurringOf, scan::LakeScan, session::one_statement};
 
 /// The catalog's name in SQL.
 pub(crate) const CATALOG: &str = "lake";
@@ -93,7 +93,7 @@ pub(crate) struct LakeCatalog {
     /// Views that were resolved, and their SQL.
     views: RwLock<HashSet<(TableName, String)>>,
     /// Small tables are in memory.
-    recurring: Option<Arc<Recurring>>,
+    recurring: Option<Arc<RecurringOf>>,
 }
 
 /// Owns the session's context, so that the catalog inside it can point back without a cycle of strong references.
@@ -106,7 +106,7 @@ impl fmt::Debug for LakeCatalog {
 }
 
 impl LakeCatalog {
-    pub(crate) fn new(lake: Arc<Lake>, state: ReadState, recurring: Option<Arc<Recurring>>) -> Arc<Self> {
+    pub(crate) fn new(lake: Arc<Lake>, state: ReadState, recurring: Option<Arc<RecurringOf>>) -> Arc<Self> {
         Arc::new(Self {
             lake,
             state,

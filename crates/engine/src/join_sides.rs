@@ -45,8 +45,7 @@ impl PhysicalOptimizerRule for HoldWhatIsAdded {
                 && match (weight(join.left())?, weight(join.right())?) {
                     (Some(held), Some(other)) => held > other && join.join_type().supports_swap() && !join.null_aware,
                     _ => *join.join_type() == JoinType::Left && is_better(join.left(), join.right())?,
-                }
-            {
+                } {
                 join.swap_inputs(*join.partition_mode())?
             } else if let Some(join) = node.downcast_ref::<CrossJoinExec>()
                 && is_better(join.left(), join.right())?
@@ -118,7 +117,8 @@ fn share_bytes(plan: &Arc<dyn ExecutionPlan>) -> bool {
     if plan.is::<RepartitionExec>() || plan.name() == OWN_BYTES {
         return false;
     }
-    let cut = ["AggregateExec", "BoundedWindowAggExec", "SortExec", "SortPreservingMergeExec", "UnnestExec", "WindowAggExec"];
+    let cut =
+        ["AggregateExec", "BoundedWindowAggExec", "SortExec", "SortPreservingMergeExec", "UnnestExec", "WindowAggExec"];
     let children = plan.children();
     children.len() == 2 || cut.contains(&plan.name()) || children.into_iter().any(share_bytes)
 }
@@ -155,7 +155,8 @@ fn is_small(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<bool>> {
 /// Rows times the bytes that one takes in memory, as far as the rows are known; of a text, its view and as much again.
 fn weight(plan: &Arc<dyn ExecutionPlan>) -> Result<Option<usize>> {
     let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new())?;
-    let width: usize = plan.schema().fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(32)).sum();
+    let width: usize =
+        plan.schema().fields().iter().map(|field| field.data_type().primitive_width().unwrap_or(32)).sum();
     Ok(statistics.num_rows.get_value().map(|rows| rows.saturating_mul(width)))
 }
 

@@ -14,8 +14,9 @@ use datafusion::{
     logical_expr::{Expr, LogicalPlan, Volatility},
     physical_plan::ExecutionPlan,
 };
+use wardlake_access::{Viewer, ViewerKey};
 use wardlake_core::TableName;
-use wardlake_storage::HeldRows;
+use wardlake_storage::{HeldFiles, HeldRows};
 
 use crate::{
     EngineError, Session,
@@ -26,10 +27,20 @@ use crate::{
 /// More queries than that are no longer the same ones coming again.
 const MOST: usize = 512;
 
-/// What sessions of recurring queries share: how their queries run, and the rows of small tables.
+type Recipes = HashMap<(ViewerKey, String), Arc<Recipe>>;
+
+/// What sessions of recurring queries share: how their queries run, and the rows of small tables; both by viewer.
 #[derive(Debug, Default)]
 pub(crate) struct Recurring {
-    recipes: Mutex<HashMap<String, Arc<Recipe>>>,
+    recipes: Mutex<Recipes>,
+    held: HeldFiles,
+}
+
+/// What the sessions of one viewer share of it.
+#[derive(Debug)]
+pub(crate) struct RecurringOf {
+    viewer: ViewerKey,
+    all: Arc<Recurring>,
     pub(crate) held: HeldRows,
 }
 
@@ -100,9 +111,17 @@ fn reads_memory_alone(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
 }
 
 impl Recurring {
+    /// The part of one viewer: no other one's plans or rows are found in it.
+    pub(crate) fn of(self: &Arc<Self>, viewer: &Viewer) -> RecurringOf {
+        let viewer = viewer.key();
+        RecurringOf { held: self.held.of(viewer.clone()), viewer, all: Arc::clone(self) }
+    }
+}
+
+impl RecurringOf {
     /// The query as it ran before, with the rows that `session` sees.
     pub(crate) async fn find(&self, sql: &str, session: &Session) -> Result<Option<Query>, EngineError> {
-        let Some(recipe) = self.lock().get(sql).cloned() else { return Ok(None) };
+        let Some(recipe) = self.recipe(sql) else { return Ok(None) };
         let Ok(running) = Arc::clone(&recipe.running).try_lock_owned() else { return Ok(None) };
         let run = Arc::new(Run { recipe: Arc::clone(&recipe), _running: running });
         for (view, sql) in &recipe.views {
@@ -138,11 +157,16 @@ impl Recurring {
         if recipes.len() >= MOST {
             recipes.clear();
         }
-        recipes.insert(sql.to_owned(), Arc::new(Recipe { steps, views, running: Arc::default() }));
+        let recipe = Recipe { steps, views, running: Arc::default() };
+        recipes.insert((self.viewer.clone(), sql.to_owned()), Arc::new(recipe));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Recipe>>> {
-        self.recipes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recipe(&self, sql: &str) -> Option<Arc<Recipe>> {
+        self.lock().get(&(self.viewer.clone(), sql.to_owned())).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Recipes> {
+        self.all.recipes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -155,5 +179,38 @@ pub(crate) struct Run {
 impl Drop for Run {
     fn drop(&mut self) {
         self.recipe.steps.iter().flat_map(|step| &step.scans).for_each(MemoryExec::clear);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wardlake_access::{PrincipalId, SystemReason};
+
+    use super::*;
+
+    #[test]
+    fn two_viewers_share_no_plan_and_one_does() {
+        let all = Arc::new(Recurring::default());
+        let owner = |user: &str| Viewer::Owner { user: user.into() };
+        let viewers = [
+            Viewer::System(SystemReason::Wave),
+            owner("ward"),
+            owner("billing"),
+            Viewer::Principal(PrincipalId::new("ward")),
+        ];
+        let sql = "select 1 as one";
+        for viewer in &viewers {
+            assert!(all.of(viewer).recipe(sql).is_none(), "{viewer:?}");
+            all.of(viewer).keep(sql, Vec::new(), HashSet::new());
+        }
+        let recipes: Vec<_> = viewers.iter().map(|viewer| all.of(viewer).recipe(sql).unwrap()).collect();
+        for (viewer, recipe) in viewers.iter().zip(&recipes) {
+            let same = recipes.iter().filter(|other| Arc::ptr_eq(recipe, other)).count();
+            assert_eq!(same, 1, "{viewer:?}");
+            assert!(Arc::ptr_eq(recipe, &all.of(viewer).recipe(sql).unwrap()), "{viewer:?}");
+        }
+        // Waves and alerts are one viewer.
+        let alerts = all.of(&Viewer::System(SystemReason::Alert)).recipe(sql).unwrap();
+        assert!(Arc::ptr_eq(&alerts, &recipes[0]));
     }
 }

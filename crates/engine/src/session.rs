@@ -28,6 +28,7 @@ use datafusion::{
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use wardlake_access::Viewer;
 use wardlake_core::{TableName, did_you_mean};
 use wardlake_storage::{HeldRows, Lake, StorageError, TableHead, TableSnapshot};
 
@@ -36,7 +37,7 @@ use crate::{
     catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
     depth, dialect, error, functions, join_sides,
     memory::{MemoryTable, conform},
-    recurring::{Recurring, Run, Step},
+    recurring::{Recurring, RecurringOf, Run, Step},
     scan::LakeScan,
     share::Share,
 };
@@ -114,18 +115,24 @@ impl Engine {
         &self.options
     }
 
-    /// A session that sees exactly one state of the lake.
-    pub async fn session(&self, state: ReadState) -> Result<Session, EngineError> {
-        self.open(state, None)
+    /// A session in which `viewer` sees exactly one state of the lake.
+    pub async fn session(&self, viewer: Viewer, state: ReadState) -> Result<Session, EngineError> {
+        self.open(viewer, state, None)
     }
 
     /// A session for queries over little data that come again and again: they are planned once, in one partition, what they read
-    /// several times is worked out once, and small tables are in memory.
-    pub fn recurring_session(&self, state: ReadState) -> Result<Session, EngineError> {
-        self.open(state, Some(Arc::clone(&self.recurring)))
+    /// several times is worked out once, and small tables are in memory. Sessions of one viewer share all that.
+    pub fn recurring_session(&self, viewer: Viewer, state: ReadState) -> Result<Session, EngineError> {
+        let recurring = Arc::new(self.recurring.of(&viewer));
+        self.open(viewer, state, Some(recurring))
     }
 
-    fn open(&self, state: ReadState, recurring: Option<Arc<Recurring>>) -> Result<Session, EngineError> {
+    fn open(
+        &self,
+        viewer: Viewer,
+        state: ReadState,
+        recurring: Option<Arc<RecurringOf>>,
+    ) -> Result<Session, EngineError> {
         let mut config = SessionConfig::new()
             .with_target_partitions(if recurring.is_some() { 1 } else { self.options.threads })
             .with_default_catalog_and_schema(CATALOG, &self.options.default_schema)
@@ -142,6 +149,7 @@ impl Engine {
         settings.execution.skip_physical_aggregate_schema_check = true;
         // Drawn out of projections above an unnest they come out twice under one name (DataFusion's PushDownLeafProjections, 55.2).
         settings.optimizer.enable_leaf_expression_pushdown = false;
+        // The rules are for every session: a build holds the facts of the whole lake where a wave holds the news.
         let session_state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&self.runtime))
@@ -154,19 +162,52 @@ impl Engine {
         context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
         let holder = Arc::new(ContextHolder(context));
         catalog.connect(&holder);
-        Ok(Session { holder, catalog, recurring })
+        Ok(Session { viewer, holder, catalog, recurring })
     }
 }
 
-/// Runs queries against one state of the lake. Cheap to clone, safe to share.
+/// Runs queries of one viewer against one state of the lake. Cheap to clone, safe to share.
+///
+/// There is none without a viewer:
+///
+/// ```no_run,standalone_crate
+/// # use wardlake_access::{SystemReason, Viewer};
+/// # use wardlake_engine::{Engine, EngineError, ReadState, Session};
+/// # async fn open(engine: &Engine) -> Result<[Session; 2], EngineError> {
+/// let viewer = Viewer::System(SystemReason::Build);
+/// let session = engine.session(viewer.clone(), ReadState::Working).await?;
+/// let recurring = engine.recurring_session(viewer, ReadState::Working)?;
+/// # Ok([session, recurring])
+/// # }
+/// ```
+///
+/// ```compile_fail,E0061
+/// # use wardlake_engine::{Engine, EngineError, ReadState, Session};
+/// # async fn open(engine: &Engine) -> Result<Session, EngineError> {
+/// engine.session(ReadState::Working).await
+/// # }
+/// ```
+///
+/// ```compile_fail,E0061
+/// # use wardlake_engine::{Engine, EngineError, ReadState, Session};
+/// # fn open(engine: &Engine) -> Result<Session, EngineError> {
+/// engine.recurring_session(ReadState::Working)
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Session {
+    viewer: Viewer,
     holder: Arc<ContextHolder>,
     catalog: Arc<LakeCatalog>,
-    recurring: Option<Arc<Recurring>>,
+    recurring: Option<Arc<RecurringOf>>,
 }
 
 impl Session {
+    /// Who reads by it.
+    pub fn viewer(&self) -> &Viewer {
+        &self.viewer
+    }
+
     /// Plans a query. Anything but a query (DDL, DML, COPY, SET) is refused.
     pub async fn query(&self, sql: &str) -> Result<Query, EngineError> {
         let Some(recurring) = &self.recurring else {

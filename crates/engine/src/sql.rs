@@ -14,6 +14,7 @@ pub fn literal(text: &str) -> String {
 mod tests {
     use crate::{Engine, EngineOptions, ReadState};
     use arrow::util::display::array_value_to_string;
+    use wardlake_access::{SystemReason, Viewer};
     use wardlake_storage::Lake;
 
     use super::*;
@@ -37,7 +38,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
         let engine = Engine::new(lake, EngineOptions::default()).unwrap();
-        let session = engine.session(ReadState::Working).await.unwrap();
+        let session = engine.session(Viewer::System(SystemReason::Test), ReadState::Working).await.unwrap();
         for text in [
             "O'Neill",
             "''",

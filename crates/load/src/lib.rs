@@ -24,4 +24,4 @@ pub use ownership::{Holder, Ownership};
 pub use publish::{Changes, publish};
 pub use seed::read_seed;
 pub use upkeep::{Checkpoints, Upkeep};
-pub use workspace::Workspace;
+pub use workspace::{Workspace, local_viewer};

@@ -10,6 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
@@ -102,7 +103,8 @@ async fn pass(
     }
     let readers = Readers { published: lake.published_versions().await?, consumed: consumed(workspace).await? };
     let loads = LoadLog::read(workspace).await?;
-    let session = workspace.engine.recurring_session(ReadState::Working)?;
+    let viewer = Viewer::System(SystemReason::Maintenance);
+    let session = workspace.engine.recurring_session(viewer, ReadState::Working)?;
     let mut merged = BTreeMap::new();
     for table in lake.table_names().await? {
         let _turn = workspace.engine.turn().await;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chrono::Utc;
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
@@ -113,7 +114,8 @@ impl Upkeep {
         let Some(snapshot) = snapshot else { return Ok(()) };
         let _turn = self.workspace.engine.turn().await;
         // On one thread: waves have the others.
-        let session = self.workspace.engine.recurring_session(ReadState::Working)?;
+        let viewer = Viewer::System(SystemReason::Maintenance);
+        let session = self.workspace.engine.recurring_session(viewer, ReadState::Working)?;
         let state = session.context().state();
         let has_grown = |rows: u64| self.left.get(table).is_none_or(|left| rows >= left * TRIM_GROWTH);
         if let Some(view) = trimmed_to

@@ -1,7 +1,8 @@
 //! A project, its lake and its engine, opened together for one invocation.
 
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
+use wardlake_access::Viewer;
 use wardlake_engine::{Engine, EngineOptions};
 use wardlake_project::Project;
 use wardlake_records::EventSink;
@@ -53,4 +54,12 @@ impl Workspace {
     pub fn for_waiting_work(&self) -> Self {
         Self { engine: Arc::new(self.engine.for_waiting_work()), ..self.another_run(self.events.clone()) }
     }
+}
+
+/// Who runs this program, as a viewer: the reader behind its commands.
+pub fn local_viewer() -> Viewer {
+    // A name to tell people apart by, and no proof: who runs the program can read the files of the lake without it.
+    let named = |variable: &str| env::var(variable).ok().filter(|name| !name.is_empty());
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(named);
+    Viewer::Owner { user: user.unwrap_or_else(|| "unknown".to_owned()).into() }
 }

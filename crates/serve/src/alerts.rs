@@ -10,6 +10,7 @@ use arrow::{
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_build::compile_inline;
 use wardlake_engine::{ReadState, Session, sql::identifier};
 use wardlake_load::Workspace;
@@ -48,7 +49,7 @@ impl Alerts {
     /// The alerts that the project declares.
     pub(crate) async fn load(workspace: &Arc<Workspace>) -> Result<Self, ServeError> {
         let rules = workspace.project.alerts();
-        let session = workspace.engine.session(ReadState::Working).await?;
+        let session = workspace.engine.session(Viewer::System(SystemReason::Alert), ReadState::Working).await?;
         // Addresses come from the environment as secrets do.
         let mut webhooks = Vec::new();
         for (place, webhook) in rules.webhooks.iter().enumerate() {
@@ -81,7 +82,8 @@ impl Alerts {
     /// its alarms and is named in the second list.
     pub(crate) async fn ask(&mut self) -> Result<(Vec<Notice>, Vec<String>), ServeError> {
         let Some(epoch) = self.workspace.lake.newest_epoch().await? else { return Ok(Default::default()) };
-        let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::new(epoch)))?;
+        let (viewer, state) = (Viewer::System(SystemReason::Alert), ReadState::Epoch(Arc::new(epoch)));
+        let session = self.workspace.engine.recurring_session(viewer, state)?;
         let now = self.now(&session).await;
         let (mut notices, mut failures) = (Vec::new(), Vec::new());
         for (alert, query) in &mut self.watched {

@@ -3,6 +3,8 @@
 //!
 //! Small tables are held whole. Of large ones, rows are looked up by key: of each file the hashes of its keys are held, and only
 //! rows that have one of the wanted are read. A lookup costs what it finds, not what there is.
+//!
+//! Each viewer has rows and keys of its own; what all of them have is bounded together.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,6 +32,7 @@ use parquet::{
     errors::{ParquetError, Result as ParquetResult},
     file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader},
 };
+use wardlake_access::ViewerKey;
 use wardlake_core::TableName;
 
 use crate::{
@@ -47,22 +50,35 @@ const BATCH_ROWS: usize = 8 << 10;
 const PARALLEL_READS: usize = 4;
 
 type Rows = Arc<Vec<RecordBatch>>;
+/// A data file, as one viewer reads it.
+type FilePlace = (ViewerKey, TableName, Path);
+/// Columns by which a viewer looks up rows of a table.
+type Lookup = (ViewerKey, TableName, Vec<String>);
+type FileKeys = HashMap<Path, Arc<Keys>>;
 
-/// Rows of data files in memory. Shared by all that read them.
+/// Rows of data files in memory, of all viewers.
 #[derive(Debug, Default)]
-pub struct HeldRows {
+pub struct HeldFiles(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
     files: Mutex<Files>,
-    /// Per table and key columns: the keys of each file.
-    keys: Mutex<HashMap<(TableName, Vec<String>), FileKeys>>,
+    /// The keys of each file.
+    keys: Mutex<HashMap<Lookup, FileKeys>>,
     /// The same of files that will be in the table soon; of the last such announcement.
-    expected: Mutex<HashMap<(TableName, Vec<String>), FileKeys>>,
+    expected: Mutex<HashMap<Lookup, FileKeys>>,
 }
 
-type FileKeys = HashMap<Path, Arc<Keys>>;
+/// Rows of data files in memory, of one viewer.
+#[derive(Debug)]
+pub struct HeldRows {
+    viewer: ViewerKey,
+    shared: Arc<Shared>,
+}
 
 #[derive(Debug, Default)]
 struct Files {
-    rows: HashMap<(TableName, Path), Held>,
+    rows: HashMap<FilePlace, Held>,
     bytes: usize,
     reads: u64,
 }
@@ -90,6 +106,13 @@ struct Keys {
 struct DataFile {
     path: Path,
     bytes: u64,
+}
+
+impl HeldFiles {
+    /// Those of one viewer: what another one read is not among them.
+    pub fn of(&self, viewer: ViewerKey) -> HeldRows {
+        HeldRows { viewer, shared: Arc::clone(&self.0) }
+    }
 }
 
 impl HeldRows {
@@ -140,9 +163,9 @@ impl HeldRows {
     ) -> Result<Option<Vec<RecordBatch>>, StorageError> {
         let Some(files) = plain_files(head) else { return Ok(None) };
         let wanted = Wanted::new(head, columns, keys)?;
-        let known = (head.name().clone(), columns.to_vec());
-        let held: FileKeys = lock(&self.keys).get(&known).cloned().unwrap_or_default();
-        let expected = |path: &Path| lock(&self.expected).get(&known)?.get(path).cloned();
+        let known = (self.viewer.clone(), head.name().clone(), columns.to_vec());
+        let held: FileKeys = lock(&self.shared.keys).get(&known).cloned().unwrap_or_default();
+        let expected = |path: &Path| lock(&self.shared.expected).get(&known)?.get(path).cloned();
         let found = futures::stream::iter(files)
             .map(|file| {
                 let keys = held.get(&file.path).cloned().or_else(|| expected(&file.path));
@@ -159,7 +182,7 @@ impl HeldRows {
             .await?;
         // Keys of files that no version in use names go.
         let now = found.iter().map(|(_, file, keys)| (file.path.clone(), Arc::clone(keys))).collect();
-        lock(&self.keys).insert(known, now);
+        lock(&self.shared.keys).insert(known, now);
         let schema = Self::schema(head);
         let mut batches = Vec::new();
         for (rows, file, _) in found.into_iter().filter(|(rows, ..)| !rows.is_empty()) {
@@ -170,12 +193,12 @@ impl HeldRows {
         Ok(Some(batches))
     }
 
-    /// Reads the keys of files that will be in the table soon, if rows of it are looked up: a lookup is not to wait for that.
+    /// Reads the keys of files that will be in the table soon, if the viewer looks up rows of it: a lookup is not to wait for that.
     pub(crate) async fn expect(&self, head: &TableHead, adds: &[Add]) -> Result<(), StorageError> {
-        let looked_up: Vec<Vec<String>> = lock(&self.keys)
+        let looked_up: Vec<Vec<String>> = lock(&self.shared.keys)
             .keys()
-            .filter(|(table, _)| table == head.name())
-            .map(|(_, columns)| columns.clone())
+            .filter(|(viewer, table, _)| *viewer == self.viewer && table == head.name())
+            .map(|(_, _, columns)| columns.clone())
             .collect();
         for columns in looked_up {
             let mut expected = FileKeys::new();
@@ -183,7 +206,7 @@ impl HeldRows {
                 let file = DataFile { path: path.clone(), bytes };
                 expected.insert(path, Arc::new(self.keys_of(head, &columns, &file).await?));
             }
-            lock(&self.expected).insert((head.name().clone(), columns), expected);
+            lock(&self.shared.expected).insert((self.viewer.clone(), head.name().clone(), columns), expected);
         }
         Ok(())
     }
@@ -201,12 +224,12 @@ impl HeldRows {
 
     /// All rows of a file.
     async fn rows(&self, head: &TableHead, file: &DataFile) -> Result<Rows, StorageError> {
-        let place = (head.name().clone(), file.path.clone());
-        if let Some(rows) = lock(&self.files).find(&place) {
+        let place = (self.viewer.clone(), head.name().clone(), file.path.clone());
+        if let Some(rows) = lock(&self.shared.files).find(&place) {
             return Ok(rows);
         }
         let rows = Arc::new(read(head, file, None, None).await?);
-        lock(&self.files).keep(place, &rows);
+        lock(&self.shared.files).keep(place, &rows);
         Ok(rows)
     }
 
@@ -253,14 +276,14 @@ fn lock<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Files {
-    fn find(&mut self, place: &(TableName, Path)) -> Option<Rows> {
+    fn find(&mut self, place: &FilePlace) -> Option<Rows> {
         self.reads += 1;
         let held = self.rows.get_mut(place)?;
         held.read = self.reads;
         Some(Arc::clone(&held.rows))
     }
 
-    fn keep(&mut self, place: (TableName, Path), rows: &Rows) {
+    fn keep(&mut self, place: FilePlace, rows: &Rows) {
         let bytes = rows.iter().map(RecordBatch::get_array_memory_size).sum();
         let held = Held { rows: Arc::clone(rows), bytes, read: self.reads };
         self.bytes += bytes;
@@ -271,7 +294,7 @@ impl Files {
             return;
         }
         // A quarter goes at once, so that the search for it is seldom.
-        let mut ages: Vec<(u64, (TableName, Path))> =
+        let mut ages: Vec<(u64, FilePlace)> =
             self.rows.iter().map(|(place, held)| (held.read, place.clone())).collect();
         ages.sort_unstable();
         for (_, place) in ages {

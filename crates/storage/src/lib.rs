@@ -45,7 +45,7 @@ pub use commit::{Commit, CommitOutcome, Follows};
 pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, PublishedVersions, Withdrawn};
 pub use error::{StorageError, refused_memory};
 pub use head::TableHead;
-pub use held::HeldRows;
+pub use held::{HeldFiles, HeldRows};
 pub use incremental::CHANGE_TYPE;
 pub use lake::Lake;
 pub use landing::LandingWriter;

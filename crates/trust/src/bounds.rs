@@ -15,6 +15,7 @@ use arrow::{
 use chrono::Utc;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio::task::JoinSet;
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_build::{compile_node, lenient_rows};
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_engine::{ReadState, Session, sql::literal};
@@ -51,7 +52,7 @@ pub(crate) async fn after_build(
         return Ok(());
     }
     let state = ReadState::Epoch(Arc::new(workspace.lake.epoch(epoch).await?));
-    let published = workspace.engine.session(state.clone()).await?;
+    let published = workspace.engine.session(Viewer::System(SystemReason::Bounds), state.clone()).await?;
     let open = open_rows(workspace, &published).await?;
     let shadow = Shadow::open(workspace, state, &kpis, &open).await?;
     let now = Utc::now();
@@ -136,7 +137,7 @@ impl Shadow {
             message: format!("no folder for temporary tables could be made: {error}; free space or set TMPDIR"),
         })?;
         let lake = Lake::open(&folder.path().to_string_lossy()).await?;
-        let session = workspace.engine.session(state).await?;
+        let session = workspace.engine.session(Viewer::System(SystemReason::Bounds), state).await?;
         // What does not read one another is built side by side.
         let mut depths: HashMap<&str, usize> = HashMap::new();
         let mut levels: Vec<Vec<UniqueId>> = Vec::new();

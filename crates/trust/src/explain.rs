@@ -407,6 +407,7 @@ mod tests {
 
     use arrow::array::{Int64Array, StringArray, TimestampMicrosecondArray};
     use datafusion::datasource::MemTable;
+    use wardlake_access::{SystemReason, Viewer};
     use wardlake_engine::{Engine, EngineOptions, ReadState};
     use wardlake_storage::Lake;
 
@@ -416,7 +417,8 @@ mod tests {
     async fn of_several_corrections_the_last_one_is_explained() {
         let folder = tempfile::tempdir().unwrap();
         let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
-        let session = Engine::new(lake, EngineOptions::default()).unwrap().session(ReadState::Working).await.unwrap();
+        let engine = Engine::new(lake, EngineOptions::default()).unwrap();
+        let session = engine.session(Viewer::System(SystemReason::Test), ReadState::Working).await.unwrap();
         let bronze: TableName = "bronze.stays".parse().unwrap();
         // Batch ids are hashes: their order says nothing about when a row came.
         let rows =

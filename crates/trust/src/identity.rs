@@ -14,6 +14,7 @@ use arrow::{
 };
 use chrono::Utc;
 use uuid::Uuid;
+use wardlake_access::Viewer;
 use wardlake_engine::{ReadState, Session, sql::literal};
 use wardlake_load::Workspace;
 use wardlake_records::system::{self, IDENTITY_DECISIONS, IdentityRow, SCHEMA};
@@ -70,15 +71,19 @@ pub enum IdentityOutcome {
     Stands,
 }
 
-/// Records a decision.
+/// Records a decision about records that `viewer` sees.
 ///
 /// Refused are a record with itself, a record that the newest epoch does not know, an empty actor or reason, and an unmerge
 /// where no merge stands.
-pub async fn decide_identity(workspace: &Workspace, request: &IdentityRequest) -> Result<IdentityOutcome, TrustError> {
+pub async fn decide_identity(
+    workspace: &Workspace,
+    viewer: Viewer,
+    request: &IdentityRequest,
+) -> Result<IdentityOutcome, TrustError> {
     let mut pair = request.patient_ids.each_ref().map(|id| id.trim());
     pair.sort_unstable();
     check(request, pair)?;
-    let session = published(workspace).await?;
+    let session = published(workspace, viewer).await?;
     require_known(&session, &request.patient_ids).await?;
     system::ensure_identity(&workspace.lake).await?;
     let earlier = of_pair(&session, pair).await?;
@@ -113,11 +118,11 @@ pub async fn decide_identity(workspace: &Workspace, request: &IdentityRequest) -
 }
 
 /// A session that sees the newest epoch, where the decisions can be read as `system.identity_decisions`.
-async fn published(workspace: &Workspace) -> Result<Session, TrustError> {
+async fn published(workspace: &Workspace, viewer: Viewer) -> Result<Session, TrustError> {
     let Some(epoch) = workspace.lake.newest_epoch().await? else {
         return refuse("nothing is published yet; run `wardlake build`");
     };
-    Ok(workspace.engine.session(ReadState::Epoch(Arc::new(epoch))).await?)
+    Ok(workspace.engine.session(viewer, ReadState::Epoch(Arc::new(epoch))).await?)
 }
 
 /// One decision, as far as the rules of standing need it.

@@ -14,6 +14,7 @@ use arrow::{
 };
 use chrono::Utc;
 use datafusion::{datasource::MemTable, physical_plan::memory::MemoryStream};
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_build::{catch_up, set_state, source_of};
 use wardlake_core::{LedgerEntry, RowHasher, TableName, lineage};
 use wardlake_engine::{ReadState, Session, sql::identifier};
@@ -106,7 +107,7 @@ struct Place<'a> {
 impl Place<'_> {
     /// Brings rows into the quarantine that a run withheld and could not write down any more: they can be decided about as well.
     async fn catch_up(&self, workspace: &Workspace) -> Result<(), TrustError> {
-        let session = workspace.engine.session(ReadState::Working).await?;
+        let session = workspace.engine.session(Viewer::System(SystemReason::Build), ReadState::Working).await?;
         Ok(catch_up(workspace, &session, self.node, &self.model).await?)
     }
 }
@@ -137,8 +138,8 @@ pub fn audited_models(workspace: &Workspace) -> Vec<(String, TableName)> {
         .collect()
 }
 
-/// Corrects withheld rows. The corrected rows reach the models with the next build.
-pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<Corrected, TrustError> {
+/// Corrects withheld rows that `viewer` sees. The corrected rows reach the models with the next build.
+pub async fn correct(workspace: &Workspace, viewer: Viewer, correction: &Correction) -> Result<Corrected, TrustError> {
     let place = place(workspace, &correction.model)?;
     let Some(bronze) = &place.bronze else {
         let input = place.audit.input.as_ref().map(ToString::to_string);
@@ -153,7 +154,7 @@ pub async fn correct(workspace: &Workspace, correction: &Correction) -> Result<C
     };
     place.catch_up(workspace).await?;
     let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
-    let session = workspace.engine.session(ReadState::Working).await?;
+    let session = workspace.engine.session(viewer, ReadState::Working).await?;
     if session.schema(&place.quarantine).await?.is_none() {
         return Ok(Corrected::Nothing { why: nothing_withheld(&correction.model) });
     }
@@ -543,9 +544,10 @@ fn row_hashes(columns: &[String], values: &[StringArray], rows: usize) -> Vec<St
         .collect()
 }
 
-/// Dismisses or opens withheld rows.
+/// Dismisses or opens withheld rows that `viewer` sees.
 pub async fn decide(
     workspace: &Workspace,
+    viewer: Viewer,
     model: &str,
     filter: Option<&str>,
     decision: Decision,
@@ -554,7 +556,7 @@ pub async fn decide(
 ) -> Result<Decided, TrustError> {
     let place = place(workspace, model)?;
     place.catch_up(workspace).await?;
-    let session = workspace.engine.session(ReadState::Working).await?;
+    let session = workspace.engine.session(viewer, ReadState::Working).await?;
     if session.schema(&place.quarantine).await?.is_none() {
         return Ok(Decided::Nothing { why: nothing_withheld(model) });
     }

@@ -125,7 +125,7 @@ pub(crate) async fn reader(
 ) -> Result<Session, Failure> {
     let (lake, options) = lake_and_limits(global, which).await?;
     let engine = Engine::new(Arc::clone(&lake), options)?;
-    Ok(engine.session(state_of(&lake, epoch, working).await?).await?)
+    Ok(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?)
 }
 
 /// The lake alone: the project's, or, without a project here, the one that is named.

@@ -8,6 +8,7 @@ use std::{
 use arrow::{array::RecordBatch, json::ArrayWriter};
 use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
+use wardlake_access::{Viewer, ViewerKey};
 use wardlake_core::{RowHasher, TableName};
 use wardlake_engine::ReadState;
 use wardlake_load::Workspace;
@@ -24,9 +25,11 @@ const PART_BYTES: usize = 256 << 10;
 /// Rows that are written out at once, to find where a part ends.
 const PIECE_ROWS: usize = 100;
 
-/// What views show, worked out once for all who follow them. The last of each view that was followed stays in memory.
+/// What views show, worked out once for all followers that are one viewer. The last of each view that was followed stays in memory.
 #[derive(Debug, Default)]
-pub struct Pictures(Mutex<HashMap<TableName, Arc<tokio::sync::Mutex<Option<Picture>>>>>);
+pub struct Pictures(Mutex<HashMap<(ViewerKey, TableName), LastPicture>>);
+
+type LastPicture = Arc<tokio::sync::Mutex<Option<Picture>>>;
 
 /// What a view shows in an epoch.
 #[derive(Clone, Debug)]
@@ -37,15 +40,17 @@ struct Picture {
 }
 
 impl Pictures {
-    /// The newest picture of a view. Who works out the next one holds it: others wait for that one.
-    fn of(&self, view: &TableName) -> Arc<tokio::sync::Mutex<Option<Picture>>> {
-        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(view.clone()).or_default())
+    /// The newest picture of a view, as a viewer sees it. Who works out the next one holds it: others wait for that one.
+    fn of(&self, viewer: &Viewer, view: &TableName) -> LastPicture {
+        let place = (viewer.key(), view.clone());
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(place).or_default())
     }
 }
 
 /// Someone who follows a model. Methods take it for themselves: rows that are on their way are not shared between threads.
 pub struct Follower {
     workspace: Workspace,
+    viewer: Viewer,
     pictures: Arc<Pictures>,
     name: TableName,
     keys: Vec<String>,
@@ -79,15 +84,21 @@ impl ModelNews {
 }
 
 impl Follower {
-    /// Follows a model, by its name or `schema.name`, from the epoch `since` on; without it from now on. `None` if there is
-    /// no such model.
-    pub fn new(workspace: &Arc<Workspace>, pictures: &Arc<Pictures>, model: &str, since: Option<u64>) -> Option<Self> {
+    /// Follows a model, by its name or `schema.name`, as `viewer` sees it, from the epoch `since` on; without it from now on. `None` if
+    /// there is no such model.
+    pub fn new(
+        workspace: &Arc<Workspace>,
+        viewer: Viewer,
+        pictures: &Arc<Pictures>,
+        model: &str,
+        since: Option<u64>,
+    ) -> Option<Self> {
         let models = workspace.project.nodes().values().filter(|node| node.resource_type == ResourceType::Model);
         let mut named = models.filter_map(|node| Some((node, node.relation.table_name()?)));
         let (node, name) = named.find(|(node, name)| node.name == model || name.to_string() == model)?;
         let keys = node.config.unique_key.clone();
         let (workspace, pictures) = (workspace.for_waiting_work(), Arc::clone(pictures));
-        Some(Self { workspace, pictures, name, keys, seen: since, shown: None, parts: None })
+        Some(Self { workspace, viewer, pictures, name, keys, seen: since, shown: None, parts: None })
     }
 
     /// If this lake has no epoch of the number from which the follower goes on, or none that can be read (it was restored from an older
@@ -126,7 +137,7 @@ impl Follower {
     }
 
     async fn view_news(&mut self, newest: Arc<Epoch>) -> Result<Option<ModelNews>, BuildError> {
-        let newest_picture = self.pictures.of(&self.name);
+        let newest_picture = self.pictures.of(&self.viewer, &self.name);
         let mut newest_picture = newest_picture.lock().await;
         let picture = match newest_picture.as_ref().filter(|picture| picture.epoch >= newest.number) {
             Some(picture) => picture.clone(),
@@ -141,7 +152,7 @@ impl Follower {
 
     async fn picture(&mut self, epoch: Arc<Epoch>) -> Result<Picture, BuildError> {
         let number = epoch.number;
-        let session = self.workspace.engine.recurring_session(ReadState::Epoch(epoch))?;
+        let session = self.workspace.engine.recurring_session(self.viewer.clone(), ReadState::Epoch(epoch))?;
         let sql = format!("select * from {} limit {MAX_VIEW_ROWS}", self.name.quoted());
         let rows: Arc<str> = json(&session.collect(&sql).await?)?.into();
         let mut hasher = RowHasher::default();
@@ -163,7 +174,8 @@ impl Follower {
             return Ok(None);
         }
         let Some(snapshot) = self.workspace.lake.snapshot(&self.name, Some(*version)).await? else { return Ok(None) };
-        let session = self.workspace.engine.recurring_session(ReadState::Epoch(Arc::clone(newest)))?;
+        let state = ReadState::Epoch(Arc::clone(newest));
+        let session = self.workspace.engine.recurring_session(self.viewer.clone(), state)?;
         let state = session.context().state();
         let (is_whole, changes) = match snapshot.changes_since(then, &self.keys, &state).await {
             Err(StorageError::VersionNotFound { .. } | StorageError::HistoryGone { .. }) => {
@@ -250,4 +262,30 @@ fn json(batches: &[RecordBatch]) -> Result<String, BuildError> {
     let bytes = writer.into_inner();
     // A writer that was given nothing writes nothing.
     Ok(if bytes.is_empty() { "[]".to_owned() } else { String::from_utf8_lossy(&bytes).into_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use wardlake_access::{PrincipalId, SystemReason};
+
+    use super::*;
+
+    #[test]
+    fn two_viewers_share_no_picture_and_one_does() {
+        let pictures = Pictures::default();
+        let viewers = [
+            Viewer::System(SystemReason::Test),
+            Viewer::Owner { user: "ward".into() },
+            Viewer::Owner { user: "billing".into() },
+            Viewer::Principal(PrincipalId::new("ward")),
+        ];
+        let views: [TableName; 2] = ["gold.kpi".parse().unwrap(), "gold.other".parse().unwrap()];
+        let places: Vec<_> = viewers.iter().flat_map(|viewer| views.iter().map(move |view| (viewer, view))).collect();
+        let kept: Vec<_> = places.iter().map(|(viewer, view)| pictures.of(viewer, view)).collect();
+        for (number, (viewer, view)) in places.iter().enumerate() {
+            let again = pictures.of(viewer, view);
+            let same: Vec<_> = (0..kept.len()).filter(|other| Arc::ptr_eq(&again, &kept[*other])).collect();
+            assert_eq!(same, [number], "{viewer:?}, {view}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use arrow::{
 };
 use datafusion::physical_plan::memory::MemoryStream;
 use futures::TryStreamExt;
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::{ErrorKind, HasErrorKind};
 use wardlake_engine::{Engine, EngineError, EngineOptions, ReadState, Session};
 use wardlake_storage::{Commit, Lake, View};
@@ -37,7 +38,7 @@ async fn world() -> World {
     let stream = MemoryStream::try_new(vec![rows.clone()], rows.schema(), None).unwrap();
     lake.overwrite(&"s.patients".parse().unwrap(), vec![Box::pin(stream)], Commit::default()).await.unwrap();
     let engine = Engine::new(Arc::clone(&lake), EngineOptions::default()).unwrap();
-    let session = engine.session(ReadState::Working).await.unwrap();
+    let session = engine.session(Viewer::System(SystemReason::Test), ReadState::Working).await.unwrap();
     World { lake, session, _folder: folder }
 }
 

@@ -11,3 +11,4 @@ mod layouts;
 mod memory;
 mod recurring;
 mod slt;
+mod viewers;

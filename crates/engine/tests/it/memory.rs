@@ -4,12 +4,21 @@ use std::sync::Arc;
 
 use arrow::util::pretty::pretty_format_batches;
 use futures::FutureExt;
-use wardlake_engine::{Engine, EngineOptions, ReadState};
+use wardlake_access::{SystemReason, Viewer};
+use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
 use wardlake_storage::Lake;
+
+const VIEWER: Viewer = Viewer::System(SystemReason::Test);
 
 async fn engine(folder: &tempfile::TempDir) -> Engine {
     let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
     Engine::new(Arc::clone(&lake), EngineOptions::default()).unwrap()
+}
+
+/// A session of either kind.
+async fn sessions(engine: &Engine) -> [Session; 2] {
+    let state = ReadState::Working;
+    [engine.session(VIEWER, state.clone()).await.unwrap(), engine.recurring_session(VIEWER, state).unwrap()]
 }
 
 /// The side of unknown size that only adds columns is held, whatever the session; unmatched rows stay.
@@ -21,9 +30,7 @@ async fn a_left_join_holds_what_is_added() {
         "with recursive added as (select 1 as k, 'one' as name union all select k + 1, 'more' from added where k < 3)
                select facts.n, added.name, all_added.n from (select value as n from range(0, 5)) as facts
                left join added on facts.n = added.k cross join (select count(*) as n from added) as all_added order by 1";
-    for session in
-        [engine.session(ReadState::Working).await.unwrap(), engine.recurring_session(ReadState::Working).unwrap()]
-    {
+    for session in sessions(&engine).await {
         let query = session.query(sql).await.unwrap();
         let plan = query.explain().await.unwrap();
         assert!(plan.contains("join_type=Right"), "{plan}");
@@ -42,7 +49,7 @@ async fn a_left_join_holds_what_is_added() {
 #[tokio::test]
 async fn a_join_by_a_condition_below_an_aggregate_is_planned() {
     let folder = tempfile::tempdir().unwrap();
-    let session = engine(&folder).await.session(ReadState::Working).await.unwrap();
+    let session = engine(&folder).await.session(VIEWER, ReadState::Working).await.unwrap();
     let sql = "with cut as (select max(n) as at from (values (1), (3)) as cuts (n))
                select max(events.n) as n from (values (1), (2), (5)) as events (n) cross join cut where events.n <= coalesce(cut.at, events.n)";
     let rows = pretty_format_batches(&session.collect(sql).await.unwrap()).unwrap().to_string();
@@ -66,9 +73,7 @@ async fn joins_by_a_condition_count_bytes_once() {
     };
     let cases = [("values (1)", 999_999), ("select value % 2 from range(0, 4) group by 1", 1_999_999)];
     for (clock, expected) in cases {
-        for session in
-            [engine.session(ReadState::Working).await.unwrap(), engine.recurring_session(ReadState::Working).unwrap()]
-        {
+        for session in sessions(&engine).await {
             let query = session.query(&sql(clock)).await.unwrap();
             let plan = query.explain().await.unwrap();
             assert!(plan.contains("NestedLoopJoinExec"), "{plan}");

@@ -8,9 +8,12 @@ use arrow::{
     util::pretty::pretty_format_batches,
 };
 use datafusion::physical_plan::memory::MemoryStream;
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
 use wardlake_storage::{Commit, Lake, View};
+
+const VIEWER: Viewer = Viewer::System(SystemReason::Test);
 
 /// Common tables that are read once and several times, nested, recursive, in subqueries.
 const QUERIES: [&str; 7] = [
@@ -66,8 +69,8 @@ async fn queries_that_come_again_give_the_same_rows() {
     ];
     for state in states {
         write(&lake, "s.t", &state).await;
-        let usual = engine.session(ReadState::Working).await.unwrap();
-        let kept = engine.recurring_session(ReadState::Working).unwrap();
+        let usual = engine.session(VIEWER, ReadState::Working).await.unwrap();
+        let kept = engine.recurring_session(VIEWER, ReadState::Working).unwrap();
         for sql in QUERIES {
             let expected = answer(&usual, sql).await;
             assert_eq!(answer(&kept, sql).await, expected, "{sql}");
@@ -85,7 +88,7 @@ async fn views_are_looked_at_each_time() {
     for (least, expected) in [(1, "2"), (2, "1"), (3, "0")] {
         let sql = format!("select * from s.t where beds >= {least}");
         lake.put_view(&"s.v".parse().unwrap(), &View { sql, columns: None, comment: None }).await.unwrap();
-        let session = engine.recurring_session(ReadState::Working).unwrap();
+        let session = engine.recurring_session(VIEWER, ReadState::Working).unwrap();
         let counted = answer(&session, "select count(*) as n from s.v").await;
         assert!(counted.contains(&format!("| {expected} |")), "{counted}");
     }
@@ -100,8 +103,8 @@ async fn rows_are_looked_up_by_the_keys_of_a_query() {
     let name: TableName = "s.t".parse().unwrap();
     let found: TableName = "matching.found".parse().unwrap();
     let sql = "select beds, ward from matching.found order by beds";
-    let usual = engine.session(ReadState::Working).await.unwrap();
-    let recurring = engine.recurring_session(ReadState::Working).unwrap();
+    let usual = engine.session(VIEWER, ReadState::Working).await.unwrap();
+    let recurring = engine.recurring_session(VIEWER, ReadState::Working).unwrap();
     let head = usual.head(&name).await.unwrap().unwrap();
     for (columns, keys, expected) in [
         (&["ward"][..], "select 'b' union all select 'z' union all select 'b' union all select null", &[2, 3][..]),
@@ -138,7 +141,7 @@ async fn what_the_clock_decides_is_planned_anew() {
     let folder = tempfile::tempdir().unwrap();
     let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
     let engine = Engine::new(lake, EngineOptions::default()).unwrap();
-    let session = engine.recurring_session(ReadState::Working).unwrap();
+    let session = engine.recurring_session(VIEWER, ReadState::Working).unwrap();
     let sql = "select now() as at";
     assert_ne!(answer(&session, sql).await, answer(&session, sql).await);
 }

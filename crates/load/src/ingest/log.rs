@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::{array::AsArray, datatypes::Int64Type};
 use chrono::Utc;
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_connect::FoundFile;
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_engine::ReadState;
@@ -115,7 +116,7 @@ impl LoadLog {
         if !workspace.lake.exists(&name).await? {
             return Ok(Self(log));
         }
-        let session = workspace.engine.session(ReadState::Working).await?;
+        let session = workspace.engine.session(Viewer::System(SystemReason::Load), ReadState::Working).await?;
         let sql = "select arrow_cast(source, 'Utf8') as source, arrow_cast(file, 'Utf8') as file, sequence, \
                    arrow_cast(sha256, 'Utf8') as sha256, bytes, modified_us, \
                    arrow_cast(column_types, 'Utf8') as column_types, arrow_cast(order_key, 'Utf8') as order_key, \

@@ -16,6 +16,7 @@ use datafusion::{
 use futures::stream;
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
 use wardlake_core::{LedgerEntry, TableName, columns::ColumnList, lineage};
 use wardlake_engine::ReadState;
@@ -182,7 +183,7 @@ impl Past {
         if again.is_empty() {
             return Ok(());
         }
-        let session = workspace.engine.session(ReadState::Working).await?;
+        let session = workspace.engine.session(Viewer::System(SystemReason::Load), ReadState::Working).await?;
         let loaded = &mut self.loaded_rows;
         stored_rows(&session, &plan.name, &[], &ColumnList::default(), RowOrder::Any, |row, _| {
             if again.contains(row.file) {
@@ -205,7 +206,7 @@ impl Past {
         let places = &self.places;
         let mut has_late = places.has_late(files, None);
         if exists {
-            let session = workspace.engine.session(ReadState::Working).await?;
+            let session = workspace.engine.session(Viewer::System(SystemReason::Load), ReadState::Working).await?;
             let fed_until_us = fed_until_us(&session, &plan.name, places).await?;
             has_late = places.has_late(files, fed_until_us);
             // Where a row stands that came again depends on what a feed had said of its key by then.

@@ -8,6 +8,7 @@ use arrow::{
 };
 use datafusion::physical_plan::memory::MemoryStream;
 use serde_json::{Value, json};
+use wardlake_access::{SystemReason, Viewer};
 use wardlake_connect::FileTable;
 use wardlake_core::TableName;
 use wardlake_engine::{EngineOptions, ReadState};
@@ -46,7 +47,7 @@ pub(crate) async fn table_of_numbers(workspace: &Workspace, options: &FeedOption
 
 /// The rows of a query, a line each; NULL is left out.
 pub(crate) async fn lines(workspace: &Workspace, sql: &str) -> Vec<String> {
-    let session = workspace.engine.session(ReadState::Working).await.unwrap();
+    let session = workspace.engine.session(Viewer::System(SystemReason::Test), ReadState::Working).await.unwrap();
     let text = pretty_format_batches(&session.collect(sql).await.unwrap()).unwrap().to_string();
     let cells = |line: &str| {
         let cells = line.split('|').map(str::trim).filter(|cell| !cell.is_empty());

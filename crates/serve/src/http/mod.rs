@@ -6,6 +6,7 @@ mod hosts;
 mod ingest;
 pub(crate) mod status;
 mod stream;
+mod viewer;
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use wardlake_build::{BuildError, Follower};
 use wardlake_core::did_you_mean;
 
-use super::{App, answer::Refusal};
+use super::{App, answer::Refusal, viewer};
 
 /// How often a quiet stream says that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -49,7 +49,8 @@ pub(crate) async fn stream(
     let last = headers.get("last-event-id").filter(|value| !value.is_empty());
     let last = last.map(|value| value.to_str().ok().and_then(|id| id.trim().parse().ok()).unwrap_or(UNKNOWN_EPOCH));
     let workspace = &app.server.workspace;
-    let Some(follower) = Follower::new(workspace, &app.server.pictures, &model, last.or(since)) else {
+    let (viewer, pictures) = (viewer::of_request(), &app.server.pictures);
+    let Some(follower) = Follower::new(workspace, viewer, pictures, &model, last.or(since)) else {
         let names: Vec<&str> = workspace.project.nodes().values().map(|node| node.name.as_str()).collect();
         let refusal = Refusal::new(StatusCode::NOT_FOUND, format!("there is no model `{model}`"));
         return Err(match did_you_mean(&model, names) {

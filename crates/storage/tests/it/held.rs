@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
-use wardlake_storage::{Commit, CommitOutcome, HeldRows, Lake, OptimizeSpec, SchemaChange, StorageError};
+use wardlake_access::{SystemReason, Viewer};
+use wardlake_storage::{Commit, CommitOutcome, HeldFiles, HeldRows, Lake, OptimizeSpec, SchemaChange, StorageError};
 
 use crate::support::{TestLake, batch, ints, lake, ledger, optimize, query, session, stream, table, texts};
+
+/// What the system holds, before it has read anything.
+fn nothing_held() -> HeldRows {
+    HeldFiles::default().of(Viewer::System(SystemReason::Test).key())
+}
 
 /// `count` rows from `first` on: a number, a key that every eighth row lacks, a text that does not compress.
 fn numbered(first: i64, count: i64) -> RecordBatch {
@@ -41,7 +47,7 @@ async fn found(lake: &TestLake, held: &HeldRows, keys: &[(Option<&str>, i64)]) -
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_are_found_by_key_in_small_and_large_files() {
     let lake = lake().await;
-    let held = HeldRows::default();
+    let held = nothing_held();
     let append = async |first: i64, count: i64| {
         lake.append(&table("s.t"), stream(numbered(first, count)), Commit::default()).await.unwrap();
     };
@@ -77,7 +83,7 @@ async fn rows_are_found_by_key_in_small_and_large_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn small_tables_and_news_are_held_and_others_are_not() {
     let lake = lake().await;
-    let held = HeldRows::default();
+    let held = nothing_held();
     let mut versions = Vec::new();
     for first in [0, 100, 200] {
         let written = lake.append(&table("s.t"), stream(numbered(first, 100)), Commit::default()).await.unwrap();
@@ -95,7 +101,7 @@ async fn small_tables_and_news_are_held_and_others_are_not() {
     // What was merged before it was read is news all the same, and what was read before is none.
     optimize(&lake, &table("s.t"), OptimizeSpec::all(64 << 20)).await.unwrap();
     let merged = lake.require(&table("s.t")).await.unwrap();
-    let news = HeldRows::default().appended_since(&merged.head(), Some(versions[1])).await.unwrap().unwrap();
+    let news = nothing_held().appended_since(&merged.head(), Some(versions[1])).await.unwrap().unwrap();
     assert_eq!(sorted(news).await, scan("SELECT n, k, noise FROM t WHERE n >= 200 ORDER BY n").await);
     assert_eq!(held.appended_since(&merged.head(), Some(versions[2])).await.unwrap().unwrap().len(), 0);
     let commit = Commit { partition_by: vec!["k".to_owned()], ..Commit::default() };
@@ -137,7 +143,7 @@ async fn a_head_follows_every_commit_and_knows_a_table_made_anew() {
     let same = async || {
         let (head, state) = (lake.head(&name).await.unwrap().unwrap(), lake.require(&name).await.unwrap());
         assert_eq!((head.version(), head.schema()), (state.version(), state.schema()));
-        let held = HeldRows::default();
+        let held = nothing_held();
         let own = held.table(&head).await.unwrap().map(sorted).unwrap().await;
         assert_eq!(
             own,

@@ -13,6 +13,7 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Utc;
+use wardlake_access::Viewer;
 use wardlake_engine::ReadState;
 use wardlake_load::Workspace;
 
@@ -28,9 +29,9 @@ pub use self::{
     },
 };
 
-/// Makes the report of the newest run, or of the one whose id begins with `run`.
-pub async fn quality(workspace: &Workspace, run: Option<&str>) -> Result<QualityReport, TrustError> {
-    let session = workspace.engine.session(ReadState::Working).await?;
+/// Makes the report of the newest run, or of the one whose id begins with `run`, of what `viewer` sees.
+pub async fn quality(workspace: &Workspace, viewer: Viewer, run: Option<&str>) -> Result<QualityReport, TrustError> {
+    let session = workspace.engine.session(viewer, ReadState::Working).await?;
     let records = Records::read(&workspace.lake, &session, run).await?;
     let map = Map::new(&workspace.project);
     let (tables, trend) = score::tables(&records.rule_results, |model| map.relation(model));

@@ -28,7 +28,7 @@ pub(crate) struct CompileArgs {
 pub(crate) async fn run(global: &GlobalArgs, args: &CompileArgs) -> Result<Outcome, Failure> {
     let project = open::project(global, "compile", false)?;
     let workspace = Arc::new(open::quiet_workspace(Arc::clone(&project)).await?);
-    let session = workspace.engine.session(ReadState::Working).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
     if let Some(text) = &args.inline {
         out_code(&wardlake_build::compile_inline(&workspace, &session, text).await?)?;
         return Ok(Outcome::Done);

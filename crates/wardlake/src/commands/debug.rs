@@ -52,7 +52,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
         None => out("epoch     none published yet")?,
     }
     print_feeds(&workspace).await?;
-    let session = workspace.engine.session(ReadState::Working).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
     session.collect("select 1 as one").await?;
     let limit = workspace.engine.options().memory_limit_bytes >> 20;
     out(format_args!(

@@ -74,7 +74,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
     };
     if global.log_format == LogFormat::Text {
         let state = open::read_state(&workspace, None, false).await?;
-        let session = workspace.engine.session(state).await?;
+        let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
         let report = report(&session, &loaded, &built).await?;
         drop((workspace, session));
         opened.close().await;

@@ -32,7 +32,7 @@ pub(crate) struct ExplainArgs {
 pub(crate) async fn run(global: &GlobalArgs, args: &ExplainArgs) -> Result<Outcome, Failure> {
     let workspace = open::quiet_workspace(open::project(global, "explain", false)?).await?;
     let state = open::read_state(&workspace, args.epoch, false).await?;
-    let session = workspace.engine.session(state).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
     let explanation = explain(&workspace, &session, &args.table, &args.key, args.column.as_deref()).await?;
     if args.json {
         let text = serde_json::to_string_pretty(&explanation).map_err(|error| Failure::Output(error.to_string()))?;

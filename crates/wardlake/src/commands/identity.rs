@@ -94,7 +94,7 @@ async fn decide(
         actor: args.by.clone().unwrap_or_default(),
         reason: args.reason.clone(),
     };
-    let outcome = decide_identity(workspace, &request).await?;
+    let outcome = decide_identity(workspace, wardlake_load::local_viewer(), &request).await?;
     if !global.quiet {
         match outcome {
             IdentityOutcome::Recorded { decision_id } => {
@@ -113,7 +113,7 @@ async fn session_with(workspace: &Workspace, table: &str, what: &str) -> Result<
         true => ReadState::Working,
         false => open::read_state(workspace, None, false).await?,
     };
-    let session = workspace.engine.session(state).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
     let is_there = session.names().await?.iter().any(|name| name.to_string() == table);
     match is_there {
         true => Ok(session),

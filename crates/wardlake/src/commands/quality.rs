@@ -36,7 +36,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &QualityArgs) -> Result<Outco
     let project = open::project(global, "quality", false)?;
     let workspace = open::quiet_workspace(project).await?;
     let run = Some(args.run.as_str()).filter(|run| *run != "latest");
-    let report = wardlake_trust::quality(&workspace, run).await?;
+    let report = wardlake_trust::quality(&workspace, wardlake_load::local_viewer(), run).await?;
     if let Some(path) = &args.html {
         let page = wardlake_trust::quality_page(&report)?;
         std::fs::write(path, page).map_err(Failure::file(path))?;

@@ -132,7 +132,7 @@ async fn list(
     state: &str,
     output: &OutputArgs,
 ) -> Result<(), Failure> {
-    let session = workspace.engine.session(ReadState::Working).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
     let tables = tables(workspace, &session).await?;
     let literal = |text: &str| text.replace('\'', "''");
     let mut filter = match state {
@@ -180,7 +180,7 @@ async fn show(workspace: &Workspace, id: &str) -> Result<(), Failure> {
             "a quarantine_id is hexadecimal; `wardlake quarantine list MODEL` shows them".to_owned(),
         ));
     }
-    let session = workspace.engine.session(ReadState::Working).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
     for (model, table) in tables(workspace, &session).await? {
         let sql = format!("select * from {} where quarantine_id like '{id}%' limit 2", table.quoted());
         let batches = session.collect(&sql).await?;
@@ -240,7 +240,7 @@ async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<Outcome, Failure> 
         correction.values = Some(corrections(file)?);
     }
     let model = &args.model;
-    match correct(workspace, &correction).await? {
+    match correct(workspace, wardlake_load::local_viewer(), &correction).await? {
         Corrected::Nothing { why } => {
             err(format_args!("No open row of {model} was changed: {why}."));
             return Ok(Outcome::Failed);
@@ -282,7 +282,7 @@ async fn settle(workspace: &Workspace, args: &DecideArgs, decision: Decision) ->
         Decision::Dismiss => "dismissed",
         Decision::Reopen => "open again",
     };
-    match decide(workspace, model, filter, decision, &who.by, &who.reason).await? {
+    match decide(workspace, wardlake_load::local_viewer(), model, filter, decision, &who.by, &who.reason).await? {
         Decided::Rows(rows) => {
             note(format_args!("{} of {model}: {done}.", counted(rows, "row")));
             Ok(Outcome::Done)
@@ -298,7 +298,7 @@ async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failu
     let project = open::project(global, "build", false)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
     let result = async {
-        let session = opened.workspace.engine.session(ReadState::Working).await?;
+        let session = opened.workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
         let withheld = tables(&opened.workspace, &session).await?;
         let models = match models {
             [] => withheld.into_iter().map(|(model, _)| model).collect(),

@@ -64,7 +64,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ScoreArgs) -> Result<Outcome
     let truth = truth::read(&args.truth)?;
     let workspace = open::quiet_workspace(open::project(global, "score", false)?).await?;
     let state = open::read_state(&workspace, None, false).await?;
-    let session = workspace.engine.session(state).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
     let found: Vec<Finding> = accusations(&workspace, &session).await?.into_iter().map(finding).collect();
     let kinds = score(&truth, &found);
     let mut tables = Vec::new();

@@ -38,7 +38,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ShowArgs) -> Result<Outcome,
     let project = open::project(global, "show", false)?;
     let workspace = Arc::new(open::quiet_workspace(Arc::clone(&project)).await?);
     let state = open::read_state(&workspace, args.epoch, args.working).await?;
-    let session = workspace.engine.session(state).await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
     let mut queries = Vec::new();
     match &args.inline {
         Some(text) => queries.push(wardlake_build::compile_inline(&workspace, &session, text).await?),
