@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod figures;
 mod kafka;
+mod kinds;
 mod process;
 mod python;
 mod rings;
@@ -46,8 +47,8 @@ enum Task {
     Machete,
     /// The API documentation; a warning is an error.
     Docs,
-    /// Prove that crates reach nothing forbidden, that files form no large ring, that only listed files read as the system, and that each
-    /// fault users found has a test.
+    /// Prove that crates reach nothing forbidden, that files form no large ring, that only listed files read as the system, that kinds of
+    /// source are named in their own folder alone, and that each fault users found has a test.
     Walls,
     /// Count code, tests and documentation; fail where there is too little of the last two.
     Figures,

@@ -1,7 +1,9 @@
 //! The walls of ARCHITECTURE.md, asked of `cargo tree`: which crates reach neither an async runtime nor an engine. Within a crate,
-//! no large ring of files; a list of the files that read as the system; and a test for every fault that users found.
+//! no large ring of files; a list of the files that read as the system; no kind of source that others name; and a test for every fault
+//! that users found.
 
 use crate::{
+    kinds,
     process::{TaskError, TaskResult, cargo, text},
     rings, trials, viewers,
 };
@@ -38,6 +40,7 @@ pub(crate) fn check() -> TaskResult {
         ),
         (rings::breaches()?, "move what several of them need into a file of its own, which needs none of them"),
         (viewers::breaches()?, "read as the viewer whom it is for, or list file and reason in xtask/src/viewers.rs"),
+        (kinds::breaches()?, "ask the source by a trait of crates/connect/src/source instead"),
         (trials::breaches()?, "name the test that fails without the mending, or list the trial in xtask/src/trials.rs"),
     ];
     let broken: Vec<String> = found

@@ -24,7 +24,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// How often unfinished files are looked at again, and folders that may not tell of their files.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Watches the folders of all sources that have files.
+/// Watches the folders into which extracts come.
 pub(crate) struct Files {
     server: Arc<Server>,
     tables: Vec<SourceTable>,
@@ -90,7 +90,7 @@ impl Files {
         threads: usize,
         moved: mpsc::UnboundedSender<(TableName, u64)>,
     ) -> Self {
-        let tables = tables.into_iter().filter(|source| !source.table.patterns.is_empty()).collect();
+        let tables = tables.into_iter().filter(|source| source.folder().is_some()).collect();
         Self { server, tables, project_dir, threads, moved, heard: Arc::default(), looked_at: Mutex::default() }
     }
 
@@ -150,7 +150,7 @@ impl Files {
     fn watch_folders(&self, watcher: &mut RecommendedWatcher, watched: &mut BTreeSet<PathBuf>) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for source in &self.tables {
-            let root = source.root();
+            let Some(root) = source.folder() else { continue };
             if !watched.contains(&root) && root.is_dir() && watcher.watch(&root, RecursiveMode::Recursive).is_ok() {
                 watched.insert(root.clone());
             } else if !watched.contains(&root) {
@@ -170,7 +170,8 @@ impl Files {
         let existing: Vec<&SourceTable> = self
             .tables
             .iter()
-            .filter(|source| labels.contains(source.label.as_str()) && source.root().is_dir())
+            .filter(|source| labels.contains(source.label.as_str()))
+            .filter(|source| source.folder().is_some_and(|folder| folder.is_dir()))
             .collect();
         if existing.is_empty() {
             return;

@@ -34,7 +34,7 @@ use tokio::{
     task::JoinSet,
 };
 use wardlake_build::{Live, LiveOptions, Pictures};
-use wardlake_connect::kafka::KafkaMonitor;
+use wardlake_connect::source::Monitor;
 use wardlake_load::{Workspace, source_tables};
 use wardlake_records::RunEvent;
 
@@ -87,8 +87,8 @@ pub(crate) struct Server {
     /// The project's folder: files that settings name are relative to it.
     pub(crate) project_dir: PathBuf,
     pub(crate) sources: Sources,
-    /// How each Kafka source stands, by `<source>.<table>`.
-    pub(crate) brokers: BTreeMap<String, KafkaMonitor>,
+    /// How each log that is followed stands, by `<source>.<table>`.
+    pub(crate) logs: BTreeMap<String, Box<dyn Monitor>>,
     /// The number of the newest epoch.
     pub(crate) epoch: watch::Sender<u64>,
     /// What followed views show.
@@ -130,7 +130,7 @@ pub async fn serve(
         workspace: Arc::clone(&workspace),
         project_dir: options.project_dir.clone(),
         sources,
-        brokers: topics.iter().map(|topics| (topics.label().to_owned(), topics.monitor())).collect(),
+        logs: topics.iter().map(|topics| (topics.label().to_owned(), topics.monitor())).collect(),
         epoch,
         pictures: Arc::default(),
         progress: Default::default(),

@@ -19,7 +19,7 @@ use tokio_rustls::{
 };
 use wardlake_connect::{
     hl7::{self, Decoder, ErrorCode, Frame, Header, Outcome, Problem},
-    source::{MllpSettings, TlsFiles},
+    source::{Messages, TlsFiles},
 };
 use wardlake_load::{Content, Delivery, Feed, IntakeError, Receipt};
 
@@ -56,10 +56,9 @@ struct Line {
     tls: Option<TlsAcceptor>,
 }
 
-/// Binds a listener for every table with an `mllp` block that an address is known for, and tells where.
+/// Binds a listener for every table that takes messages and that an address is known for, and tells where.
 pub(crate) fn bind_all(server: &Server, given: Option<SocketAddr>) -> Result<Vec<Listener>, ServeError> {
-    let feeds: Vec<(&Arc<Feed>, &MllpSettings)> =
-        server.sources.feeds().filter_map(|feed| Some((feed, feed.table().mllp.as_ref()?))).collect();
+    let feeds: Vec<(&Arc<Feed>, Messages<'_>)> = server.sources.for_messages().collect();
     if given.is_some() && feeds.len() != 1 {
         let message = match feeds.len() {
             0 => "--mllp needs a source table with an `mllp` block".to_owned(),
@@ -69,14 +68,14 @@ pub(crate) fn bind_all(server: &Server, given: Option<SocketAddr>) -> Result<Vec
     }
     let mut listeners = Vec::new();
     for (feed, settings) in feeds {
-        let address = match (given, &settings.listen) {
+        let address = match (given, settings.listen) {
             (Some(address), _) => address,
             (None, Some(text)) => text.parse().map_err(|_| ServeError::Config {
                 message: format!("source {}: `mllp.listen` is `{text}`; write `127.0.0.1:2575`", feed.label()),
             })?,
             (None, None) => continue,
         };
-        let tls = match &settings.tls {
+        let tls = match settings.tls {
             Some(files) => Some(acceptor(files, &server.project_dir, feed.label())?),
             None => None,
         };

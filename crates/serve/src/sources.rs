@@ -1,8 +1,9 @@
-//! The source tables that are fed while the server runs: by deliveries, each with its open feed, and by topics.
+//! The source tables that are fed while the server runs: by deliveries, each with its open feed, and by logs that are followed.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
+use wardlake_connect::source::{Messages, Push, Requests};
 use wardlake_core::did_you_mean;
 use wardlake_load::{Feed, FeedOptions, Workspace, source_tables};
 
@@ -15,12 +16,12 @@ const KEY_WINDOW: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 pub(crate) struct Sources {
     /// Those that take deliveries, by `<source>.<table>`.
     feeds: BTreeMap<String, Arc<Feed>>,
-    /// Those that follow topics.
+    /// Those that follow a log.
     topics: Vec<FeedOptions>,
 }
 
 impl Sources {
-    /// Opens the journal of every table with an `http` or `mllp` block; a table without rows gets its declared columns.
+    /// Opens the journal of every table to which deliveries come; a table without rows gets its declared columns.
     pub(crate) async fn open(
         workspace: &Workspace,
         settings: &ServeOptions,
@@ -30,7 +31,7 @@ impl Sources {
         let (mut feeds, mut topics) = (BTreeMap::new(), Vec::new());
         for source in source_tables(workspace, &settings.project_dir)? {
             source.create(workspace).await?;
-            let takes_deliveries = source.table.http.is_some() || source.table.mllp.is_some();
+            let takes_deliveries = source.table.pushes().next().is_some();
             let options = FeedOptions {
                 label: source.label.clone(),
                 name: source.name.clone(),
@@ -39,7 +40,7 @@ impl Sources {
                 max_waiting_bytes: settings.max_waiting_bytes,
                 key_window: KEY_WINDOW,
             };
-            if options.table.kafka.is_some() {
+            if options.table.log().is_some() {
                 topics.push(options.clone());
             }
             if takes_deliveries {
@@ -58,18 +59,31 @@ impl Sources {
         self.feeds.values()
     }
 
-    pub(crate) fn feed(&self, label: &str) -> Option<&Arc<Feed>> {
-        self.feeds.get(label)
-    }
-
     /// The largest body or message in bytes that a table takes.
     pub(crate) fn largest_delivery(&self) -> u64 {
-        let bounds = self.feeds().flat_map(|feed| {
-            let table = feed.table();
-            let (http, mllp) = (table.http.as_ref(), table.mllp.as_ref());
-            [http.map(|http| http.max_bytes), mllp.map(|mllp| mllp.max_bytes)]
+        let pushes = self.feeds().flat_map(|feed| feed.table().pushes());
+        pushes.map(|push| push.max_bytes()).max().unwrap_or(0)
+    }
+
+    /// The feed of a table that takes requests, and what they have to keep to.
+    pub(crate) fn for_requests(&self, label: &str) -> Option<(&Arc<Feed>, Requests<'_>)> {
+        let feed = self.feeds.get(label)?;
+        let requests = feed.table().pushes().find_map(|push| match push {
+            Push::Requests(requests) => Some(requests),
+            Push::Messages(_) => None,
         });
-        bounds.flatten().max().unwrap_or(0)
+        Some((feed, requests?))
+    }
+
+    /// The feeds of the tables that take messages, and what those have to keep to.
+    pub(crate) fn for_messages(&self) -> impl Iterator<Item = (&Arc<Feed>, Messages<'_>)> {
+        self.feeds().flat_map(|feed| {
+            let messages = feed.table().pushes().filter_map(|push| match push {
+                Push::Messages(messages) => Some(messages),
+                Push::Requests(_) => None,
+            });
+            messages.map(move |messages| (feed, messages))
+        })
     }
 
     /// The table that was most likely meant.

@@ -1,9 +1,10 @@
-//! The Kafka sources: one loop per table, from the broker to bronze. The lake says where to go on; the broker is told afterwards.
+//! The logs that are followed: one loop per table, from whoever keeps the log to bronze. The lake says where to go on; the log's keeper is
+//! told afterwards.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
-use wardlake_connect::{KafkaFeed, kafka::KafkaMonitor};
+use wardlake_connect::source::{Answer, Follow, Follower, Monitor, Part, PositionError};
 use wardlake_core::TableName;
 use wardlake_load::{FeedOptions, LoadError, Workspace, load_topic, topic_position};
 
@@ -12,35 +13,35 @@ use crate::Server;
 /// After a failed commit the same records are tried again so much later.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A table's topics, about to be followed.
+/// A table's log, about to be followed.
 pub(crate) struct Topics {
     options: FeedOptions,
-    feed: KafkaFeed,
+    log: Box<dyn Follow>,
 }
 
 impl Topics {
-    /// Prepares a table with a `kafka` block; nobody is contacted yet. Files that the block names are relative to `folder`.
+    /// Prepares a table that follows a log; nobody is contacted yet. Files that its settings name are relative to `folder`.
     pub(crate) fn new(workspace: &Arc<Workspace>, options: FeedOptions, folder: &Path) -> Option<Self> {
-        let mut settings = options.table.kafka.clone()?;
-        settings.ca_file = settings.ca_file.map(|file| folder.join(file));
         let (lake, wanted) = (Arc::clone(workspace), options.clone());
-        let position = move |topic: String, partition: i32| {
+        let position = move |part: Part| -> Answer<'static, Result<Option<i64>, PositionError>> {
             let (lake, wanted) = (Arc::clone(&lake), wanted.clone());
-            async move { Ok(topic_position(&lake, &wanted, &topic, partition).await.map_err(Box::new)?) }
+            Box::pin(async move { topic_position(&lake, &wanted, &part).await.map_err(PositionError::from) })
         };
-        let feed = KafkaFeed::new(settings, &options.label, position);
-        Some(Self { options, feed })
+        let follower =
+            Follower { label: options.label.clone(), folder: folder.to_owned(), position: Box::new(position) };
+        let log = options.table.log()?.follow(follower);
+        Some(Self { options, log })
     }
 
     pub(crate) fn label(&self) -> &str {
         &self.options.label
     }
 
-    pub(crate) fn monitor(&self) -> KafkaMonitor {
-        self.feed.monitor()
+    pub(crate) fn monitor(&self) -> Box<dyn Monitor> {
+        self.log.monitor()
     }
 
-    /// Loads what the topics bring until the server stops.
+    /// Loads what the log brings until the server stops.
     pub(crate) async fn run(
         mut self,
         server: Arc<Server>,
@@ -48,22 +49,22 @@ impl Topics {
         mut stopped: watch::Receiver<bool>,
     ) {
         while !*stopped.borrow() {
-            let batch = tokio::select! {
-                batch = self.feed.next() => batch,
+            let read = tokio::select! {
+                read = self.log.read() => read,
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             };
-            let batch = match batch {
-                Ok(batch) => batch,
+            let stretches = match read {
+                Ok(stretches) => stretches,
                 Err(error) => {
                     server.workspace.events.warn(format!("{error}; its topics are not followed"));
                     return;
                 }
             };
             loop {
-                match load_topic(&server.workspace, &self.options, &batch).await {
+                match load_topic(&server.workspace, &self.options, &stretches).await {
                     Ok(loaded) => {
-                        loaded.again.iter().for_each(|(topic, partition)| self.feed.ask_again(topic, *partition));
-                        self.feed.commit(&loaded.positions);
+                        loaded.again.iter().for_each(|part| self.log.ask_again(part));
+                        self.log.taken(&loaded.positions);
                         if let Some(version) = loaded.version {
                             // The waves have ended when nobody receives: the next start finds what was loaded.
                             let _ = moved.send((self.options.name.clone(), version));
@@ -81,7 +82,7 @@ impl Topics {
             }
         }
         let label = self.options.label.clone();
-        if let Err(error) = self.feed.close().await {
+        if let Err(error) = self.log.close().await {
             server.workspace.events.warn(format!("{label}: {error}"));
         }
     }

@@ -1,5 +1,4 @@
-//! Finds the files of a table, in the order in which they are to be loaded. Files that are visibly still being written
-//! are left for the next run.
+//! Finds files. Those that are visibly still being written are left for the next run.
 
 use std::{
     io,
@@ -10,8 +9,8 @@ use std::{
 use chrono::{DateTime, NaiveDate, Utc};
 use walkdir::{DirEntry, WalkDir};
 
-use super::pattern::PathPattern;
-use crate::{ConnectError, FileTable, source::OrderBy};
+use super::{pattern::PathPattern, settings::FilesSettings};
+use crate::ConnectError;
 
 /// Endings of names that transfer programs give to files they have not finished.
 const UNFINISHED_ENDINGS: [&str; 4] = [".tmp", ".part", ".crdownload", ".filepart"];
@@ -42,36 +41,31 @@ impl FoundFile {
     }
 }
 
-/// The files of `table` whose root is relative to `base`. A path that two patterns match is found once, by the first.
-pub fn discover(table: &FileTable, base: &Path) -> Result<Vec<FoundFile>, ConnectError> {
-    let root = table.root.as_ref().map_or_else(|| base.to_owned(), |root| base.join(root));
+/// The files that are there to be loaded. A path that two patterns match is found once, by the first.
+pub(super) fn discover(settings: &FilesSettings, base: &Path) -> Result<Vec<FoundFile>, ConnectError> {
+    let root = settings.folder(base);
     let mut found: Vec<FoundFile> = Vec::new();
     let mut seen = std::collections::HashSet::new();
-    for pattern in &table.patterns {
-        for file in walk(table, pattern, &root)? {
+    for pattern in &settings.patterns {
+        for file in walk(settings, pattern, &root)? {
             if seen.insert(file.path.clone()) {
                 found.push(file);
             }
         }
     }
-    match table.order_by {
-        OrderBy::Date => found.sort_by(|a, b| (a.date, &a.relative).cmp(&(b.date, &b.relative))),
-        OrderBy::Name => found.sort_by(|a, b| a.relative.cmp(&b.relative)),
-        OrderBy::Modified => found.sort_by(|a, b| (a.modified, &a.relative).cmp(&(b.modified, &b.relative))),
-    }
     Ok(found)
 }
 
-/// Whether a file at `path` would be one of the table's, or the marker that completes one.
-pub fn belongs(table: &FileTable, base: &Path, path: &Path) -> bool {
-    let root = table.root.as_ref().map_or_else(|| base.to_owned(), |root| base.join(root));
+/// Whether a file at `path` would be one of them, or the marker that completes one.
+pub(super) fn belongs(settings: &FilesSettings, base: &Path, path: &Path) -> bool {
+    let root = settings.folder(base);
     let text = slashed(path);
-    let text = table.done_suffix.as_deref().and_then(|suffix| text.strip_suffix(suffix)).unwrap_or(&text);
+    let text = settings.done_suffix.as_deref().and_then(|suffix| text.strip_suffix(suffix)).unwrap_or(&text);
     let relative = Path::new(text).strip_prefix(&root).map(slashed).unwrap_or_else(|_| text.to_owned());
-    table.patterns.iter().any(|pattern| pattern.matches(&relative).is_some())
+    settings.patterns.iter().any(|pattern| pattern.matches(&relative).is_some())
 }
 
-fn walk(table: &FileTable, pattern: &PathPattern, root: &Path) -> Result<Vec<FoundFile>, ConnectError> {
+fn walk(settings: &FilesSettings, pattern: &PathPattern, root: &Path) -> Result<Vec<FoundFile>, ConnectError> {
     if !root.is_dir() {
         return Err(ConnectError::RootMissing { path: root.to_owned() });
     }
@@ -97,7 +91,7 @@ fn walk(table: &FileTable, pattern: &PathPattern, root: &Path) -> Result<Vec<Fou
         }
         let relative = slashed(entry.path().strip_prefix(prefix).unwrap_or(entry.path()));
         let Some(date) = pattern.matches(&relative) else { continue };
-        if let Some(file) = ready(table, &entry, relative, date)? {
+        if let Some(file) = ready(settings, &entry, relative, date)? {
             files.push(file);
         }
     }
@@ -115,12 +109,12 @@ fn is_visible(entry: &DirEntry) -> bool {
 
 /// The file, unless it is to be left for the next run.
 fn ready(
-    table: &FileTable,
+    settings: &FilesSettings,
     entry: &DirEntry,
     relative: String,
     date: Option<NaiveDate>,
 ) -> Result<Option<FoundFile>, ConnectError> {
-    if let Some(suffix) = &table.done_suffix {
+    if let Some(suffix) = &settings.done_suffix {
         let mut marker = entry.path().as_os_str().to_owned();
         marker.push(suffix);
         if relative.ends_with(suffix.as_str()) || !Path::new(&marker).exists() {
@@ -135,7 +129,7 @@ fn ready(
     };
     let modified = metadata.modified().map_err(unreadable)?;
     let age = SystemTime::now().duration_since(modified).unwrap_or_default();
-    if age.as_secs() < table.settle_seconds {
+    if age.as_secs() < settings.settle_seconds {
         return Ok(None);
     }
     let path = entry.path().to_owned();

@@ -11,6 +11,7 @@ mod parquet;
 pub(crate) mod pattern;
 mod pipeline;
 mod report;
+mod settings;
 mod stream;
 
 #[cfg(test)]
@@ -18,13 +19,8 @@ mod tests;
 
 use std::{io::Write, path::Path};
 
-pub use self::{
-    chunk::Chunk,
-    discover::{FoundFile, belongs, discover},
-    pattern::PathPattern,
-    pipeline::Limits,
-    report::FileReport,
-};
+pub(crate) use self::settings::KIND;
+pub use self::{chunk::Chunk, discover::FoundFile, pattern::PathPattern, pipeline::Limits, report::FileReport};
 use self::{
     csv::{
         CsvParser,
@@ -53,27 +49,7 @@ pub enum Event {
     Rejected(Rejected),
 }
 
-/// Reads `file` and hands its rows and rejected records to `sink`, in file order, on the caller's thread.
-///
-/// `known_columns` are the table's own columns so far (without lineage columns); they decide the spelling of names that
-/// differ only in case, and how many columns may be new: [`MOST_NEW_COLUMNS`](wardlake_core::columns::MOST_NEW_COLUMNS). Without
-/// them the file makes the table. `tee` receives the raw bytes, each once. Text is parsed
-/// on `threads` threads; the result does not depend on their number.
-///
-/// After an error nothing that was delivered may be kept: a file that turns out to be half-written
-/// ([`ConnectError::Unfinished`]) is often known as such only at its end.
-pub fn read(
-    file: &FoundFile,
-    table: &FileTable,
-    known_columns: Option<&[String]>,
-    tee: Option<&mut (dyn Write + Send)>,
-    threads: usize,
-    sink: &mut dyn FnMut(Event) -> Result<(), ConnectError>,
-) -> Result<FileReport, ConnectError> {
-    read_within(file, table, known_columns, tee, threads, Limits::default(), sink)
-}
-
-/// [`read`] with other limits than the usual ones. A record is read the same wherever blocks are cut, unless it is larger
+/// [`read`](crate::read) with other limits than the usual ones. A record is read the same wherever blocks are cut, unless it is larger
 /// than [`Limits::record`].
 pub fn read_within(
     file: &FoundFile,

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
+use crate::source::Fit;
+
 /// One record as the broker keeps it. Complete in itself, so that one that cannot be decoded can be kept with its place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KafkaRecord {
@@ -94,18 +96,6 @@ pub struct PartitionBatch {
     pub records: Vec<KafkaRecord>,
     /// Offsets between `from` and `next` that the broker has deleted unread.
     pub gaps: Vec<OffsetGap>,
-}
-
-/// How a part of a batch and the position in the caller's ledger go together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// The part follows on the ledger and can be committed as it now is, to [`PartitionBatch::next`].
-    Follows,
-    /// The ledger is already at or beyond the end of the part: there is nothing to commit.
-    Known,
-    /// Between the ledger and the part something is missing. Committing it would lose that; the feed has to
-    /// [ask again](super::KafkaFeed::ask_again).
-    Ahead,
 }
 
 impl PartitionBatch {

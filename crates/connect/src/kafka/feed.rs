@@ -1,6 +1,6 @@
 //! The feed: joins the group, places what it is given where the caller says, reads, mends, delivers.
 
-use std::{error::Error, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{error::Error, future::Future, sync::Arc, time::Duration};
 
 use krafka::{KrafkaError, consumer::ConsumerRecord, error::ErrorCode};
 use tokio::time::Instant;
@@ -13,7 +13,10 @@ use super::{
     settings::{KafkaSettings, Start},
     status::{KafkaMonitor, KafkaStatus, PartitionStatus},
 };
-use crate::ConnectError;
+use crate::{
+    ConnectError,
+    source::{Answer, PositionError},
+};
 
 /// The client is asked for records at least so often, whatever the settings say.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
@@ -24,17 +27,15 @@ const HOLD: Duration = Duration::from_secs(5);
 /// The status of the partitions is brought up to date no more often than that.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why a caller does not know a position now.
-type PositionError = Box<dyn Error + Send + Sync>;
-type PositionFuture = Pin<Box<dyn Future<Output = Result<Option<i64>, PositionError>> + Send>>;
-type PositionOf = Box<dyn Fn(String, i32) -> PositionFuture + Send + Sync>;
+/// Asks the caller for the next offset of a topic's partition.
+type OffsetOf = Box<dyn Fn(String, i32) -> Answer<'static, Result<Option<i64>, PositionError>> + Send + Sync>;
 
 /// One source table's reader of its topics. See the [module](super) for what it promises.
 pub struct KafkaFeed {
     label: String,
     group: String,
     settings: KafkaSettings,
-    position: PositionOf,
+    position: OffsetOf,
     opening: Option<AbortOnDropHandle<Result<Session, KrafkaError>>>,
     session: Option<Session>,
     pending: Pending,

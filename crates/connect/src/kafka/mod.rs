@@ -14,16 +14,20 @@
 //! refused: the feed keeps trying, with growing pauses, and says so in its [`KafkaStatus`]. What is lost for good (offsets the
 //! broker has deleted before they were read) is an [`OffsetGap`] in the batch, never silence.
 //!
-//! Values are bytes here; what they mean is decided by whoever receives the batch.
+//! Values are bytes to the feed; as a [source](crate::source::Log) it makes rows of them, in the format that its table is set to.
 
 mod batch;
 mod feed;
 mod pending;
+mod rows;
 mod session;
 mod settings;
+mod source;
 mod status;
 
-pub use batch::{Fit, KafkaBatch, KafkaPosition, KafkaRecord, OffsetGap, PartitionBatch};
+pub use crate::source::Fit;
+pub use batch::{KafkaBatch, KafkaPosition, KafkaRecord, OffsetGap, PartitionBatch};
 pub use feed::KafkaFeed;
 pub use settings::{KafkaSettings, Sasl, SaslMechanism, Security, Start};
+pub(crate) use source::KIND;
 pub use status::{KafkaMonitor, KafkaStatus, KafkaTrouble, PartitionStatus};

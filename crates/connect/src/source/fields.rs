@@ -15,17 +15,28 @@ pub struct ConfigProblem {
     pub help: Option<String>,
 }
 
+/// Reads a block, and adds what is wrong with it, each setting with its whole path.
+type ReadBlock<T> = fn(Map<String, Value>, &mut Vec<ConfigProblem>) -> Option<T>;
+
 /// The unread settings of one block.
 pub(crate) struct Fields<'a> {
     prefix: &'static str,
     values: Map<String, Value>,
     known: Vec<&'static str>,
     problems: &'a mut Vec<ConfigProblem>,
+    /// What is wrong within blocks: it comes behind what is wrong beside them.
+    within: Vec<ConfigProblem>,
 }
 
 impl<'a> Fields<'a> {
     pub(crate) fn new(prefix: &'static str, values: Map<String, Value>, problems: &'a mut Vec<ConfigProblem>) -> Self {
-        Self { prefix, values, known: Vec::new(), problems }
+        Self { prefix, values, known: Vec::new(), problems, within: Vec::new() }
+    }
+
+    /// The keys that were asked for so far.
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> &[&'static str] {
+        &self.known
     }
 
     /// Whether `key` is there and not null; to be asked before it is taken.
@@ -46,6 +57,30 @@ impl<'a> Fields<'a> {
             Ok(value) => Some(value),
             Err(_) => {
                 self.problem(key, format!("must be {expected}"), None);
+                None
+            }
+        }
+    }
+
+    /// A block of settings of its own, which `read` reads.
+    pub(crate) fn block<T>(&mut self, key: &'static str, read: ReadBlock<T>) -> Option<T> {
+        match self.raw(key)? {
+            Value::Object(block) => read(block, &mut self.within),
+            _ => {
+                self.problem(key, "must be a block of settings".to_owned(), None);
+                None
+            }
+        }
+    }
+
+    /// The same where `true` is short for a block without settings, and `false` for none.
+    pub(crate) fn block_or_true<T>(&mut self, key: &'static str, read: ReadBlock<T>) -> Option<T> {
+        match self.raw(key)? {
+            Value::Bool(false) => None,
+            Value::Bool(true) => read(Map::new(), &mut self.within),
+            Value::Object(block) => read(block, &mut self.within),
+            _ => {
+                self.problem(key, "must be a block of settings, or `true`".to_owned(), None);
                 None
             }
         }
@@ -102,5 +137,6 @@ impl<'a> Fields<'a> {
                 .or_else(|| Some(format!("known settings: {}", self.known.join(", "))));
             self.problem(&key, "is not a setting of a source table".to_owned(), help);
         }
+        self.problems.append(&mut self.within);
     }
 }

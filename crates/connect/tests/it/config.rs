@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use serde_json::{Value, json};
 use wardlake_connect::{
     FileTable,
@@ -10,7 +12,7 @@ fn the_table_wins_over_its_source() {
         json!({"connector": "files", "root": "in", "format": {"type": "csv", "delimiter": ";", "quote": "none"}});
     let table = json!({"path": "p_*.csv", "keys": "id", "format": {"delimiter": "tab", "columns": ["id"]}});
     let table = FileTable::from_json(&source, &table).unwrap();
-    assert_eq!(table.root.as_deref(), Some("in"));
+    assert_eq!(table.extracts().unwrap().folder(Path::new("project")), Some(Path::new("project").join("in")));
     assert_eq!((table.keys, table.change), (vec!["id".to_owned()], Change::Full));
     assert_eq!(table.format.file_format, FileFormat::Csv);
     assert_eq!(table.format.delimiter, Delimiter::Text("\t".to_owned()));

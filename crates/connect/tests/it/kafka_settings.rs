@@ -1,13 +1,14 @@
 use serde_json::{Value, json};
 use wardlake_connect::{
-    FileTable, KafkaSettings,
-    kafka::{SaslMechanism, Security, Start},
+    FileTable,
+    kafka::{KafkaSettings, SaslMechanism, Security, Start},
     source::ConfigProblem,
 };
 
 /// The settings of a `kafka` block, read as those of a source table.
 pub(crate) fn settings(block: Value) -> Result<KafkaSettings, Vec<ConfigProblem>> {
-    Ok(FileTable::from_json(&Value::Null, &json!({ "kafka": block }))?.kafka.unwrap())
+    let table = FileTable::from_json(&Value::Null, &json!({ "kafka": block }))?;
+    Ok(table.settings_of::<KafkaSettings>().unwrap().clone())
 }
 
 fn problems(block: Value) -> Vec<String> {
@@ -36,14 +37,15 @@ fn what_is_left_out_has_a_default() {
 #[test]
 fn the_blocks_of_source_and_table_are_merged() {
     let source = json!({"kafka": {"brokers": "a:1", "topics": "all"}});
-    let table = FileTable::from_json(&source, &json!({"kafka": {"topics": "adt"}})).unwrap().kafka.unwrap();
-    assert_eq!((table.brokers, table.topics), (vec!["a:1".to_owned()], vec!["adt".to_owned()]));
+    let table = FileTable::from_json(&source, &json!({"kafka": {"topics": "adt"}})).unwrap();
+    let read = table.settings_of::<KafkaSettings>().unwrap();
+    assert_eq!((read.brokers.as_slice(), read.topics.as_slice()), (&["a:1".to_owned()][..], &["adt".to_owned()][..]));
 }
 
 #[test]
 fn a_table_needs_a_path_only_where_nothing_else_feeds_it() {
     for block in [json!({"http": {}}), json!({"mllp": {}}), json!({"kafka": {"brokers": "a:1", "topics": "t"}})] {
-        assert!(FileTable::from_json(&Value::Null, &block).unwrap().patterns.is_empty(), "{block}");
+        assert!(FileTable::from_json(&Value::Null, &block).unwrap().extracts().is_none(), "{block}");
     }
     let problems = FileTable::from_json(&Value::Null, &json!({"http": null})).unwrap_err();
     assert_eq!(problems[0].path, "path");

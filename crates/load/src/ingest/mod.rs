@@ -56,7 +56,7 @@ impl std::fmt::Debug for ReadyCheck {
     }
 }
 
-/// A source table that is read from files.
+/// A source table whose extracts are loaded.
 #[derive(Clone)]
 pub(crate) struct TablePlan {
     pub(crate) unique_id: String,
@@ -86,9 +86,9 @@ pub struct SourceTable {
 }
 
 impl SourceTable {
-    /// The folder that its files come from.
-    pub fn root(&self) -> PathBuf {
-        self.table.root.as_ref().map_or_else(|| self.base.clone(), |root| self.base.join(root))
+    /// The folder that its extracts come into; none if it has none, or if they come otherwise.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.table.extracts()?.folder(&self.base)
     }
 
     /// Whether a file at this path is one of its files.
@@ -283,7 +283,7 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
     }
     let mut outcome = TableOutcome::default();
     // What is fed otherwise need not have files.
-    let is_fed = plan.table.http.is_some() || plan.table.mllp.is_some() || plan.table.kafka.is_some();
+    let is_fed = plan.table.live_kinds().next().is_some();
     if found.is_empty() && !is_fed && !log.knows(&plan.label) {
         outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
     }

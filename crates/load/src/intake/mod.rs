@@ -25,7 +25,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
-use wardlake_connect::{Chunk, ConnectError, Event, FileTable, Rejected, hl7, source::FileFormat};
+use wardlake_connect::{Chunk, ConnectError, FileTable, RejectedRecord, hl7, source::FileFormat};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName, columns::ColumnList};
 
 use self::{segment::Frame, writer::Request};
@@ -37,6 +37,7 @@ pub use self::{
     damage::{Damage, DamageKind},
     topic::{TopicLoad, load_topic, topic_position},
 };
+pub use wardlake_connect::Reading;
 
 /// Deliveries that may wait for the disk at once; further senders wait for a place.
 const REQUESTS: usize = 4096;
@@ -205,7 +206,7 @@ pub(crate) struct Accepted {
 
 /// Records on their way to bronze, and where they came from.
 pub(crate) struct Records {
-    /// Bronze's `_file`: the journal segment, or `topic/partition`.
+    /// Bronze's `_file`: the journal segment, or what a part of a log calls it.
     pub(crate) file: Arc<str>,
     pub(crate) received_us: i64,
     pub(crate) chunks: Vec<Chunk>,
@@ -215,14 +216,6 @@ pub(crate) struct Records {
     pub(crate) positions: Option<Vec<i64>>,
     pub(crate) first_position: i64,
     pub(crate) rejected: Vec<RejectedRecord>,
-}
-
-/// A record that is kept beside the table.
-pub(crate) struct RejectedRecord {
-    pub(crate) position: i64,
-    pub(crate) reason: String,
-    pub(crate) message: String,
-    pub(crate) bytes: Vec<u8>,
 }
 
 impl Waiting {
@@ -325,7 +318,7 @@ impl Feed {
             Some(FileFormat::Auto) => None,
             asked => asked,
         };
-        read_into(&self.options.table, Some(self.waiting.columns().names()), payload, format)
+        Reading::of(payload, DELIVERY, &self.options.table, Some(self.waiting.columns().names()), format)
     }
 
     /// Stores a delivery. When this returns a receipt, the bytes are synced; senders that wait together share one sync. The order
@@ -391,60 +384,12 @@ impl Feed {
     }
 }
 
-/// A payload's records.
-#[derive(Debug, Default)]
-pub struct Reading {
-    /// The format it was read as.
-    pub format: FileFormat,
-    /// The rows.
-    pub chunks: Vec<Chunk>,
-    /// Records that could not be read.
-    pub rejected: Vec<Rejected>,
-}
-
-impl Reading {
-    /// Rows.
-    pub fn rows(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.rows).sum()
-    }
-}
-
 /// What stands for a delivery in errors.
 const DELIVERY: &str = "the delivery";
 
 /// Reads what was accepted: as many columns as a table may have are taken, for that was decided then.
 fn read(table: &FileTable, payload: &[u8], format: Option<FileFormat>) -> Result<Reading, ConnectError> {
-    read_into(table, None, payload, format)
-}
-
-/// `columns`: those of the table, which settle how many may be new.
-fn read_into(
-    table: &FileTable,
-    columns: Option<&[String]>,
-    payload: &[u8],
-    format: Option<FileFormat>,
-) -> Result<Reading, ConnectError> {
-    let changed;
-    let table = match format {
-        Some(format) if format != table.format.file_format => {
-            let mut other = table.clone();
-            other.format.file_format = format;
-            changed = other;
-            &changed
-        }
-        _ => table,
-    };
-    let mut reading = Reading::default();
-    let mut sink = |event: Event| {
-        match event {
-            Event::Chunk(chunk) => reading.chunks.push(chunk),
-            Event::Rejected(record) => reading.rejected.push(record),
-        }
-        Ok(())
-    };
-    let report = wardlake_connect::read_bytes(payload, DELIVERY, table, columns, &mut sink)?;
-    reading.format = report.file_format;
-    Ok(reading)
+    Reading::of(payload, DELIVERY, table, None, format)
 }
 
 /// The frame of a delivery that is to be stored, and what it holds.

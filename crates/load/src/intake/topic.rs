@@ -1,67 +1,52 @@
-//! From a topic to bronze. The broker keeps the records, so there is no journal: bronze's own ledger says how far each partition
-//! was taken, in the commit that holds its rows. A record that cannot be loaded is kept as it is, with the reason, and holds up nothing
-//! behind it.
-
-use std::{collections::HashSet, sync::Arc};
+//! From a topic to bronze; a topic here is any log that somebody else keeps. Who keeps it keeps its records, so there is no journal: bronze's
+//! own ledger says how far each part was taken, in the commit that holds its rows. A record that cannot be loaded is kept as it is, with the
+//! reason, and holds up nothing behind it.
 
 use chrono::Utc;
-use wardlake_connect::{
-    ConnectError, KafkaBatch,
-    kafka::{Fit, KafkaPosition, KafkaRecord, OffsetGap, PartitionBatch},
-    source::FileFormat,
-};
+use wardlake_connect::source::{Fit, Part, Rows, Stretches};
 use wardlake_core::LedgerEntry;
 use wardlake_storage::StorageError;
 
 use super::{
     FeedOptions, Records, RejectedRecord,
     load::{self, Failure},
-    read_into,
 };
 use crate::{Workspace, error::LoadError};
 
-/// What became of a batch.
+/// What became of some stretches.
 #[derive(Clone, Debug, Default)]
 pub struct TopicLoad {
     /// Bronze's new version, if anything was new.
     pub version: Option<u64>,
-    /// How far each partition is taken; for the broker's own record.
-    pub positions: Vec<KafkaPosition>,
-    /// Partitions whose records are to be asked for again: something between them and bronze is missing.
-    pub again: Vec<(Arc<str>, i32)>,
+    /// How far each part is taken; for the record of who keeps the topic.
+    pub positions: Vec<(Part, i64)>,
+    /// Parts whose records are to be asked for again: something between them and bronze is missing.
+    pub again: Vec<Part>,
     /// Rows loaded.
     pub rows: u64,
 }
 
-fn ledger_id(label: &str, topic: &str, partition: i32) -> String {
-    format!("kafka:{label}:{topic}:{partition}")
-}
-
-/// The next offset of a partition that bronze wants; none if it has nothing of it.
+/// The next position of a part that bronze wants; none if it has nothing of it.
 pub async fn topic_position(
     workspace: &Workspace,
     options: &FeedOptions,
-    topic: &str,
-    partition: i32,
+    part: &Part,
 ) -> Result<Option<i64>, LoadError> {
     let Some(snapshot) = workspace.lake.snapshot(&options.name, None).await? else { return Ok(None) };
-    Ok(snapshot.consumed(&ledger_id(&options.label, topic, partition)).await?)
+    Ok(snapshot.consumed(&part.ledger_id(&options.label)).await?)
 }
 
 impl TopicLoad {
-    /// Takes in what became of a later part of the same batch.
+    /// Takes in what became of later stretches of the same parts.
     fn add(&mut self, later: Self) {
-        let is_of = |topic: &Arc<str>, partition: i32, position: &KafkaPosition| {
-            (topic, partition) == (&position.topic, position.partition)
-        };
         for position in later.positions {
-            self.positions.retain(|known| !is_of(&position.topic, position.partition, known));
+            self.positions.retain(|(part, _)| *part != position.0);
             self.positions.push(position);
         }
-        for (topic, partition) in later.again {
-            self.positions.retain(|known| !is_of(&topic, partition, known));
-            if !self.again.contains(&(Arc::clone(&topic), partition)) {
-                self.again.push((topic, partition));
+        for again in later.again {
+            self.positions.retain(|(part, _)| *part != again);
+            if !self.again.contains(&again) {
+                self.again.push(again);
             }
         }
         self.version = later.version.or(self.version);
@@ -71,30 +56,30 @@ impl TopicLoad {
 
 /// Records that are loaded together.
 struct Piece {
-    batch: KafkaBatch,
+    stretches: Stretches,
     /// Why its one record cannot be loaded.
     refused: Option<String>,
     is_second_try: bool,
 }
 
 impl Piece {
-    fn new(batch: KafkaBatch) -> Self {
-        Self { batch, refused: None, is_second_try: false }
+    fn new(stretches: Stretches) -> Self {
+        Self { stretches, refused: None, is_second_try: false }
     }
 }
 
-/// Loads a batch: each partition's part if it follows on what bronze has, in one commit. Where that fails for what the records hold, they
-/// are tried by halves: those that can be loaded are, in order, and those that cannot be are set aside.
+/// Loads stretches of different parts: each if it follows on what bronze has, in one commit. Where that fails for what the records hold,
+/// they are tried by halves: those that can be loaded are, in order, and those that cannot be are set aside.
 pub async fn load_topic(
     workspace: &Workspace,
     options: &FeedOptions,
-    batch: &KafkaBatch,
+    stretches: &Stretches,
 ) -> Result<TopicLoad, LoadError> {
     let mut outcome = TopicLoad::default();
     // The next one last.
-    let mut pieces = vec![Piece::new(batch.clone())];
+    let mut pieces = vec![Piece::new(stretches.clone())];
     while let Some(piece) = pieces.pop() {
-        let failure = match try_load(workspace, options, piece.batch.clone(), piece.refused.as_deref()).await {
+        let failure = match try_load(workspace, options, piece.stretches.clone(), piece.refused.as_deref()).await {
             Ok(loaded) => {
                 outcome.add(loaded);
                 continue;
@@ -106,12 +91,12 @@ pub async fn load_topic(
             Failure::Elsewhere(LoadError::Storage(
                 StorageError::LedgerMoved { .. } | StorageError::PartlyApplied { .. },
             )) => pieces.push(piece),
-            Failure::Content { error, is_certain } if piece.refused.is_none() => match halves(piece.batch) {
+            Failure::Content { error, is_certain } if piece.refused.is_none() => match halves(piece.stretches) {
                 Ok([first, second]) => pieces.extend([Piece::new(second), Piece::new(first)]),
-                Err(batch) if is_certain || piece.is_second_try => {
-                    pieces.push(Piece { refused: Some(error.to_string()), ..Piece::new(batch) });
+                Err(stretches) if is_certain || piece.is_second_try => {
+                    pieces.push(Piece { refused: Some(error.to_string()), ..Piece::new(stretches) });
                 }
-                Err(batch) => pieces.push(Piece { is_second_try: true, ..Piece::new(batch) }),
+                Err(stretches) => pieces.push(Piece { is_second_try: true, ..Piece::new(stretches) }),
             },
             failure => return Err(failure.error()),
         }
@@ -119,65 +104,59 @@ pub async fn load_topic(
     Ok(outcome)
 }
 
-/// The records in two batches, one behind the other; a batch of one record comes back.
-fn halves(mut batch: KafkaBatch) -> Result<[KafkaBatch; 2], KafkaBatch> {
-    if batch.partitions.len() > 1 {
-        let behind = batch.partitions.split_off(batch.partitions.len() / 2);
-        return Ok([batch, KafkaBatch { partitions: behind }]);
+/// The records in two halves, one behind the other; a single record comes back.
+fn halves(mut stretches: Stretches) -> Result<[Stretches; 2], Stretches> {
+    if stretches.len() > 1 {
+        let behind = stretches.split_off(stretches.len() / 2);
+        return Ok([stretches, behind]);
     }
-    match batch.partitions.pop() {
-        Some(mut part) if part.records.len() > 1 => {
-            let records = part.records.split_off(part.records.len() / 2);
-            let border = records.first().map_or(part.next, |record| record.offset);
-            let (before, gaps) = part.gaps.into_iter().partition(|gap| gap.from < border);
-            let second = PartitionBatch {
-                topic: Arc::clone(&part.topic),
-                partition: part.partition,
-                from: Some(border),
-                next: part.next,
-                records,
-                gaps,
-            };
-            let first = PartitionBatch { next: border, gaps: before, ..part };
-            Ok([KafkaBatch { partitions: vec![first] }, KafkaBatch { partitions: vec![second] }])
-        }
-        part => Err(KafkaBatch { partitions: part.into_iter().collect() }),
+    let behind = stretches.first_mut().and_then(|stretch| stretch.split());
+    match behind {
+        Some(behind) => Ok([stretches, vec![behind]]),
+        None => Err(stretches),
     }
 }
 
-/// `refused`: why the one record of the batch is set aside.
+/// `refused`: why the one record of the stretches is set aside.
 async fn try_load(
     workspace: &Workspace,
     options: &FeedOptions,
-    batch: KafkaBatch,
+    stretches: Stretches,
     refused: Option<&str>,
 ) -> Result<TopicLoad, Failure> {
-    let mut outcome = TopicLoad { positions: batch.positions(), ..TopicLoad::default() };
+    let positions = stretches.iter().map(|stretch| (stretch.part(), stretch.end()));
+    let mut outcome = TopicLoad { positions: positions.collect(), ..TopicLoad::default() };
     let columns = load::table_columns(workspace, options).await.map_err(Failure::Elsewhere)?;
     let (mut ledger, mut requires, mut parts) = (Vec::new(), Vec::new(), Vec::new());
-    for mut part in batch.partitions {
-        let at = topic_position(workspace, options, &part.topic, part.partition).await.map_err(Failure::Elsewhere)?;
-        match part.fit(at) {
+    for mut stretch in stretches {
+        let part = stretch.part();
+        let at = topic_position(workspace, options, &part).await.map_err(Failure::Elsewhere)?;
+        match stretch.fit(at) {
             Fit::Known => continue,
             Fit::Ahead => {
-                outcome
-                    .positions
-                    .retain(|position| (&position.topic, position.partition) != (&part.topic, part.partition));
-                outcome.again.push((part.topic, part.partition));
+                outcome.positions.retain(|(known, _)| *known != part);
+                outcome.again.push(part);
                 continue;
             }
             Fit::Follows => {}
         }
-        let entry = LedgerEntry::new(ledger_id(&options.label, &part.topic, part.partition), part.next);
+        let entry = LedgerEntry::new(part.ledger_id(&options.label), stretch.end());
         requires.push((entry.app_id.clone(), at));
-        let last = LedgerEntry::new(entry.app_id.clone(), part.next - 1);
+        let last = LedgerEntry::new(entry.app_id.clone(), stretch.end() - 1);
         ledger.push(entry);
+        let lost = records(&part, Rows { rejected: stretch.lost(), ..Rows::default() });
         match refused {
-            None => parts.push((last, records(options, columns.names(), &part))),
+            None => {
+                let mut read: Vec<Records> = vec![lost];
+                let rows = stretch.rows(&options.table, columns.names());
+                read.extend(rows.into_iter().map(|rows| records(&part, rows)));
+                parts.push((last, read));
+            }
             Some(message) => {
                 let aside = LedgerEntry::new(load::aside_id(&last.app_id), last.version);
-                parts.push((last, vec![Records { rejected: lost(&part), ..nothing(&part) }]));
-                parts.push((aside, vec![set_aside(&part, message)]));
+                parts.push((last, vec![lost]));
+                let rejected: Vec<RejectedRecord> = stretch.rejected(load::NOT_LOADABLE, message);
+                parts.push((aside, vec![records(&part, Rows { rejected, ..Rows::default() })]));
             }
         }
     }
@@ -203,140 +182,34 @@ async fn try_load(
     Ok(outcome)
 }
 
-/// What a part without rows begins with.
-fn nothing(part: &PartitionBatch) -> Records {
+/// What was read of a part, on its way to bronze.
+fn records(part: &Part, rows: Rows) -> Records {
     Records {
-        file: format!("{}/{}", part.topic, part.partition).into(),
+        file: part.file.as_str().into(),
         received_us: Utc::now().timestamp_micros(),
-        chunks: Vec::new(),
+        chunks: rows.chunks,
         message: None,
-        positions: Some(Vec::new()),
+        positions: Some(rows.positions),
         first_position: 0,
-        rejected: Vec::new(),
+        rejected: rows.rejected,
     }
-}
-
-fn rejected(record: &KafkaRecord, reason: &str, message: &str) -> RejectedRecord {
-    RejectedRecord {
-        position: record.offset,
-        reason: reason.to_owned(),
-        message: message.to_owned(),
-        bytes: record.value.as_ref().map(|value| value.to_vec()).unwrap_or_default(),
-    }
-}
-
-/// The records of a part as rejected ones.
-fn set_aside(part: &PartitionBatch, message: &str) -> Records {
-    let rejected = part.records.iter().map(|record| rejected(record, load::NOT_LOADABLE, message)).collect();
-    Records { rejected, ..nothing(part) }
-}
-
-/// What the broker had deleted before it was read.
-fn lost(part: &PartitionBatch) -> Vec<RejectedRecord> {
-    let lost = |gap: &OffsetGap| RejectedRecord {
-        position: gap.from,
-        reason: "kafka_offsets_gone".to_owned(),
-        message: gap.to_string(),
-        bytes: Vec::new(),
-    };
-    part.gaps.iter().map(lost).collect()
-}
-
-/// The rows of a part. Objects of one line each are read together, other values one by one; one that is no record of the table's format
-/// is kept as it is. `columns`: those of the table.
-fn records(options: &FeedOptions, columns: &[String], part: &PartitionBatch) -> Vec<Records> {
-    let has_lines =
-        matches!(options.table.format.file_format, FileFormat::Auto | FileFormat::Json | FileFormat::Ndjson);
-    let (lines, others): (Vec<&KafkaRecord>, Vec<&KafkaRecord>) = part
-        .records
-        .iter()
-        .partition(|record| has_lines && record.value.as_ref().is_some_and(|value| is_object_line(value)));
-    let mut found = vec![Records { rejected: lost(part), ..nothing(part) }];
-    match take(options, columns, &lines, FileFormat::Ndjson, nothing(part)) {
-        Ok(taken) => found.push(taken),
-        // One of them spoils it for all: each on its own.
-        Err(_) => found.extend(lines.iter().map(|record| alone(options, columns, record, FileFormat::Ndjson, part))),
-    }
-    for record in others {
-        let format = match has_lines {
-            true if record.value.as_ref().is_some_and(|value| is_one_line(value)) => FileFormat::Ndjson,
-            true => FileFormat::Json,
-            false => options.table.format.file_format,
-        };
-        found.push(alone(options, columns, record, format, part));
-    }
-    found
-}
-
-fn is_one_line(value: &[u8]) -> bool {
-    !value.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
-}
-
-/// Whether a value can stand as a line among others: it begins an object, so that no byte-order mark, no magic bytes and no NUL of one
-/// say how all of them are read.
-fn is_object_line(value: &[u8]) -> bool {
-    value.trim_ascii_start().starts_with(b"{") && is_one_line(value) && !value.contains(&0)
-}
-
-/// One record, whatever it holds.
-fn alone(
-    options: &FeedOptions,
-    columns: &[String],
-    record: &KafkaRecord,
-    format: FileFormat,
-    part: &PartitionBatch,
-) -> Records {
-    if record.value.as_ref().is_none_or(|value| value.is_empty()) {
-        let rejected = vec![rejected(record, "kafka_no_value", "the record has no value")];
-        return Records { rejected, ..nothing(part) };
-    }
-    take(options, columns, &[record], format, nothing(part)).unwrap_or_else(|error| {
-        let rejected = vec![rejected(record, "unreadable", &error.to_string())];
-        Records { rejected, ..nothing(part) }
-    })
-}
-
-/// Reads the values of some records, one line each or one record alone. Each is a row or rejected.
-fn take(
-    options: &FeedOptions,
-    columns: &[String],
-    records: &[&KafkaRecord],
-    format: FileFormat,
-    mut taken: Records,
-) -> Result<Records, ConnectError> {
-    let mut bytes =
-        Vec::with_capacity(records.iter().filter_map(|record| record.value.as_ref()).map(|v| v.len() + 1).sum());
-    for value in records.iter().filter_map(|record| record.value.as_ref()) {
-        bytes.extend_from_slice(value);
-        bytes.push(b'\n');
-    }
-    if records.is_empty() {
-        return Ok(taken);
-    }
-    let is_single = records.len() == 1;
-    // The place among `records` of what stands on a line.
-    let place = move |line: i64| if is_single { 0 } else { usize::try_from(line - 1).unwrap_or(usize::MAX) };
-    let reading = read_into(&options.table, Some(columns), &bytes, Some(format))?;
-    let lines = reading.chunks.iter().flat_map(|chunk| chunk.positions.values().iter().copied());
-    let rows: Vec<usize> = lines.map(place).collect();
-    let mut told: HashSet<usize> = rows.iter().copied().collect();
-    for bad in &reading.rejected {
-        let at = place(i64::try_from(bad.line).unwrap_or(i64::MAX));
-        told.insert(at);
-        let (code, message) = (bad.reason.code(), bad.reason.message());
-        taken.rejected.extend(records.get(at).map(|record| rejected(record, code, message)));
-    }
-    let untold = records.iter().enumerate().filter(|(at, _)| !told.contains(at)).map(|(_, record)| record);
-    taken.rejected.extend(untold.map(|record| rejected(record, "kafka_no_record", "the value holds no record")));
-    taken.positions = Some(rows.into_iter().filter_map(|at| Some(records.get(at)?.offset)).collect());
-    taken.chunks = reading.chunks;
-    Ok(taken)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use wardlake_connect::kafka::{KafkaBatch, KafkaRecord, OffsetGap, PartitionBatch};
+
     use super::*;
     use crate::intake::testing::{lines, open, table_of_numbers};
+
+    /// Where bronze stands with a partition of the topic.
+    async fn position(workspace: &Workspace, options: &FeedOptions, partition: i32) -> Option<i64> {
+        let name = format!("adt:{partition}");
+        let part = Part { kind: "kafka", name, file: format!("adt/{partition}") };
+        topic_position(workspace, options, &part).await.unwrap()
+    }
 
     fn part(partition: i32, first: i64, values: &[&str]) -> PartitionBatch {
         let topic: Arc<str> = "adt".into();
@@ -369,13 +242,13 @@ mod tests {
         ];
         for batch in batches {
             for _again in 0..2 {
-                load_topic(&workspace, &options, &batch).await.unwrap();
+                load_topic(&workspace, &options, &batch.clone().into_stretches()).await.unwrap();
             }
         }
         assert_eq!(lines(&workspace, "select id from bronze.adt order by 1").await, ["1", "2", "3"]);
         let rejected = lines(&workspace, "select _position from system.rejected_rows order by 1").await;
         assert_eq!(rejected, ["1", "2", "4", "5", "7", "8", "9"]);
-        assert_eq!(topic_position(&workspace, &options, "adt", 0).await.unwrap(), Some(10));
+        assert_eq!(position(&workspace, &options, 0).await, Some(10));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -391,7 +264,7 @@ mod tests {
             "{\"id\": 9, \"_File_2\": 0}",
         ];
         let both = KafkaBatch { partitions: vec![part(0, 0, &values), part(1, 0, &["{\"iD\": 10, \"ID_2\": 11}"])] };
-        let loaded = load_topic(&workspace, &options, &both).await.unwrap();
+        let loaded = load_topic(&workspace, &options, &both.into_stretches()).await.unwrap();
         assert_eq!((loaded.rows, loaded.positions.len()), (7, 2));
         let sql = "select \"id\", \"Id_2\", \"_FILE_2\" from bronze.adt order by cast(\"id\" as int)";
         assert_eq!(lines(&workspace, sql).await, ["1", "2", "3 4", "5 6", "7 8", "9 0", "10 11"]);
@@ -407,11 +280,12 @@ mod tests {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let mut parts = vec![part(0, 0, &values), part(1, 0, &["poison", "{\"id\":21}"])];
         parts[0].gaps.push(OffsetGap { topic: "adt".into(), partition: 0, from: 6, to: 6 });
-        let batch = KafkaBatch { partitions: parts };
+        let stretches = KafkaBatch { partitions: parts }.into_stretches();
         for _again in 0..2 {
-            let loaded = load_topic(&workspace, &options, &batch).await.unwrap();
-            let positions: Vec<(i32, i64)> = loaded.positions.iter().map(|at| (at.partition, at.next)).collect();
-            assert_eq!((positions, loaded.again.len()), (vec![(0, 20), (1, 2)], 0));
+            let loaded = load_topic(&workspace, &options, &stretches).await.unwrap();
+            let positions: Vec<(&str, i64)> =
+                loaded.positions.iter().map(|(part, next)| (part.file.as_str(), *next)).collect();
+            assert_eq!((positions, loaded.again.len()), (vec![("adt/0", 20), ("adt/1", 2)], 0));
         }
         let ids = lines(&workspace, "select id from bronze.adt order by id").await;
         let wanted = (0..=21).filter(|id| id % 7 != 0 || [0, 21].contains(id));
@@ -428,7 +302,7 @@ mod tests {
             ]
         );
         for partition in [0, 1] {
-            let at = topic_position(&workspace, &options, "adt", partition).await.unwrap();
+            let at = position(&workspace, &options, partition).await;
             assert_eq!(at, Some(if partition == 0 { 20 } else { 2 }));
         }
     }

@@ -20,7 +20,7 @@ use tokio::{
 };
 use wardlake_connect::{
     ConnectError,
-    source::{FileFormat, HttpSettings, Secret},
+    source::{FileFormat, Secret},
 };
 use wardlake_load::{Content, Delivery, Feed, IntakeError, Reading};
 
@@ -59,15 +59,14 @@ pub(crate) async fn ingest(
 ) -> Result<Json<Accepted>, Refusal> {
     let label = format!("{source}.{table}");
     let sources = &app.server.sources;
-    let found = sources.feed(&label).and_then(|feed| Some((feed, feed.table().http.as_ref()?)));
-    let Some((feed, settings)) = found else {
+    let Some((feed, settings)) = sources.for_requests(&label) else {
         let refusal = Refusal::new(StatusCode::NOT_FOUND, format!("no table `{label}` takes requests"));
         return Err(match sources.nearest(&label) {
             Some(nearest) => refusal.with("did_you_mean", nearest.replace('.', "/")),
             None => refusal.with("help", "give the source table an `http` block in its source file"),
         });
     };
-    authorise(settings, &headers)?;
+    authorise(settings.token, &headers)?;
     let key = idempotency_key(&headers)?;
     let format = content_format(&headers)?;
     let mut claim = app.server.doors.claim(via.peer);
@@ -107,8 +106,8 @@ fn refused(error: IntakeError) -> Refusal {
 pub(crate) fn shows_token(app: &App, request: &Request) -> bool {
     let path = request.uri().path().strip_prefix("/ingest/");
     let Some((source, table)) = path.and_then(|path| path.split_once('/')) else { return false };
-    let feed = app.server.sources.feed(&format!("{source}.{table}"));
-    let token: Option<&Secret> = feed.and_then(|feed| feed.table().http.as_ref()?.token.as_ref());
+    let table = app.server.sources.for_requests(&format!("{source}.{table}"));
+    let token: Option<&Secret> = table.and_then(|(_, requests)| requests.token);
     token.zip(bearer(request.headers())).is_some_and(|(token, shown)| token.is(shown))
 }
 
@@ -116,8 +115,8 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(AUTHORIZATION)?.as_bytes().strip_prefix(b"Bearer ")
 }
 
-fn authorise(settings: &HttpSettings, headers: &HeaderMap) -> Result<(), Refusal> {
-    let Some(token) = &settings.token else { return Ok(()) };
+fn authorise(token: Option<&Secret>, headers: &HeaderMap) -> Result<(), Refusal> {
+    let Some(token) = token else { return Ok(()) };
     match bearer(headers) {
         Some(shown) if token.is(shown) => Ok(()),
         Some(_) => Err(Refusal::new(StatusCode::FORBIDDEN, "the token is not this table's")),

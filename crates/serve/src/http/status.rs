@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
-use wardlake_connect::kafka::KafkaStatus;
+use wardlake_connect::source::LogState;
 use wardlake_load::FeedStatus;
 
 use super::{App, answer::Refusal};
@@ -18,8 +18,8 @@ pub(crate) struct Status {
     epoch: u64,
     /// Every table that takes deliveries.
     feeds: Vec<FeedStatus>,
-    /// Every table that follows topics.
-    topics: BTreeMap<String, TopicStatus>,
+    /// Every table that follows a log.
+    topics: BTreeMap<String, LogState>,
     /// What clients hold.
     sockets: Sockets,
     /// The models.
@@ -57,21 +57,9 @@ fn read(server: &Server) -> Status {
         FeedStatus { last_error, ..status }
     });
     let feeds = feeds.collect();
-    let topics = server.brokers.iter().map(|(label, monitor)| {
-        let status = monitor.status();
-        (label.clone(), TopicStatus { lag: status.lag(), status })
-    });
+    let topics = server.logs.iter().map(|(label, monitor)| (label.clone(), monitor.state()));
     let (topics, sockets) = (topics.collect(), server.doors.sockets());
     Status { epoch: *server.epoch.borrow(), feeds, topics, sockets, waves: server.progress.read() }
-}
-
-/// How a table that follows topics stands.
-#[derive(Debug, Serialize)]
-pub(crate) struct TopicStatus {
-    /// Records behind the newest, if that is known of every partition.
-    lag: Option<u64>,
-    #[serde(flatten)]
-    status: KafkaStatus,
 }
 
 /// Whether the server runs. A full disk is no reason to start it anew: [`ready`] tells of that.

@@ -68,9 +68,7 @@ async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
     let kept = workspace.lake.get(&wardlake_serve::KEPT_STATUS.into()).await?;
     let kept: Json = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     for source in wardlake_load::source_tables(workspace, workspace.project.dir())? {
-        let table = &source.table;
-        let ways = [("http", table.http.is_some()), ("mllp", table.mllp.is_some()), ("kafka", table.kafka.is_some())];
-        let ways: Vec<&str> = ways.iter().filter(|(_, is_fed)| *is_fed).map(|(way, _)| *way).collect();
+        let ways: Vec<&str> = source.table.live_kinds().collect();
         if ways.is_empty() {
             continue;
         }
