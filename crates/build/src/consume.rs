@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_project::Compiled;
-use wardlake_storage::TableHead;
+use wardlake_storage::TableSnapshot;
 
 use crate::{context::BuildContext, error::BuildError};
 
@@ -22,7 +22,7 @@ pub(crate) struct Consumed {
 
 /// The upstream tables as a run of a model first saw them. Begun anew it reads no further: what moves faster than it runs it would
 /// never be done with.
-pub(crate) type Upstream = BTreeMap<TableName, TableHead>;
+pub(crate) type Upstream = BTreeMap<TableName, TableSnapshot>;
 
 /// The ledger's name of an upstream table.
 fn entry(upstream: &TableName, version: u64) -> LedgerEntry {
@@ -30,7 +30,7 @@ fn entry(upstream: &TableName, version: u64) -> LedgerEntry {
 }
 
 /// Which table the upstream's name stands for: versions of one that was made anew are counted from 0 again.
-fn table_entry(upstream: &TableHead) -> LedgerEntry {
+fn table_entry(upstream: &TableSnapshot) -> LedgerEntry {
     // A ledger holds numbers: the id's FNV-1a hash, one bit shorter.
     let hash = upstream
         .table_id()
@@ -52,7 +52,7 @@ pub(crate) async fn open(
     if compiled.changes.is_empty() {
         return Ok(consumed);
     }
-    let before = context.workspace.lake.head(target).await?;
+    let before = context.workspace.lake.snapshot(target, None).await?;
     for changes in &compiled.changes {
         let names = changes.of.table_name().zip(changes.read_as.table_name());
         let Some((of, read_as)) = names else { continue };
@@ -110,11 +110,11 @@ async fn seen(
     target: &TableName,
     of: &TableName,
     upstream: &mut Upstream,
-) -> Result<TableHead, BuildError> {
+) -> Result<TableSnapshot, BuildError> {
     if let Some(head) = upstream.get(of) {
         return Ok(head.clone());
     }
-    let Some(head) = context.session.head(of).await? else {
+    let Some(head) = context.session.snapshot(of).await? else {
         return Err(BuildError::Config {
             message: format!(
                 "{target}: changes() needs a table with versions, and {of} is none; materialize it as table or \
@@ -131,11 +131,11 @@ async fn ahead_of(
     context: &BuildContext,
     of: &TableName,
     version: Option<i64>,
-) -> Result<Option<TableHead>, BuildError> {
+) -> Result<Option<TableSnapshot>, BuildError> {
     let lake = &context.workspace.lake;
     let Some(version) = version.and_then(|version| u64::try_from(version).ok()) else { return Ok(None) };
     match lake.newest_version(of).await? {
-        Some(newest) if newest >= version => Ok(lake.snapshot(of, Some(version)).await?.map(|then| then.head())),
+        Some(newest) if newest >= version => Ok(lake.snapshot(of, Some(version)).await?),
         _ => Ok(None),
     }
 }
@@ -146,7 +146,7 @@ pub(crate) async fn look_up(context: &Arc<BuildContext>, compiled: &Compiled) ->
     for lookup in &compiled.lookups {
         let names = lookup.of.table_name().zip(lookup.read_as.table_name());
         let Some((of, read_as)) = names else { continue };
-        let Some(head) = context.session.head(&of).await? else {
+        let Some(head) = context.session.snapshot(&of).await? else {
             return Err(BuildError::Config {
                 message: format!("matching() needs a table, and {of} is none; materialize it as table or incremental"),
             });

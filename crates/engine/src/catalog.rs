@@ -15,7 +15,7 @@ use datafusion::{
     execution::context::SessionContext,
 };
 use wardlake_core::TableName;
-use wardlake_storage::{Epoch, Lake, TableHead, TableSnapshot};
+use wardlake_storage::{Epoch, Lake, TableSnapshot};
 
 use crate::{EngineError, memory::MemoryTable, recurring::RecurringOf, scan::LakeScan, session::one_statement};
 
@@ -163,14 +163,6 @@ impl LakeCatalog {
         Ok(self.lake.snapshot(name, version).await?)
     }
 
-    /// The table as this state has it, by its files.
-    pub(crate) async fn head(&self, name: &TableName) -> Result<Option<TableHead>, EngineError> {
-        match self.state.place(name) {
-            Place::Newest => Ok(self.lake.head(name).await?),
-            _ => Ok(self.snapshot(name).await?.map(|snapshot| snapshot.head())),
-        }
-    }
-
     /// The views that were resolved so far, and their SQL.
     pub(crate) fn views_read(&self) -> HashSet<(TableName, String)> {
         read(&self.views).clone()
@@ -194,16 +186,13 @@ impl LakeCatalog {
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
+        let Some(snapshot) = self.snapshot(name).await? else { return Ok(None) };
         if let Some(recurring) = &self.recurring
-            && let Some(head) = self.head(name).await?
-            && let Some(rows) = recurring.held.table(&head).await?
+            && let Some(rows) = recurring.held.table(&snapshot).await?
         {
-            return Ok(Some(Arc::new(MemoryTable::held(name.clone(), &head, rows))));
+            return Ok(Some(Arc::new(MemoryTable::held(name.clone(), &snapshot, rows))));
         }
-        match self.snapshot(name).await? {
-            Some(snapshot) => Ok(Some(LakeScan::around(snapshot.provider(&holder.0.state()).await?))),
-            None => Ok(None),
-        }
+        Ok(Some(LakeScan::around(snapshot.provider(&holder.0.state()).await?)))
     }
 }
 

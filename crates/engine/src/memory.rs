@@ -19,7 +19,7 @@ use datafusion::{
     },
 };
 use wardlake_core::TableName;
-use wardlake_storage::{HeldRows, TableHead, cast_batch};
+use wardlake_storage::{HeldRows, TableSnapshot, cast_batch};
 
 /// Rows under a name.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ impl MemoryTable {
     }
 
     /// Rows of a table of the lake that are held.
-    pub(crate) fn held(name: TableName, head: &TableHead, rows: Vec<RecordBatch>) -> Self {
-        Self { name, schema: HeldRows::schema(head), rows, is_held: true }
+    pub(crate) fn held(name: TableName, of: &TableSnapshot, rows: Vec<RecordBatch>) -> Self {
+        Self { name, schema: HeldRows::schema(of), rows, is_held: true }
     }
 
     /// A table of this kind, if it is one.

@@ -30,7 +30,7 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use wardlake_access::Viewer;
 use wardlake_core::{TableName, did_you_mean};
-use wardlake_storage::{HeldRows, Lake, StorageError, TableHead, TableSnapshot};
+use wardlake_storage::{HeldRows, Lake, StorageError, TableSnapshot};
 
 use crate::{
     EngineError, EngineOptions,
@@ -294,16 +294,16 @@ impl Session {
     pub async fn overlay_appended(
         &self,
         name: TableName,
-        head: &TableHead,
+        of: &TableSnapshot,
         version: Option<u64>,
     ) -> Result<(), EngineError> {
         if let Some(recurring) = &self.recurring
-            && let Some(rows) = recurring.held.appended_since(head, version).await?
+            && let Some(rows) = recurring.held.appended_since(of, version).await?
         {
-            self.overlay(name.clone(), Arc::new(MemoryTable::held(name, head, rows)));
+            self.overlay(name.clone(), Arc::new(MemoryTable::held(name, of, rows)));
             return Ok(());
         }
-        let rows = head.snapshot().await?.appended_since(version, &self.holder.0.state()).await?;
+        let rows = of.appended_since(version, &self.holder.0.state()).await?;
         self.overlay(name, LakeScan::around(rows));
         Ok(())
     }
@@ -313,24 +313,24 @@ impl Session {
     pub async fn overlay_matching(
         &self,
         name: TableName,
-        head: &TableHead,
+        of: &TableSnapshot,
         columns: &[String],
         keys: &str,
     ) -> Result<(), EngineError> {
         if let Some(recurring) = &self.recurring {
             let query = self.query(keys).await?;
             let schema = query.schema();
-            require_as_many(head.name(), columns, schema.fields().len())?;
+            require_as_many(of.name(), columns, schema.fields().len())?;
             let rows = query.collect().await?;
             let schema = rows.first().map_or(schema, RecordBatch::schema);
             let keys = arrow::compute::concat_batches(&schema, &rows).map_err(DataFusionError::from)?;
-            if let Some(rows) = recurring.held.matching(head, columns, &keys).await? {
-                self.overlay(name.clone(), Arc::new(MemoryTable::held(name, head, rows)));
+            if let Some(rows) = recurring.held.matching(of, columns, &keys).await? {
+                self.overlay(name.clone(), Arc::new(MemoryTable::held(name, of, rows)));
                 return Ok(());
             }
         }
-        let rows = LakeScan::around(head.snapshot().await?.provider(&self.holder.0.state()).await?);
-        let found = self.joined(head.name(), rows, columns, keys).await?;
+        let rows = LakeScan::around(of.provider(&self.holder.0.state()).await?);
+        let found = self.joined(of.name(), rows, columns, keys).await?;
         self.overlay(name, found);
         Ok(())
     }
@@ -427,17 +427,12 @@ impl Session {
         self.catalog.snapshot(name).await
     }
 
-    /// As [`Self::snapshot`], by its files.
-    pub async fn head(&self, name: &TableName) -> Result<Option<TableHead>, EngineError> {
-        self.catalog.head(name).await
-    }
-
     /// The schema of a table or view, if it exists.
     pub async fn schema(&self, name: &TableName) -> Result<Option<SchemaRef>, EngineError> {
         if self.is_recurring()
-            && let Some(head) = self.head(name).await?
+            && let Some(snapshot) = self.snapshot(name).await?
         {
-            return Ok(Some(HeldRows::schema(&head)));
+            return Ok(Some(HeldRows::schema(&snapshot)));
         }
         let reference = datafusion::common::TableReference::full(CATALOG, name.schema(), name.name());
         let state = self.holder.0.state();

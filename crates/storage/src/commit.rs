@@ -4,13 +4,13 @@
 //! Delta-rs records `txn` entries without looking at them, refuses appends beside rewrites, and reports a commit that landed
 //! as failed when its checkpoint fails. So the entry is written here, and after every error the log itself says what is true.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use deltalake::{
-    DeltaTable, checkpoints,
+    checkpoints,
     kernel::{
         Action, Transaction,
-        transaction::{CommitData, PROTOCOL, TransactionError},
+        transaction::{CommitData, TransactionError},
     },
     logstore::CommitOrBytes,
     protocol::DeltaOperation,
@@ -19,10 +19,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use wardlake_core::LedgerEntry;
 
-use crate::{SchemaChange, StorageError, WriteOptions, log::Ledger, table::TableHandle};
+use crate::{SchemaChange, StorageError, WriteOptions, state::TableState, table::TableHandle};
 
 /// Attempts against writers of other processes. Within this process there is one writer per table.
-pub(crate) const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 20;
 /// Commits between checkpoints: opening a table reads at most so many log entries.
 pub(crate) const COMMITS_PER_CHECKPOINT: u64 = 50;
 /// Key in `commitInfo` by which a commit is recognised as one's own after an error.
@@ -50,8 +50,7 @@ pub struct Commit {
     pub properties: BTreeMap<String, String>,
     /// An overwrite forgets what the table had consumed before: its rows come from this commit's ledger alone.
     pub reset_ledger: bool,
-    /// One of many small ones: an append or overwrite goes by the table's head instead of its full state, and somebody else writes checkpoints
-    /// ([`crate::Lake::checkpoint_if_due`]).
+    /// One of many small ones: somebody else writes checkpoints ([`crate::Lake::checkpoint_if_due`]).
     pub is_frequent: bool,
     /// How data files are written.
     pub options: WriteOptions,
@@ -142,33 +141,25 @@ impl TableHandle {
     pub(crate) async fn commit(
         &self,
         commit: &Commit,
-        mut change: impl FnMut(Option<&DeltaTable>) -> Result<Change, StorageError>,
+        mut change: impl FnMut(Option<&TableState>) -> Result<Change, StorageError>,
     ) -> Result<Committed, StorageError> {
         for _ in 0..ATTEMPTS {
-            let table = self.refresh().await?;
-            self.require_place(commit, table.as_ref().and_then(DeltaTable::version))?;
+            let now = self.state().await?;
+            self.require_place(commit, now.as_ref().map(|now| now.version()))?;
             let mut further = Vec::new();
-            if table.is_none()
-                && let Some((app_id, _)) = commit.requires.iter().find(|(_, at)| at.is_some())
-            {
+            if let Some(now) = &now {
+                if self.has_applied(now, commit)? {
+                    return Ok(Committed::AlreadyApplied(now.version()));
+                }
+                if commit.reset_ledger {
+                    let own: Vec<LedgerEntry> = commit.ledger.iter().chain(&commit.notes).cloned().collect();
+                    further = resets(now, None, &own);
+                }
+            } else if let Some((app_id, _)) = commit.requires.iter().find(|(_, at)| at.is_some()) {
                 return Err(StorageError::LedgerMoved { table: self.name.clone(), app_id: app_id.clone() });
             }
-            if let Some(table) = &table {
-                let version = table.version().unwrap_or_default();
-                if !commit.ledger.is_empty() || commit.reset_ledger {
-                    let ledger = self.ledger(version).await?;
-                    if self.has_applied(&ledger, commit)? {
-                        return Ok(Committed::AlreadyApplied(version));
-                    }
-                    if commit.reset_ledger {
-                        let own: Vec<LedgerEntry> = commit.ledger.iter().chain(&commit.notes).cloned().collect();
-                        further = resets(&ledger, &Ledger::default(), &own);
-                    }
-                }
-            }
-            let change = change(table.as_ref())?;
-            let next = table.as_ref().and_then(DeltaTable::version).map_or(0, |version| version + 1);
-            if let Some(version) = self.put(table.as_ref(), next, change, commit, further).await? {
+            let change = change(now.as_deref())?;
+            if let Some(version) = self.put(now.as_ref(), change, commit, further).await? {
                 if !commit.is_frequent {
                     self.checkpoint_if_due(version).await;
                 }
@@ -179,7 +170,7 @@ impl TableHandle {
     }
 
     /// An error if a table that is at version `now` is not where the commit's rows were made from.
-    pub(crate) fn require_place(&self, commit: &Commit, now: Option<u64>) -> Result<(), StorageError> {
+    fn require_place(&self, commit: &Commit, now: Option<u64>) -> Result<(), StorageError> {
         let is_there = match commit.follows {
             Follows::Anything => true,
             Follows::NoTable => now.is_none(),
@@ -192,20 +183,20 @@ impl TableHandle {
     }
 
     /// Whether the table has all that a commit consumed; an error if it does not stand where the commit requires it to.
-    pub(crate) fn has_applied(&self, ledger: &Ledger, commit: &Commit) -> Result<bool, StorageError> {
+    fn has_applied(&self, now: &TableState, commit: &Commit) -> Result<bool, StorageError> {
         if commit.ledger.is_empty() && !commit.reset_ledger {
             return Ok(false);
         }
-        if let Some((app_id, _)) = commit.requires.iter().find(|(id, at)| ledger.consumed(id) != *at) {
+        if let Some((app_id, _)) = commit.requires.iter().find(|(id, at)| now.consumed(id) != *at) {
             return Err(StorageError::LedgerMoved { table: self.name.clone(), app_id: app_id.clone() });
         }
-        self.is_applied(ledger, &commit.ledger)
+        self.is_applied(now, &commit.ledger)
     }
 
     /// Whether the table has all of the entries. Having some is an error, except upstream tables that did not move while
     /// others did.
-    pub(crate) fn is_applied(&self, ledger: &Ledger, entries: &[LedgerEntry]) -> Result<bool, StorageError> {
-        let consumed = |entry: &LedgerEntry| ledger.consumed(&entry.app_id);
+    pub(crate) fn is_applied(&self, now: &TableState, entries: &[LedgerEntry]) -> Result<bool, StorageError> {
+        let consumed = |entry: &LedgerEntry| now.consumed(&entry.app_id);
         let has = |entry: &&LedgerEntry| consumed(entry).is_some_and(|version| version >= entry.version);
         if !entries.is_empty() && entries.iter().all(|entry| has(&entry)) {
             return Ok(true);
@@ -218,12 +209,11 @@ impl TableHandle {
         }
     }
 
-    /// Puts the log entry of `version` with the commit's ledger, its notes and `further` entries; `None` if another writer put one
-    /// first. `table` has the protocol and columns of the version before.
-    pub(crate) async fn put(
+    /// Puts the log entry that follows `now` with the commit's ledger, its notes and `further` entries; `None` if another writer put one
+    /// first.
+    async fn put(
         &self,
-        table: Option<&DeltaTable>,
-        version: u64,
+        now: Option<&Arc<TableState>>,
         change: Change,
         commit: &Commit,
         further: Vec<Transaction>,
@@ -237,14 +227,17 @@ impl TableHandle {
         let own = transactions(&commit.ledger).into_iter().chain(transactions(&commit.notes));
         let transactions = own.chain(further).collect();
         let data = CommitData::new(change.actions, change.operation, info, transactions);
-        if let Some(table) = table {
-            let state = table.snapshot().map_err(delta)?;
-            PROTOCOL.can_commit(state, &data.actions, &data.operation).map_err(|error| delta(error.into()))?;
+        if let Some(now) = now {
+            now.require_allowed(&self.name, &data.actions, &data.operation)?;
         }
         let bytes = data.get_bytes().map_err(|error| delta(error.into()))?;
-        let entry = CommitOrBytes::LogBytes(bytes);
+        let version = now.map_or(0, |now| now.version() + 1);
+        let entry = CommitOrBytes::LogBytes(bytes.clone());
         match self.log_store.write_commit_entry(version, entry, uuid::Uuid::new_v4()).await {
-            Ok(()) => Ok(Some(version)),
+            Ok(()) => {
+                self.take_in(now, version, &bytes).await;
+                Ok(Some(version))
+            }
             // A store that retried its own put may find its own entry.
             Err(error) => match self.log_store.read_commit_entry(version).await {
                 Ok(Some(found)) if contains(&found, token.as_bytes()) => Ok(Some(version)),
@@ -265,13 +258,15 @@ impl TableHandle {
         }
     }
 
-    /// Writes a checkpoint of the newest version, by which the state in memory is as compact as the checkpoint.
+    /// Writes a checkpoint of the newest version, by which the library's state in memory is as compact as the checkpoint.
     pub(crate) async fn checkpoint(&self) -> Result<(), StorageError> {
-        let Some(table) = self.refresh().await? else {
+        let Some(now) = self.state().await? else {
             return Err(StorageError::TableNotFound { table: self.name.clone() });
         };
-        checkpoints::create_checkpoint(&table, None).await.map_err(StorageError::delta(&self.name))?;
-        self.reopen().await
+        let delta = now.delta(&self.name, &self.log_store).await?;
+        checkpoints::create_checkpoint(delta, None).await.map_err(StorageError::delta(&self.name))?;
+        self.let_go().await;
+        Ok(())
     }
 }
 
@@ -280,13 +275,13 @@ fn transactions(entries: &[LedgerEntry]) -> Vec<Transaction> {
     entries.iter().map(|entry| Transaction::new_with_last_update(&entry.app_id, entry.version, Some(now))).collect()
 }
 
-/// Entries that set a ledger back from `now` to `then`, except those the commit sets itself.
-pub(crate) fn resets(now: &Ledger, then: &Ledger, own: &[LedgerEntry]) -> Vec<Transaction> {
-    let changed = now.entries().filter(|(app_id, version)| {
-        then.consumed(app_id) != Some(*version) && !own.iter().any(|entry| entry.app_id == *app_id)
+/// Entries that set what is consumed back from `now` to `then`, or to nothing, except those the commit sets itself.
+pub(crate) fn resets(now: &TableState, then: Option<&TableState>, own: &[LedgerEntry]) -> Vec<Transaction> {
+    let before = |app_id: &str| then.and_then(|then| then.consumed(app_id));
+    let changed = now.consumed_all().filter(|(app_id, version)| {
+        before(app_id) != Some(*version) && !own.iter().any(|entry| entry.app_id == *app_id)
     });
-    let back: Vec<_> =
-        changed.map(|(app_id, _)| LedgerEntry::new(app_id, then.consumed(app_id).unwrap_or(-1))).collect();
+    let back: Vec<_> = changed.map(|(app_id, _)| LedgerEntry::new(app_id, before(app_id).unwrap_or(-1))).collect();
     transactions(&back)
 }
 

@@ -1,7 +1,7 @@
 //! What is new in a table since a version: rows that were added, or every change of a row.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
@@ -21,14 +21,15 @@ use datafusion::{
         AggregateUDF, Expr, ExprFunctionExt, WindowFunctionDefinition, cast, expr::WindowFunction, ident, lit, when,
     },
 };
-use deltalake::{
-    DeltaTable,
-    kernel::{Action, Add, LogicalFileView},
-};
-use futures::{StreamExt, TryStreamExt};
+use deltalake::kernel::Add;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use crate::{
-    StorageError, TableSnapshot, log::commit_actions, rewrite::column, schema_change::require_columns,
+    StorageError, TableSnapshot,
+    log::{Line, commit_lines},
+    rewrite::column,
+    schema_change::require_columns,
+    state::DataFile,
     table::TableHandle,
 };
 
@@ -65,8 +66,8 @@ impl TableSnapshot {
     /// Whether no row was changed or deleted after `version`.
     pub async fn only_appends_since(&self, version: u64) -> Result<bool, StorageError> {
         let mut commits = self.handle.commits(version, self.version());
-        while let Some((_, actions)) = commits.try_next().await? {
-            if actions.iter().any(|action| matches!(action, Action::Remove(remove) if remove.data_change)) {
+        while let Some((_, lines)) = commits.try_next().await? {
+            if lines.iter().any(|line| line.remove.as_ref().is_some_and(|remove| remove.data_change)) {
                 return Ok(false);
             }
         }
@@ -91,9 +92,8 @@ impl TableSnapshot {
             return Ok(rows.select(columns).map_err(query())?.into_view());
         };
         let then = self.at(version).await?;
-        let only_in = |own: &Self, other: &Self| -> Vec<LogicalFileView> {
-            let known: HashSet<String> = other.file_views().iter().map(|view| view.path().into_owned()).collect();
-            own.file_views().into_iter().filter(|view| !known.contains(view.path().as_ref())).collect()
+        let only_in = |own: &Self, other: &Self| -> Vec<Arc<DataFile>> {
+            own.data_files().into_iter().filter(|file| other.state.file(file.path()).is_none()).collect()
         };
         let (gone, new) = (only_in(&then, self), only_in(self, &then));
         let gone = self.conform(then.scan(session, ROWS, Some(&gone), false).await?, &then).map_err(query())?;
@@ -171,9 +171,8 @@ impl TableSnapshot {
         adds: impl Iterator<Item = Add>,
     ) -> Result<Arc<dyn TableProvider>, StorageError> {
         let selection = deltalake::delta_datafusion::FileSelection::from_adds(adds);
-        let builder =
-            self.table.table_provider().with_session(Arc::new(session.clone())).with_file_selection(selection);
-        builder.await.map_err(StorageError::query(self.name()))
+        let builder = self.delta().await?.table_provider().with_session(Arc::new(session.clone()));
+        builder.with_file_selection(selection).await.map_err(StorageError::query(self.name()))
     }
 
     /// An earlier version of this table.
@@ -186,18 +185,11 @@ impl TableSnapshot {
         if version > newest {
             return Err(missing());
         }
-        let table = match self.handle.earlier(version) {
-            Some(table) => table,
-            None => {
-                let mut table = DeltaTable::new(Arc::clone(&self.handle.log_store));
-                table.load_version(version).await.map_err(|cause| {
-                    tracing::debug!(table = %self.name(), version, %cause, "version cannot be loaded");
-                    missing()
-                })?;
-                table
-            }
-        };
-        Self::new(Arc::clone(&self.handle), table)
+        match self.handle.state_at(version).await? {
+            // Another id: the table was dropped since and made anew.
+            Some(state) if state.metadata().id() == self.table_id() => Ok(Self::new(Arc::clone(&self.handle), state)),
+            _ => Err(missing()),
+        }
     }
 }
 
@@ -206,17 +198,15 @@ impl TableHandle {
     pub(crate) async fn added(&self, from: u64, to: u64) -> Result<Added, StorageError> {
         let mut added = Added::default();
         let mut commits = self.commits(from, to);
-        while let Some((version, actions)) = commits.try_next().await? {
-            added.follow(version, actions);
+        while let Some((version, lines)) = commits.try_next().await? {
+            added.follow(version, lines);
         }
         Ok(added)
     }
 
-    fn commits(&self, from: u64, to: u64) -> futures::stream::BoxStream<'_, Result<(u64, Vec<Action>), StorageError>> {
+    fn commits(&self, from: u64, to: u64) -> BoxStream<'_, Result<(u64, Vec<Line>), StorageError>> {
         futures::stream::iter(from + 1..=to)
-            .map(move |version| async move {
-                Ok((version, commit_actions(&self.name, &self.log_store, version).await?))
-            })
+            .map(move |version| async move { Ok((version, commit_lines(&self.name, &self.log_store, version).await?)) })
             .buffered(8)
             .boxed()
     }
@@ -239,20 +229,15 @@ pub(crate) struct Added {
 }
 
 impl Added {
-    fn follow(&mut self, version: u64, actions: Vec<Action>) {
-        for action in &actions {
-            let Action::Remove(remove) = action else { continue };
+    fn follow(&mut self, version: u64, lines: Vec<Line>) {
+        for remove in lines.iter().filter_map(|line| line.remove.as_ref()) {
             let Some(add) = self.here.remove(&remove.path) else { continue };
             if !remove.data_change {
                 self.moved.entry(version - 1).or_default().push(add);
             }
         }
-        for action in actions {
-            if let Action::Add(add) = action
-                && add.data_change
-            {
-                self.here.insert(add.path.clone(), add);
-            }
+        for add in lines.into_iter().filter_map(|line| line.add).filter(|add| add.data_change) {
+            self.here.insert(add.path.clone(), *add);
         }
     }
 }

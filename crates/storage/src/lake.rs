@@ -164,12 +164,12 @@ impl Lake {
     ) -> Result<Option<TableSnapshot>, StorageError> {
         let handle = self.handle(table)?;
         if let Some(version) = version
-            && let Some(state) = handle.advance_to(version).await?
+            && let Some(state) = handle.known_at(version).await?
         {
-            return Ok(Some(TableSnapshot::new(handle, state)?));
+            return Ok(Some(TableSnapshot::new(handle, state)));
         }
-        let Some(newest) = handle.refresh().await? else { return Ok(None) };
-        let newest = TableSnapshot::new(handle, newest)?;
+        let Some(newest) = handle.state().await? else { return Ok(None) };
+        let newest = TableSnapshot::new(handle, newest);
         match version {
             None => Ok(Some(newest)),
             Some(version) => newest.at(version).await.map(Some),
@@ -195,7 +195,7 @@ impl Lake {
         for path in self.paths(&store, None).await? {
             delete(&store, &path).await?;
         }
-        handle.forget();
+        handle.forget().await;
         if let Some(folder) = self.local_path().map(|lake| lake.join(table.schema()).join(table.name())) {
             let _ = tokio::fs::remove_dir_all(folder).await;
         }

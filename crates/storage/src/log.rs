@@ -1,30 +1,50 @@
-//! A table's `_delta_log` as files: which versions there are, and what single commits say.
+//! A table's `_delta_log` as files: which versions there are, and what they say, line by line.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use arrow::{
-    array::{Array, AsArray, RecordBatch},
-    datatypes::Int64Type,
-};
+use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use deltalake::{
-    kernel::{Action, Version},
-    logstore::{LogStoreRef, get_actions},
+    kernel::{Add, Metadata, Protocol, Remove, Transaction, Version},
+    logstore::LogStoreRef,
 };
-use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, path::Path};
-use parquet::arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder};
+use parquet::{
+    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
+    errors::ParquetError,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use wardlake_core::TableName;
 
 use crate::StorageError;
+
+/// What is read of a checkpoint. Statistics may be there twice: those in columns have another shape for each table.
+const CHECKPOINT_COLUMNS: [&str; 15] = [
+    "protocol",
+    "metaData",
+    "txn",
+    "sidecar",
+    "add.path",
+    "add.partitionValues",
+    "add.size",
+    "add.modificationTime",
+    "add.dataChange",
+    "add.stats",
+    "add.tags",
+    "add.deletionVector",
+    "add.baseRowId",
+    "add.defaultRowCommitVersion",
+    "add.clusteringProvider",
+];
 
 /// The log's files at one moment.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct LogFiles {
     /// Versions whose commit file is there, ascending.
     pub(crate) commits: Vec<Version>,
-    /// Version and file of each classic single-file checkpoint, ascending.
-    pub(crate) checkpoints: Vec<(Version, Path)>,
+    /// Version and files of each checkpoint that is complete, ascending.
+    pub(crate) checkpoints: Vec<(Version, Vec<Path>)>,
 }
 
 impl LogFiles {
@@ -32,22 +52,33 @@ impl LogFiles {
         let folder = Path::from("_delta_log");
         let list = log_store.object_store(None).list_with_delimiter(Some(&folder)).await;
         let objects = list.map_err(StorageError::store("list", log_store.root_url()))?.objects;
+        Ok(Self::of(objects.into_iter().map(|object| object.location)))
+    }
+
+    fn of(paths: impl Iterator<Item = Path>) -> Self {
         let mut files = Self::default();
-        for object in objects {
-            let Some(name) = object.location.filename() else { continue };
-            let Some((Ok(version), rest)) = name.split_at_checked(20).map(|(digits, rest)| (digits.parse(), rest))
-            else {
-                continue;
+        // Of one version there may be several, by other engines: each has its own number of files.
+        let mut checkpoints: BTreeMap<(Version, String), (usize, Vec<Path>)> = BTreeMap::new();
+        for path in paths {
+            let Some((digits, rest)) = path.filename().and_then(|name| name.split_at_checked(20)) else { continue };
+            let Ok(version) = digits.parse::<Version>() else { continue };
+            let (kind, of) = match rest.split('.').collect::<Vec<_>>()[..] {
+                ["", "json"] => {
+                    files.commits.push(version);
+                    continue;
+                }
+                ["", "checkpoint", "parquet"] => ("", 1),
+                ["", "checkpoint", uuid, "parquet" | "json"] => (uuid, 1),
+                ["", "checkpoint", _, of, "parquet"] => (of, of.parse().unwrap_or(usize::MAX)),
+                _ => continue,
             };
-            match rest {
-                ".json" => files.commits.push(version),
-                ".checkpoint.parquet" => files.checkpoints.push((version, object.location)),
-                _ => {}
-            }
+            let parts = checkpoints.entry((version, kind.to_owned())).or_insert((of, Vec::new()));
+            parts.1.push(path);
         }
+        let complete = checkpoints.into_iter().filter(|(_, (of, parts))| parts.len() == *of);
+        files.checkpoints = complete.map(|((version, _), (_, parts))| (version, parts)).collect();
         files.commits.sort_unstable();
-        files.checkpoints.sort_unstable();
-        Ok(files)
+        files
     }
 
     pub(crate) fn newest(&self) -> Option<Version> {
@@ -55,121 +86,153 @@ impl LogFiles {
     }
 }
 
-/// The actions of one commit; `HistoryGone` if its file is no longer there.
-pub(crate) async fn commit_actions(
+/// A line of a commit or checkpoint: one of these, or something that nothing here depends on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Line {
+    pub(crate) add: Option<Box<Add>>,
+    pub(crate) remove: Option<Box<Remove>>,
+    pub(crate) txn: Option<Transaction>,
+    #[serde(default, deserialize_with = "metadata")]
+    pub(crate) meta_data: Option<Box<Metadata>>,
+    pub(crate) protocol: Option<Box<Protocol>>,
+    sidecar: Option<Sidecar>,
+}
+
+/// A file that holds a part of a checkpoint.
+#[derive(Debug, Deserialize)]
+struct Sidecar {
+    path: String,
+}
+
+/// A checkpoint may leave out what is empty, which the library's own type does not allow for.
+fn metadata<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<Metadata>>, D::Error> {
+    let Some(mut found) = Option::<Map<String, Value>>::deserialize(deserializer)? else { return Ok(None) };
+    let empty =
+        [("partitionColumns", json!([])), ("configuration", json!({})), ("format", json!({"provider": "parquet"}))];
+    for (name, empty) in empty {
+        if found.get(name).is_none_or(Value::is_null) {
+            found.insert(name.to_owned(), empty);
+        }
+    }
+    if let Some(Value::Object(format)) = found.get_mut("format") {
+        format.entry("options").or_insert_with(|| json!({}));
+    }
+    serde_json::from_value(Value::Object(found)).map(Some).map_err(serde::de::Error::custom)
+}
+
+/// What is written in lines; else what is wrong with it, without the values that are there.
+fn parse(bytes: &[u8]) -> Result<Vec<Line>, String> {
+    let lines = serde_json::Deserializer::from_slice(bytes).into_iter::<Line>().collect::<Result<_, _>>();
+    lines.map_err(|error| format!("line {}, column {} is no entry of a log", error.line(), error.column()))
+}
+
+/// What a commit file says.
+pub(crate) fn parse_commit(table: &TableName, version: Version, bytes: &[u8]) -> Result<Vec<Line>, StorageError> {
+    let path = || format!("{}/{}/_delta_log/{version:020}.json", table.schema(), table.name());
+    parse(bytes).map_err(|reason| StorageError::Damaged { path: path(), reason })
+}
+
+/// What one commit says; `HistoryGone` if its file is no longer there.
+pub(crate) async fn commit_lines(
     table: &TableName,
     log_store: &LogStoreRef,
     version: Version,
-) -> Result<Vec<Action>, StorageError> {
+) -> Result<Vec<Line>, StorageError> {
     let bytes = log_store.read_commit_entry(version).await.map_err(StorageError::delta(table))?;
     let bytes = bytes.ok_or_else(|| StorageError::HistoryGone { table: table.clone(), version })?;
-    get_actions(version, &bytes).map_err(StorageError::delta(table))
+    parse_commit(table, version, &bytes)
 }
 
-/// What a table has consumed: `txn.appId` → newest `txn.version`.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ledger {
-    entries: Arc<HashMap<String, i64>>,
-}
-
-impl Ledger {
-    /// The version consumed of `app_id`. A negative version is how a restore says "not consumed".
-    pub(crate) fn consumed(&self, app_id: &str) -> Option<i64> {
-        self.entries.get(app_id).copied().filter(|version| *version >= 0)
+/// What a checkpoint says that lies in these files and those that they name.
+pub(crate) async fn checkpoint_lines(
+    table: &TableName,
+    log_store: &LogStoreRef,
+    files: &[Path],
+) -> Result<Vec<Line>, StorageError> {
+    let mut lines = Vec::new();
+    for file in files {
+        lines.extend(file_lines(table, log_store, file).await?);
     }
-
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, i64)> {
-        self.entries.iter().filter(|(_, version)| **version >= 0).map(|(app_id, version)| (app_id.as_str(), *version))
+    let named = lines.iter().filter_map(|line| line.sidecar.as_ref());
+    let named: Vec<Path> = named.map(|file| Path::from(format!("_delta_log/_sidecars/{}", file.path))).collect();
+    for file in &named {
+        lines.extend(file_lines(table, log_store, file).await?);
     }
-
-    /// Takes in an entry of a later commit.
-    pub(crate) fn note(&mut self, app_id: String, version: i64) {
-        Arc::make_mut(&mut self.entries).insert(app_id, version);
-    }
-
-    /// The ledger at `version`, read from the newest checkpoint before it and the commits since.
-    pub(crate) async fn load(
-        table: &TableName,
-        log_store: &LogStoreRef,
-        version: Version,
-    ) -> Result<Self, StorageError> {
-        let files = LogFiles::list(log_store).await?;
-        let mut ledger = Self::default();
-        let mut next = 0;
-        if let Some((checkpoint, path)) = files.checkpoints.iter().rfind(|(checkpoint, _)| *checkpoint <= version) {
-            ledger.entries = Arc::new(read_checkpoint(log_store, path).await?);
-            next = checkpoint + 1;
+    // A partition whose value is NULL has none any more, once its line was text.
+    let metadata = lines.iter().find_map(|line| line.meta_data.as_ref());
+    let columns = metadata.map_or_else(Vec::new, |metadata| metadata.partition_columns().to_vec());
+    for add in lines.iter_mut().filter_map(|line| line.add.as_mut()) {
+        for column in &columns {
+            add.partition_values.entry(column.clone()).or_default();
         }
-        ledger.advance(table, log_store, next, version).await
     }
-
-    /// This ledger plus the entries of commits `from..=to`.
-    pub(crate) async fn advance(
-        mut self,
-        table: &TableName,
-        log_store: &LogStoreRef,
-        from: Version,
-        to: Version,
-    ) -> Result<Self, StorageError> {
-        let versions = futures::stream::iter((from..=to).map(Ok::<_, StorageError>));
-        let read = |version| async move {
-            let bytes = log_store.read_commit_entry(version).await.map_err(StorageError::delta(table))?;
-            bytes.ok_or_else(|| StorageError::HistoryGone { table: table.clone(), version })
-        };
-        let commits: Vec<Bytes> = versions.map_ok(read).try_buffered(16).try_collect().await?;
-        let found: Vec<_> = commits.iter().flat_map(|bytes| transactions(bytes)).collect();
-        if !found.is_empty() {
-            Arc::make_mut(&mut self.entries).extend(found);
-        }
-        Ok(self)
-    }
+    Ok(lines)
 }
 
-#[derive(serde::Deserialize)]
-struct TxnLine {
-    txn: Option<Txn>,
+async fn file_lines(table: &TableName, log_store: &LogStoreRef, file: &Path) -> Result<Vec<Line>, StorageError> {
+    let get = log_store.object_store(None).get(file).await.map_err(StorageError::store("read", file))?;
+    let bytes = get.bytes().await.map_err(StorageError::store("read", file))?;
+    let is_text = file.extension() == Some("json");
+    // A table of many files has a checkpoint of many rows: others go on meanwhile.
+    let parsed = tokio::task::spawn_blocking(move || match is_text {
+        true => parse(&bytes),
+        false => parquet_lines(bytes).map_err(|error| error.to_string()),
+    });
+    let parsed = parsed.await.map_err(StorageError::task(table))?;
+    parsed
+        .map_err(|reason| StorageError::Damaged { path: format!("{}/{}/{file}", table.schema(), table.name()), reason })
 }
 
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Txn {
-    app_id: String,
-    version: i64,
-}
-
-/// The `txn` actions of a commit. Lines of data files, which are nearly all of a large commit, are not parsed.
-fn transactions(commit: &[u8]) -> impl Iterator<Item = (String, i64)> {
-    commit
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.trim_ascii_start().starts_with(b"{\"txn\""))
-        .filter_map(|line| serde_json::from_slice::<TxnLine>(line).ok()?.txn)
-        .map(|txn| (txn.app_id, txn.version))
-}
-
-async fn read_checkpoint(log_store: &LogStoreRef, path: &Path) -> Result<HashMap<String, i64>, StorageError> {
-    let get = log_store.object_store(None).get(path).await.map_err(StorageError::store("read", path))?;
-    let bytes = get.bytes().await.map_err(StorageError::store("read", path))?;
-    checkpoint_transactions(bytes)
-        .map_err(|error| StorageError::Damaged { path: path.to_string(), reason: error.to_string() })
-}
-
-fn checkpoint_transactions(bytes: Bytes) -> Result<HashMap<String, i64>, parquet::errors::ParquetError> {
+/// The rows of a checkpoint have the shape of a commit's lines: as text they are read the same way.
+fn parquet_lines(bytes: Bytes) -> Result<Vec<Line>, ParquetError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), ["txn"]);
-    let mut found = HashMap::new();
+    let mask = ProjectionMask::columns(builder.parquet_schema(), CHECKPOINT_COLUMNS);
+    let mut lines = Vec::new();
     for batch in builder.with_projection(mask).build()? {
-        add_transactions(&batch?, &mut found);
+        let mut text = LineDelimitedWriter::new(Vec::<u8>::new());
+        text.write(&batch?)?;
+        text.finish()?;
+        lines.extend(parse(&text.into_inner()).map_err(ParquetError::General)?);
     }
-    Ok(found)
+    Ok(lines)
 }
 
-fn add_transactions(batch: &RecordBatch, found: &mut HashMap<String, i64>) {
-    let Some(txn) = batch.column_by_name("txn").and_then(|column| column.as_struct_opt()) else { return };
-    let (Some(app_id), Some(version)) = (txn.column_by_name("appId"), txn.column_by_name("version")) else { return };
-    let Some(version) = version.as_primitive_opt::<Int64Type>() else { return };
-    let Ok(app_id) = arrow::compute::cast(app_id, &arrow::datatypes::DataType::Utf8) else { return };
-    let app_id = app_id.as_string::<i32>();
-    for row in (0..batch.num_rows()).filter(|row| txn.is_valid(*row) && app_id.is_valid(*row)) {
-        found.insert(app_id.value(row).to_owned(), version.value(row));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_of_all_kinds_are_found_and_unfinished_ones_are_not() {
+        let names = [
+            "00000000000000000003.json",
+            "00000000000000000002.json",
+            "00000000000000000003.crc",
+            "00000000000000000002.checkpoint.parquet",
+            "00000000000000000003.checkpoint.0000000001.0000000002.parquet",
+            "00000000000000000005.checkpoint.0000000001.0000000002.parquet",
+            "00000000000000000005.checkpoint.0000000002.0000000002.parquet",
+            "00000000000000000006.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json",
+            "00000000000000000000.00000000000000000002.compacted.json",
+            "_last_checkpoint",
+        ];
+        let files = LogFiles::of(names.iter().map(|name| Path::from(format!("_delta_log/{name}"))));
+        assert_eq!(files.commits, [2, 3]);
+        let found: Vec<_> = files.checkpoints.iter().map(|(version, parts)| (*version, parts.len())).collect();
+        assert_eq!(found, [(2, 1), (5, 2), (6, 1)]);
+        assert_eq!(files.newest(), Some(6));
+    }
+
+    #[test]
+    fn lines_that_nothing_depends_on_are_passed_over() {
+        let text = br#"{"checkpointMetadata":{"version":1}}
+            {"commitInfo":{"operation":"WRITE"}}
+            {"txn":{"appId":"a","version":4}}
+            {"metaData":{"id":"i","schemaString":"{}","format":{"provider":"parquet"}}}"#;
+        let lines = parse(text).unwrap();
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines.iter().filter_map(|line| line.txn.as_ref()).map(|txn| txn.version).collect::<Vec<_>>(), [4]);
+        assert_eq!(lines[3].meta_data.as_ref().unwrap().id(), "i");
+        assert!(parse(br#"{"add":"#).is_err());
     }
 }

@@ -8,11 +8,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
-use deltalake::{
-    DeltaTable,
-    kernel::{Action, LogicalFileView},
-    protocol::DeltaOperation,
-};
+use deltalake::{kernel::Action, protocol::DeltaOperation};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
@@ -22,8 +18,8 @@ use crate::{
     commit::{COMMITS_PER_CHECKPOINT, Change, resets},
     leftovers::remove_unnamed,
     log::LogFiles,
-    replace::state,
     rewrite::Rewritten,
+    state::{DataFile, TableState},
     write::{FileLayout, NewFiles},
 };
 
@@ -90,31 +86,20 @@ impl Lake {
         let _writer = handle.writer.lock().await;
         let newest = self.require(table).await?;
         let then = newest.at(version).await?;
-        let (ledger, ledger_then) = (newest.ledger().await?, then.ledger().await?);
         let layout = handle.layout(then.schema(), then.partition_columns(), &commit)?;
-        let views = then.file_views();
-        let paths =
-            |views: &[LogicalFileView]| -> HashSet<String> { views.iter().map(|v| v.path().into_owned()).collect() };
-        let (wanted, active) = (paths(&views), paths(&newest.file_views()));
-        let back: Vec<&LogicalFileView> = views.iter().filter(|view| !active.contains(view.path().as_ref())).collect();
+        let files = then.data_files();
+        let back: Vec<&Arc<DataFile>> = files.iter().filter(|file| newest.state.file(file.path()).is_none()).collect();
         self.require_files(&then, &back).await?;
-        let (mut rows, mut bytes) = (0, 0);
-        for view in &back {
-            rows += view.num_records().unwrap_or_default() as u64;
-            bytes += view.size().max(0) as u64;
-        }
-        let change = |now: Option<&DeltaTable>| {
-            let now = now.filter(|now| now.version() == Some(newest.version()));
+        let rows: u64 = back.iter().map(|file| file.rows().unwrap_or_default()).sum();
+        let bytes: u64 = back.iter().map(|file| file.bytes()).sum();
+        let change = |now: Option<&TableState>| {
+            let now = now.filter(|now| now.version() == newest.version());
             let now = now.ok_or_else(|| StorageError::Conflict { table: table.to_string(), attempts: 1 })?;
             let mut actions = handle.relayout(now, &layout)?;
-            for view in state(table, now)?.log_data().into_iter().filter(|view| !wanted.contains(view.path().as_ref()))
-            {
-                actions.push(Action::Remove(view.remove_action(true)));
-            }
-            // The library's typed way back to an `add` is this conversion alone.
-            #[allow(deprecated)]
-            actions.extend(back.iter().map(|view| Action::Add(view.add_action())));
-            actions.extend(resets(&ledger, &ledger_then, &commit.ledger).into_iter().map(Action::Txn));
+            let gone = now.files().filter(|file| then.state.file(file.path()).is_none());
+            actions.extend(gone.map(|file| file.removed(true)));
+            actions.extend(back.iter().map(|file| file.added()));
+            actions.extend(resets(now, Some(&then.state), &commit.ledger).into_iter().map(Action::Txn));
             Ok(Change { actions, operation: DeltaOperation::Restore { version: Some(version), datetime: None } })
         };
         match handle.finish(handle.commit(&commit, change).await, NewFiles::default()).await? {
@@ -123,9 +108,9 @@ impl Lake {
         }
     }
 
-    async fn require_files(&self, then: &TableSnapshot, files: &[&LogicalFileView]) -> Result<(), StorageError> {
+    async fn require_files(&self, then: &TableSnapshot, files: &[&Arc<DataFile>]) -> Result<(), StorageError> {
         let store = then.handle.store();
-        let missing = futures::stream::iter(files.iter().map(|view| view.object_store_path()))
+        let missing = futures::stream::iter(files.iter().map(|file| file.object_path()))
             .map(|path| {
                 let store = Arc::clone(&store);
                 async move {
@@ -165,7 +150,7 @@ impl Lake {
         let operation = DeltaOperation::Optimize { predicate: None, target_size: spec.target_bytes as i64 };
         let files = merged(base, &bins, session, &layout).await?;
         if let Some(held) = spec.held
-            && let Err(error) = held.expect(&base.head(), &files.adds).await
+            && let Err(error) = held.expect(base, &files.adds).await
         {
             files.discard(&handle.store()).await;
             return Err(error);
@@ -186,7 +171,7 @@ impl Lake {
         let layout = base.handle.layout(base.schema(), base.partition_columns(), &commit)?;
         let files = layout.write(streams).await?;
         let operation = DeltaOperation::Delete { predicate: None };
-        let rewritten = Rewritten { removed: base.file_views(), files, data_change: false, layout, operation };
+        let rewritten = Rewritten { removed: base.data_files(), files, data_change: false, layout, operation };
         self.exchange(base, rewritten, &commit).await
     }
 
@@ -199,13 +184,12 @@ impl Lake {
         commit: &Commit,
     ) -> Result<Option<CommitOutcome>, StorageError> {
         let handle = &base.handle;
-        let paths: HashSet<String> = rewritten.removed.iter().map(|view| view.path().into_owned()).collect();
         let _writer = handle.writer.lock().await;
-        let change = |now: Option<&DeltaTable>| {
+        let change = |now: Option<&TableState>| {
             let conflict = || StorageError::Conflict { table: handle.name.to_string(), attempts: 1 };
-            let state = state(&handle.name, now.ok_or_else(conflict)?)?;
-            let here = state.log_data().into_iter().filter(|view| paths.contains(view.path().as_ref())).count();
-            if here < paths.len() || state.snapshot().arrow_schema() != base.schema() {
+            let now = now.ok_or_else(conflict)?;
+            let are_here = rewritten.removed.iter().all(|file| now.file(file.path()).is_some());
+            if !are_here || now.schema() != base.schema() {
                 return Err(conflict());
             }
             Ok(Change { actions: rewritten.actions().collect(), operation: rewritten.operation.clone() })
@@ -301,7 +285,7 @@ fn paths<'p>(paths: impl Iterator<Item = &'p str>) -> HashSet<Path> {
 async fn removed_at(newest: &TableSnapshot) -> Result<HashMap<Path, DateTime<Utc>>, StorageError> {
     let failed = || StorageError::delta(newest.name());
     let log_store = &newest.handle.log_store;
-    let tombstones = newest.table.snapshot().map_err(failed())?.all_tombstones(log_store.as_ref());
+    let tombstones = newest.delta().await?.snapshot().map_err(failed())?.all_tombstones(log_store.as_ref());
     let found = tombstones.map_ok(|tombstone| {
         let path = tombstone.path();
         let path = Path::parse(path.as_ref()).unwrap_or_else(|_| Path::from(path.as_ref()));
@@ -316,25 +300,24 @@ async fn removed_at(newest: &TableSnapshot) -> Result<HashMap<Path, DateTime<Utc
 type Partition = BTreeMap<String, Option<String>>;
 
 /// Groups of at least two small files of one partition, each of one target file at most.
-fn bins(base: &TableSnapshot, spec: OptimizeSpec<'_>) -> Vec<Vec<LogicalFileView>> {
-    let bytes = |view: &LogicalFileView| view.size().max(0) as u64;
-    let mut alike: HashMap<(Partition, bool), Vec<LogicalFileView>> = HashMap::new();
-    for view in base.file_views().into_iter().filter(|view| bytes(view) < spec.target_bytes / 2) {
-        let is_tiny = spec.alike.is_some() && bytes(&view) < spec.target_bytes / TINY;
-        alike.entry((view.partition_values_map().into_iter().collect(), is_tiny)).or_default().push(view);
+fn bins(base: &TableSnapshot, spec: OptimizeSpec<'_>) -> Vec<Vec<Arc<DataFile>>> {
+    let mut alike: HashMap<(Partition, bool), Vec<Arc<DataFile>>> = HashMap::new();
+    for file in base.data_files().into_iter().filter(|file| file.bytes() < spec.target_bytes / 2) {
+        let is_tiny = spec.alike.is_some() && file.bytes() < spec.target_bytes / TINY;
+        alike.entry((file.partition(), is_tiny)).or_default().push(file);
     }
     let mut bins = Vec::new();
-    for mut views in alike.into_values().filter(|views| views.len() >= spec.alike.unwrap_or_default()) {
-        views.sort_by_key(|view| (view.modification_time(), view.path().into_owned()));
+    for mut files in alike.into_values().filter(|files| files.len() >= spec.alike.unwrap_or_default()) {
+        files.sort_by(|a, b| (a.modified_at_ms(), a.path()).cmp(&(b.modified_at_ms(), b.path())));
         let (mut bin, mut sum) = (Vec::new(), 0);
-        for view in views {
-            let size = bytes(&view);
+        for file in files {
+            let size = file.bytes();
             if sum + size > spec.target_bytes && !bin.is_empty() {
                 bins.push(std::mem::take(&mut bin));
                 sum = 0;
             }
             sum += size;
-            bin.push(view);
+            bin.push(file);
         }
         bins.push(bin);
     }
@@ -345,7 +328,7 @@ fn bins(base: &TableSnapshot, spec: OptimizeSpec<'_>) -> Vec<Vec<LogicalFileView
 /// The rows of each bin in a file of their own.
 async fn merged(
     base: &TableSnapshot,
-    bins: &[Vec<LogicalFileView>],
+    bins: &[Vec<Arc<DataFile>>],
     session: &SessionState,
     layout: &FileLayout,
 ) -> Result<NewFiles, StorageError> {

@@ -17,15 +17,16 @@ use wardlake_core::TableName;
 use crate::{
     Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
     commit::Change,
-    replace::{state, write_operation},
+    replace::write_operation,
     rewrite::{Rewrite, Rewritten, column},
     schema_change::{SchemaDiff, create_actions, reconcile, require_columns},
     spool::Spool,
+    state::TableState,
     table::TableHandle,
     types::delta_schema,
     write::{FileLayout, NewFiles},
 };
-use deltalake::{DeltaTable, kernel::Action, protocol::SaveMode};
+use deltalake::{kernel::Action, protocol::SaveMode};
 
 /// dbt's names for the two sides of a merge, as SQL folds them.
 pub(crate) const SOURCE: &str = "dbt_internal_source";
@@ -172,24 +173,22 @@ impl Lake {
         keys: &[String],
         commit: &Commit,
     ) -> Result<Prepared, StorageError> {
-        let now = handle.refresh().await?;
-        if let Some(version) = handle.applied_version(now.as_ref(), commit).await? {
+        let now = handle.state().await?;
+        if let Some(version) = handle.applied_version(now.as_deref(), commit)? {
             return Ok(Prepared::Done(CommitOutcome::AlreadyApplied { version }));
         }
         let rows = match (source.first(), &now) {
             (Some(stream), _) => delta_schema(&stream.schema())?,
-            (None, Some(now)) => state(table, now)?.snapshot().arrow_schema(),
+            (None, Some(now)) => now.schema(),
             (None, None) => return Err(StorageError::TableNotFound { table: table.clone() }),
         };
         require_columns(table, &rows, keys, "key")?;
         let Some(now) = now else { return Ok(Prepared::Create(source)) };
-        let state = state(table, &now)?;
-        let own = state.snapshot().arrow_schema();
+        let own = now.schema();
         require_columns(table, &own, keys, "key")?;
         let schema = reconcile(table, &own, &rows, commit.schema_change)?;
         let rewrite_all = SchemaDiff::of(&own, &schema).needs_rewrite();
-        let partition_by =
-            state.metadata().partition_columns().iter().filter(|name| schema.column_with_name(name).is_some());
+        let partition_by = now.partition_columns().iter().filter(|name| schema.column_with_name(name).is_some());
         let mut layout = handle.layout(Arc::clone(&schema), partition_by.cloned().collect(), commit)?;
         layout.replaces = Some(own);
         let common = schema.fields().iter().filter(|field| rows.column_with_name(field.name()).is_some());
@@ -220,7 +219,7 @@ impl TableHandle {
         files: NewFiles,
         commit: &Commit,
     ) -> Result<CommitOutcome, StorageError> {
-        let change = |now: Option<&DeltaTable>| {
+        let change = |now: Option<&TableState>| {
             if now.is_some() {
                 return Err(StorageError::Conflict { table: self.name.to_string(), attempts: 1 });
             }
@@ -411,7 +410,7 @@ impl Rewrite for Merge {
         let dest = base.scan(&self.session, DEST, None, true).await?;
         let on = self.on(&dest).map_err(query())?;
         let files = match self.rewrite_all {
-            true => base.file_views(),
+            true => base.data_files(),
             false => {
                 let dest = bounded(dest, &self.bounds).map_err(query())?;
                 base.files_of(source.clone().join_on(dest, JoinType::Inner, on.clone()).map_err(query())?).await?
@@ -483,7 +482,7 @@ impl Rewrite for DeleteInsert {
             on.push(dest.parse_sql_expr(&fold_sides(predicate)).map_err(query())?);
         }
         let files = match self.rewrite_all {
-            true => base.file_views(),
+            true => base.data_files(),
             false => {
                 let dest = bounded(dest, &self.bounds).map_err(query())?;
                 base.files_of(dest.join_on(keys.clone(), JoinType::LeftSemi, on.clone()).map_err(query())?).await?
@@ -518,7 +517,7 @@ impl Rewrite for ReplaceWhere {
         let dest = base.scan(&self.session, DEST, None, true).await?;
         let inside = dest.parse_sql_expr(&self.predicate).map_err(query())?;
         let files = match self.rewrite_all {
-            true => base.file_views(),
+            true => base.data_files(),
             false => base.files_of(dest.filter(inside.clone()).map_err(query())?).await?,
         };
         let dest = base.scan(&self.session, DEST, Some(&files), false).await?;

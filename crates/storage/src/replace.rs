@@ -5,10 +5,8 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use deltalake::{
-    DeltaTable,
-    kernel::{Action, transaction::TableReference},
+    kernel::Action,
     protocol::{DeltaOperation, SaveMode},
-    table::state::DeltaTableState,
 };
 use wardlake_core::TableName;
 
@@ -16,6 +14,7 @@ use crate::{
     Commit, CommitOutcome, Lake, StorageError,
     commit::{Change, Committed},
     schema_change::{SchemaChange, SchemaDiff, change_actions, create_actions, reconcile, require_columns},
+    state::TableState,
     table::TableHandle,
     types::{delta_schema, same_type},
     write::{FileLayout, NewFiles},
@@ -30,23 +29,18 @@ impl Lake {
         commit: Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let handle = self.handle(table)?;
-        let streams = match handle.write_to_head(streams, &commit, SaveMode::Append).await? {
-            Ok(outcome) => return Ok(outcome),
-            Err(streams) => streams,
-        };
-        let now = handle.refresh().await?;
-        if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
+        let now = handle.state().await?;
+        if let Some(version) = handle.applied_version(now.as_deref(), &commit)? {
             return Ok(CommitOutcome::AlreadyApplied { version });
         }
-        let rows = rows_schema(table, &streams, now.as_ref())?;
+        let rows = rows_schema(table, &streams, now.as_deref())?;
         let (schema, partition_by) = match &now {
             Some(now) => {
-                let state = state(table, now)?;
-                let own = state.snapshot().arrow_schema();
+                let own = now.schema();
                 if commit.schema_change == SchemaChange::SyncAllColumns && SchemaDiff::of(&own, &rows).needs_rewrite() {
                     return self.append_and_sync(&handle, streams, rows, commit).await;
                 }
-                (reconcile(table, &own, &rows, commit.schema_change)?, state.metadata().partition_columns().to_vec())
+                (reconcile(table, &own, &rows, commit.schema_change)?, now.partition_columns().to_vec())
             }
             None => (Arc::clone(&rows), commit.partition_by.clone()),
         };
@@ -64,25 +58,20 @@ impl Lake {
         commit: Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let handle = self.handle(table)?;
-        let streams = match handle.write_to_head(streams, &commit, SaveMode::Overwrite).await? {
-            Ok(outcome) => return Ok(outcome),
-            Err(streams) => streams,
-        };
-        let now = handle.refresh().await?;
-        if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
+        let now = handle.state().await?;
+        if let Some(version) = handle.applied_version(now.as_deref(), &commit)? {
             return Ok(CommitOutcome::AlreadyApplied { version });
         }
-        let rows = rows_schema(table, &streams, now.as_ref())?;
+        let rows = rows_schema(table, &streams, now.as_deref())?;
         let layout = handle.layout(rows, commit.partition_by.clone(), &commit)?;
         let files = layout.write(streams).await?;
         let _writer = handle.writer.lock().await;
-        let change = |now: Option<&DeltaTable>| {
+        let change = |now: Option<&TableState>| {
             let mut actions = match now {
                 None => create_actions(table, &layout.schema, &layout.partition_by, &commit.properties)?,
                 Some(now) => {
                     let mut actions = handle.relayout(now, &layout)?;
-                    let state = state(table, now)?;
-                    actions.extend(state.log_data().into_iter().map(|view| Action::Remove(view.remove_action(true))));
+                    actions.extend(now.files().map(|file| file.removed(true)));
                     actions
                 }
             };
@@ -94,19 +83,15 @@ impl Lake {
     }
 }
 
-pub(crate) fn state<'a>(name: &TableName, table: &'a DeltaTable) -> Result<&'a DeltaTableState, StorageError> {
-    table.snapshot().map_err(StorageError::delta(name))
-}
-
 /// The stored schema of the streams' rows; without streams, the table's own.
 fn rows_schema(
     name: &TableName,
     streams: &[SendableRecordBatchStream],
-    now: Option<&DeltaTable>,
+    now: Option<&TableState>,
 ) -> Result<SchemaRef, StorageError> {
     match (streams.first(), now) {
         (Some(stream), _) => delta_schema(&stream.schema()),
-        (None, Some(now)) => Ok(state(name, now)?.snapshot().arrow_schema()),
+        (None, Some(now)) => Ok(now.schema()),
         (None, None) => Err(StorageError::TableNotFound { table: name.clone() }),
     }
 }
@@ -116,7 +101,7 @@ pub(crate) fn write_operation(mode: SaveMode, layout: &FileLayout, predicate: Op
     DeltaOperation::Write { mode, partition_by, predicate }
 }
 
-pub(crate) fn same_schema(left: &Schema, right: &Schema) -> bool {
+fn same_schema(left: &Schema, right: &Schema) -> bool {
     let same = |(left, right): (&Arc<arrow::datatypes::Field>, &Arc<arrow::datatypes::Field>)| {
         left.name() == right.name()
             && left.is_nullable() == right.is_nullable()
@@ -135,7 +120,7 @@ impl TableHandle {
         commit: &Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let _writer = self.writer.lock().await;
-        let change = |now: Option<&DeltaTable>| {
+        let change = |now: Option<&TableState>| {
             let mut actions = match now {
                 None => create_actions(&self.name, &layout.schema, &layout.partition_by, &commit.properties)?,
                 Some(now) => self.evolve(now, layout, rows, commit.schema_change)?,
@@ -148,17 +133,15 @@ impl TableHandle {
     }
 
     /// The table's version if it already has everything the commit consumed.
-    pub(crate) async fn applied_version(
+    pub(crate) fn applied_version(
         &self,
-        now: Option<&DeltaTable>,
+        now: Option<&TableState>,
         commit: &Commit,
     ) -> Result<Option<u64>, StorageError> {
-        let Some(version) = now.and_then(DeltaTable::version) else { return Ok(None) };
-        if commit.ledger.is_empty() {
-            return Ok(None);
+        match now.filter(|_| !commit.ledger.is_empty()) {
+            Some(now) => Ok(self.is_applied(now, &commit.ledger)?.then_some(now.version())),
+            None => Ok(None),
         }
-        let ledger = self.ledger(version).await?;
-        Ok(self.is_applied(&ledger, &commit.ledger)?.then_some(version))
     }
 
     pub(crate) fn layout(
@@ -175,48 +158,45 @@ impl TableHandle {
     /// The actions by which the newest state of the table gets the columns of files laid out on an earlier one.
     pub(crate) fn evolve(
         &self,
-        now: &DeltaTable,
+        now: &TableState,
         layout: &FileLayout,
         rows: &SchemaRef,
         change: SchemaChange,
     ) -> Result<Vec<Action>, StorageError> {
-        let state = state(&self.name, now)?;
-        self.require_writable(state)?;
-        let own = state.snapshot().arrow_schema();
+        self.require_writable(now)?;
+        let own = now.schema();
         let next = reconcile(&self.name, &own, rows, change)?;
         // Another process may have changed the table since the files were written; theirs stay readable if the types agree.
         let retyped = !SchemaDiff::of(&next, &layout.schema).retyped.is_empty();
-        if retyped || state.metadata().partition_columns() != layout.partition_by.as_slice() {
+        if retyped || now.partition_columns() != layout.partition_by {
             return Err(StorageError::Conflict { table: self.name.to_string(), attempts: 1 });
         }
         if same_schema(&own, &next) {
             return Ok(Vec::new());
         }
-        change_actions(&self.name, state.protocol(), state.metadata(), &next, &layout.partition_by)
+        change_actions(&self.name, now.protocol(), now.metadata(), &next, &layout.partition_by)
     }
 
     /// The actions by which the table gets exactly the columns and partitioning of `layout`.
-    pub(crate) fn relayout(&self, now: &DeltaTable, layout: &FileLayout) -> Result<Vec<Action>, StorageError> {
-        let state = state(&self.name, now)?;
-        self.require_writable(state)?;
-        let same_partitions = state.metadata().partition_columns() == layout.partition_by.as_slice();
-        if same_partitions && same_schema(&state.snapshot().arrow_schema(), &layout.schema) {
+    pub(crate) fn relayout(&self, now: &TableState, layout: &FileLayout) -> Result<Vec<Action>, StorageError> {
+        self.require_writable(now)?;
+        if now.partition_columns() == layout.partition_by && same_schema(&now.schema(), &layout.schema) {
             return Ok(Vec::new());
         }
-        change_actions(&self.name, state.protocol(), state.metadata(), &layout.schema, &layout.partition_by)
+        change_actions(&self.name, now.protocol(), now.metadata(), &layout.schema, &layout.partition_by)
     }
 
     /// Files written here would break tables of other tools that promise more than their types.
-    pub(crate) fn require_writable(&self, state: &DeltaTableState) -> Result<(), StorageError> {
+    pub(crate) fn require_writable(&self, now: &TableState) -> Result<(), StorageError> {
         let unsupported = |feature: String| Err(StorageError::UnsupportedTable { table: self.name.clone(), feature });
-        for (key, value) in state.metadata().configuration() {
+        for (key, value) in now.metadata().configuration() {
             let column_mapping = key == "delta.columnMapping.mode" && value != "none";
             if column_mapping || key.starts_with("delta.constraints.") {
                 return unsupported(key.clone());
             }
         }
         let rules = ["delta.generationExpression", "delta.invariants", "delta.identity.start"];
-        for field in TableReference::eager_snapshot(state).schema().fields() {
+        for field in now.schema().fields() {
             if let Some(rule) = rules.iter().find(|rule| field.metadata().contains_key(**rule)) {
                 return unsupported(format!("{rule} (column {})", field.name()));
             }

@@ -16,9 +16,8 @@ use datafusion::{
     prelude::SessionContext,
 };
 use deltalake::{
-    DeltaTable,
     delta_datafusion::FileSelection,
-    kernel::{Action, Add, LogicalFileView},
+    kernel::{Action, Add},
     protocol::{DeltaOperation, SaveMode},
 };
 
@@ -26,6 +25,7 @@ use crate::{
     Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
     commit::{Change, Committed},
     replace::write_operation,
+    state::{DataFile, TableState},
     table::TableHandle,
     write::{FileLayout, NewFiles},
 };
@@ -38,7 +38,7 @@ pub(crate) const FILE_COLUMN: &str = "__wardlake_file";
 
 /// What a rewrite exchanges.
 pub(crate) struct Rewritten {
-    pub(crate) removed: Vec<LogicalFileView>,
+    pub(crate) removed: Vec<Arc<DataFile>>,
     pub(crate) files: NewFiles,
     /// Whether the rows changed, not only their files.
     pub(crate) data_change: bool,
@@ -50,7 +50,7 @@ impl Rewritten {
     /// The exchange of the files.
     pub(crate) fn actions(&self) -> impl Iterator<Item = Action> {
         let data_change = self.data_change;
-        let removed = self.removed.iter().map(move |view| Action::Remove(view.remove_action(data_change)));
+        let removed = self.removed.iter().map(move |file| file.removed(data_change));
         removed.chain(self.files.adds.iter().map(move |add| Action::Add(Add { data_change, ..add.clone() })))
     }
 }
@@ -74,12 +74,12 @@ impl Lake {
         appended: NewFiles,
     ) -> Result<CommitOutcome, StorageError> {
         for _ in 0..ATTEMPTS {
-            let now = handle.refresh().await?;
-            if let Some(version) = handle.applied_version(now.as_ref(), commit).await? {
+            let now = handle.state().await?;
+            if let Some(version) = handle.applied_version(now.as_deref(), commit)? {
                 return handle.finish(Ok(Committed::AlreadyApplied(version)), appended).await;
             }
             let now = now.ok_or_else(|| StorageError::TableNotFound { table: handle.name.clone() })?;
-            let base = TableSnapshot::new(Arc::clone(handle), now)?;
+            let base = TableSnapshot::new(Arc::clone(handle), now);
             let rewritten = rewrite.rewrite(&base).await?;
             let layout = &rewritten.layout;
             if layout.replaces.as_ref().is_some_and(|columns| *columns != base.schema()) {
@@ -87,11 +87,11 @@ impl Lake {
                 break;
             }
             let is_noop = rewritten.removed.is_empty() && rewritten.files.adds.is_empty() && appended.adds.is_empty();
-            if is_noop && commit.ledger.is_empty() && handle.relayout(&base.table, layout)?.is_empty() {
+            if is_noop && commit.ledger.is_empty() && handle.relayout(&base.state, layout)?.is_empty() {
                 return Ok(CommitOutcome::AlreadyApplied { version: base.version() });
             }
-            let change = |now: Option<&DeltaTable>| {
-                let now = now.filter(|now| now.version() == Some(base.version()));
+            let change = |now: Option<&TableState>| {
+                let now = now.filter(|now| now.version() == base.version());
                 let Some(now) = now else {
                     return Err(StorageError::Conflict { table: handle.name.to_string(), attempts: 1 });
                 };
@@ -142,7 +142,7 @@ struct SyncColumns {
 #[async_trait]
 impl Rewrite for SyncColumns {
     async fn rewrite(&self, base: &TableSnapshot) -> Result<Rewritten, StorageError> {
-        let removed = base.file_views();
+        let removed = base.data_files();
         let rows = base.scan(&self.session, "t", None, false).await?;
         let own = base.schema();
         let columns = self.layout.schema.fields().iter().map(|field| {
@@ -175,10 +175,10 @@ impl TableSnapshot {
         &self,
         session: &SessionState,
         alias: &str,
-        files: Option<&[LogicalFileView]>,
+        files: Option<&[Arc<DataFile>]>,
         with_file: bool,
     ) -> Result<DataFrame, StorageError> {
-        let mut builder = self.table.table_provider().with_session(Arc::new(session.clone()));
+        let mut builder = self.delta().await?.table_provider().with_session(Arc::new(session.clone()));
         if let Some(files) = files {
             builder = builder.with_file_selection(selection(files));
         }
@@ -199,7 +199,7 @@ impl TableSnapshot {
     }
 
     /// The files named by the file column of `rows`.
-    pub(crate) async fn files_of(&self, rows: DataFrame) -> Result<Vec<LogicalFileView>, StorageError> {
+    pub(crate) async fn files_of(&self, rows: DataFrame) -> Result<Vec<Arc<DataFile>>, StorageError> {
         let query = || StorageError::query(self.name());
         let file = cast(Expr::Column(Column::from_name(FILE_COLUMN)), DataType::Utf8).alias("file");
         let rows = rows.select(vec![file]).and_then(DataFrame::distinct).map_err(query())?;
@@ -211,7 +211,7 @@ impl TableSnapshot {
                 found.insert(percent_decode(relative));
             }
         }
-        Ok(self.file_views().into_iter().filter(|view| found.contains(view.path().as_ref())).collect())
+        Ok(self.data_files().into_iter().filter(|file| found.contains(file.path())).collect())
     }
 }
 
@@ -233,8 +233,8 @@ fn percent_decode(text: &str) -> String {
 }
 
 /// The selection of files in a scan.
-pub(crate) fn selection(files: &[LogicalFileView]) -> FileSelection {
-    // The selection reads nothing but the path, which only this conversion encodes as the log does.
-    #[allow(deprecated)]
-    FileSelection::from_adds(files.iter().map(LogicalFileView::add_action))
+pub(crate) fn selection(files: &[Arc<DataFile>]) -> FileSelection {
+    // The selection reads nothing but the path, and only that of an action is encoded as the log does.
+    let named = |file: &Arc<DataFile>| Add { path: file.path().to_owned(), ..Add::default() };
+    FileSelection::from_adds(files.iter().map(named))
 }

@@ -32,10 +32,10 @@ use wardlake_core::TableName;
 use crate::{
     Commit, CommitOutcome, Lake, StorageError, TableSnapshot,
     merge::{DEST, IN_DEST, IN_SOURCE, SOURCE, check_unique, key_match, marked, merge_operation},
-    replace::state,
     rewrite::{FILE_COLUMN, Rewrite, Rewritten, column},
     schema_change::require_columns,
     spool::Spool,
+    state::DataFile,
     types::{delta_schema, delta_type},
     write::{FileLayout, NewFiles},
 };
@@ -161,12 +161,11 @@ impl Lake {
     ) -> Result<Scd2Outcome, StorageError> {
         let handle = self.handle(table)?;
         let _writer = handle.writer.lock().await;
-        let now = handle.refresh().await?;
-        if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
+        let now = handle.state().await?;
+        if let Some(version) = handle.applied_version(now.as_deref(), &commit)? {
             return Ok(outcome(CommitOutcome::AlreadyApplied { version }, Counts::default()));
         }
-        let own =
-            now.as_ref().map(|now| Ok::<_, StorageError>(state(table, now)?.snapshot().arrow_schema())).transpose()?;
+        let own = now.as_ref().map(|now| now.schema());
         let incoming = match source.first() {
             Some(stream) => delta_schema(&stream.schema())?,
             None => return Err(StorageError::TableNotFound { table: table.clone() }),
@@ -177,7 +176,7 @@ impl Lake {
         let spool = Spool::fill(table, session, source, incoming).await?;
         check_unique(table, session, &spool, &spec.key, true).await?;
         let partition_by = match &now {
-            Some(now) => state(table, now)?.metadata().partition_columns().to_vec(),
+            Some(now) => now.partition_columns().to_vec(),
             None => commit.partition_by.clone(),
         };
         let mut layout = handle.layout(schema, partition_by, &commit)?;
@@ -496,7 +495,7 @@ impl Scd2 {
     async fn rewritten(
         &self,
         base: &TableSnapshot,
-        files: &[deltalake::kernel::LogicalFileView],
+        files: &[Arc<DataFile>],
         closing: &Spool,
     ) -> Result<NewFiles, StorageError> {
         let query = || StorageError::query(base.name());

@@ -49,7 +49,7 @@ impl Lake {
         commit: Commit,
     ) -> Result<CommitOutcome, StorageError> {
         let handle = self.handle(table)?;
-        let now = handle.refresh().await?;
+        let now = handle.state().await?;
         let mut files = NewFiles::default();
         let mut fields = Vec::new();
         for stage in staged {
@@ -60,13 +60,13 @@ impl Lake {
             }
             files.adds.extend(stage.files.adds);
         }
-        if let Some(version) = handle.applied_version(now.as_ref(), &commit).await? {
+        if let Some(version) = handle.applied_version(now.as_deref(), &commit)? {
             files.discard(&handle.store()).await;
             return Ok(CommitOutcome::AlreadyApplied { version });
         }
         if fields.is_empty() {
             let Some(now) = &now else { return Err(StorageError::TableNotFound { table: table.clone() }) };
-            fields = crate::replace::state(table, now)?.snapshot().arrow_schema().fields().iter().cloned().collect();
+            fields = now.schema().fields().iter().cloned().collect();
         }
         let rows: SchemaRef = Arc::new(Schema::new(fields));
         let layout = handle.layout(Arc::clone(&rows), Vec::new(), &commit)?;

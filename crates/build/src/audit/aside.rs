@@ -141,8 +141,8 @@ impl Key {
 
 /// Whether the attempt's commit is in the model's table.
 async fn has_landed(lake: &Lake, model: &TableName, key: &Key) -> Result<bool, StorageError> {
-    let Some(head) = lake.head(model).await? else { return Ok(false) };
-    Ok(head.consumed(&key.app_id()).await? == Some(key.number))
+    let Some(snapshot) = lake.snapshot(model, None).await? else { return Ok(false) };
+    Ok(snapshot.consumed(&key.app_id()).await? == Some(key.number))
 }
 
 /// What every part says.

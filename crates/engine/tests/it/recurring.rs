@@ -105,7 +105,7 @@ async fn rows_are_looked_up_by_the_keys_of_a_query() {
     let sql = "select beds, ward from matching.found order by beds";
     let usual = engine.session(VIEWER, ReadState::Working).await.unwrap();
     let recurring = engine.recurring_session(VIEWER, ReadState::Working).unwrap();
-    let head = usual.head(&name).await.unwrap().unwrap();
+    let head = usual.snapshot(&name).await.unwrap().unwrap();
     for (columns, keys, expected) in [
         (&["ward"][..], "select 'b' union all select 'z' union all select 'b' union all select null", &[2, 3][..]),
         (&["ward"][..], "with k as (select 'c' as \"Key.of\") select * from k", &[4][..]),

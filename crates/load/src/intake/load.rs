@@ -44,8 +44,8 @@ pub(crate) async fn loaded_rows(workspace: &Workspace, options: &FeedOptions) ->
 
 /// The columns of a feed's table that are its source's own; those that are described, as long as there is no table.
 pub(crate) async fn table_columns(workspace: &Workspace, options: &FeedOptions) -> Result<ColumnList, LoadError> {
-    Ok(match workspace.lake.head(&options.name).await? {
-        Some(head) => bronze::own_columns(&head.schema()).iter().collect(),
+    Ok(match workspace.lake.snapshot(&options.name, None).await? {
+        Some(snapshot) => bronze::own_columns(&snapshot.schema()).iter().collect(),
         None => bronze::declared_columns(&options.columns),
     })
 }

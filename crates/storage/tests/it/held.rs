@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use datafusion::datasource::MemTable;
 use wardlake_access::{SystemReason, Viewer};
-use wardlake_storage::{Commit, CommitOutcome, HeldFiles, HeldRows, Lake, OptimizeSpec, SchemaChange, StorageError};
+use wardlake_storage::{Commit, HeldFiles, HeldRows, OptimizeSpec, SchemaChange};
 
-use crate::support::{TestLake, batch, ints, lake, ledger, optimize, query, session, stream, table, texts};
+use crate::support::{TestLake, batch, ints, lake, optimize, query, session, stream, table, texts};
 
 /// What the system holds, before it has read anything.
 fn nothing_held() -> HeldRows {
@@ -37,7 +37,7 @@ async fn found(lake: &TestLake, held: &HeldRows, keys: &[(Option<&str>, i64)]) -
     let now = lake.require(&table("s.t")).await.unwrap();
     let columns = ["k".to_owned(), "n".to_owned()];
     let wanted = batch(&[("a", texts(keys.iter().map(|key| key.0))), ("b", ints(keys.iter().map(|key| key.1)))]);
-    let rows = held.matching(&now.head(), &columns, &wanted).await.unwrap().unwrap();
+    let rows = held.matching(&now, &columns, &wanted).await.unwrap().unwrap();
     let named = keys.iter().filter_map(|(key, n)| Some(format!("(k = '{}' AND n = {n})", (*key)?)));
     let condition = named.collect::<Vec<_>>().join(" OR ");
     let sql = format!("SELECT n, k, noise FROM t WHERE {condition} ORDER BY n, noise");
@@ -92,22 +92,22 @@ async fn small_tables_and_news_are_held_and_others_are_not() {
     let now = lake.require(&table("s.t")).await.unwrap();
     let scan = async |sql: &str| query(now.provider(&session()).await.unwrap(), sql).await;
     for _ in 0..2 {
-        let all = held.table(&now.head()).await.unwrap().unwrap();
+        let all = held.table(&now).await.unwrap().unwrap();
         assert_eq!(sorted(all).await, scan("SELECT n, k, noise FROM t ORDER BY n, noise").await);
-        let news = held.appended_since(&now.head(), Some(versions[1])).await.unwrap().unwrap();
+        let news = held.appended_since(&now, Some(versions[1])).await.unwrap().unwrap();
         assert_eq!(sorted(news).await, scan("SELECT n, k, noise FROM t WHERE n >= 200 ORDER BY n").await);
     }
-    assert_eq!(held.appended_since(&now.head(), Some(versions[2])).await.unwrap().unwrap().len(), 0);
+    assert_eq!(held.appended_since(&now, Some(versions[2])).await.unwrap().unwrap().len(), 0);
     // What was merged before it was read is news all the same, and what was read before is none.
     optimize(&lake, &table("s.t"), OptimizeSpec::all(64 << 20)).await.unwrap();
     let merged = lake.require(&table("s.t")).await.unwrap();
-    let news = nothing_held().appended_since(&merged.head(), Some(versions[1])).await.unwrap().unwrap();
+    let news = nothing_held().appended_since(&merged, Some(versions[1])).await.unwrap().unwrap();
     assert_eq!(sorted(news).await, scan("SELECT n, k, noise FROM t WHERE n >= 200 ORDER BY n").await);
-    assert_eq!(held.appended_since(&merged.head(), Some(versions[2])).await.unwrap().unwrap().len(), 0);
+    assert_eq!(held.appended_since(&merged, Some(versions[2])).await.unwrap().unwrap().len(), 0);
     let commit = Commit { partition_by: vec!["k".to_owned()], ..Commit::default() };
     lake.append(&table("s.parted"), stream(numbered(0, 10)), commit).await.unwrap();
     let parted = lake.require(&table("s.parted")).await.unwrap();
-    assert!(held.table(&parted.head()).await.unwrap().is_none());
+    assert!(held.table(&parted).await.unwrap().is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,63 +133,4 @@ async fn a_trim_leaves_what_came_meanwhile() {
     // A file of the base is gone: nothing is trimmed.
     assert!(lake.trim(&base, stream(numbered(1, 1)), Commit::default()).await.unwrap().is_none());
     assert_eq!(lake.require(&table("s.t")).await.unwrap().num_rows(), Some(10));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_head_follows_every_commit_and_knows_a_table_made_anew() {
-    let lake = lake().await;
-    let name = table("s.t");
-    let frequent = |app_id: &str, version: i64| Commit { is_frequent: true, ..ledger(&[(app_id, version)]) };
-    let same = async || {
-        let (head, state) = (lake.head(&name).await.unwrap().unwrap(), lake.require(&name).await.unwrap());
-        assert_eq!((head.version(), head.schema()), (state.version(), state.schema()));
-        let held = nothing_held();
-        let own = held.table(&head).await.unwrap().map(sorted).unwrap().await;
-        assert_eq!(
-            own,
-            query(state.provider(&session()).await.unwrap(), "SELECT n, k, noise FROM t ORDER BY n, noise").await
-        );
-        for app_id in ["feed", "other"] {
-            assert_eq!(head.consumed(app_id).await.unwrap(), state.consumed(app_id).await.unwrap());
-        }
-        own.len()
-    };
-    // The table is created, appended to, appended to by full states, merged, appended to by other columns, replaced.
-    lake.append(&name, stream(numbered(0, 3)), frequent("feed", 1)).await.unwrap();
-    assert_eq!(same().await, 3);
-    for feed in 2..5 {
-        lake.append(&name, stream(numbered(feed * 10, 2)), frequent("feed", feed)).await.unwrap();
-        let again = lake.append(&name, stream(numbered(feed * 10, 2)), frequent("feed", feed)).await.unwrap();
-        assert!(matches!(again, CommitOutcome::AlreadyApplied { .. }));
-    }
-    assert_eq!(same().await, 9);
-    let requires = Commit { requires: vec![("feed".to_owned(), Some(3))], ..frequent("feed", 5) };
-    let moved = lake.append(&name, stream(numbered(50, 1)), requires).await.unwrap_err();
-    assert!(matches!(moved, StorageError::LedgerMoved { .. }), "{moved}");
-    lake.append(&name, stream(numbered(60, 1)), ledger(&[("other", 1)])).await.unwrap();
-    optimize(&lake, &name, OptimizeSpec::all(64 << 20)).await.unwrap();
-    assert_eq!(same().await, 10);
-    let wider = batch(&[("n", ints([7])), ("k", texts(["K7"])), ("noise", texts(["x"])), ("more", ints([1]))]);
-    let commit = Commit { schema_change: SchemaChange::AppendNewColumns, ..frequent("feed", 6) };
-    lake.append(&name, stream(wider), commit).await.unwrap();
-    assert_eq!(same().await, 11);
-    assert_eq!(lake.head(&name).await.unwrap().unwrap().schema().fields().len(), 4);
-    lake.overwrite(&name, stream(numbered(0, 1)), Commit::default()).await.unwrap();
-    assert_eq!(same().await, 1);
-    for feed in 7..9 {
-        lake.overwrite(&name, stream(numbered(feed, 4)), frequent("feed", feed)).await.unwrap();
-        assert_eq!(same().await, 4);
-    }
-    assert_eq!(lake.require(&name).await.unwrap().files().len(), 1);
-    lake.drop_table(&name).await.unwrap();
-    assert!(lake.head(&name).await.unwrap().is_none());
-    lake.append(&name, stream(numbered(0, 2)), frequent("feed", 1)).await.unwrap();
-    assert_eq!(same().await, 2);
-    // Another process writes, too.
-    let other = Lake::open(lake.folder.path().to_str().unwrap()).await.unwrap();
-    for feed in 2..4 {
-        other.append(&name, stream(numbered(feed * 10, 1)), frequent("other", feed)).await.unwrap();
-        lake.append(&name, stream(numbered(feed * 100, 1)), frequent("feed", feed)).await.unwrap();
-    }
-    assert_eq!(same().await, 6);
 }

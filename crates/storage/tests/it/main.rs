@@ -16,5 +16,6 @@ mod merge;
 mod model;
 mod scd2;
 mod schema;
+mod state;
 mod support;
 mod write;

@@ -121,7 +121,7 @@ async fn a14_a_note_is_in_the_table_if_and_only_if_its_commit_is() {
     let lake = lake().await;
     let t = table("s.t");
     let noting = |n| Commit { notes: vec![LedgerEntry::new("withheld:me", n)], ..ledger(&[("table:s.x", 1)]) };
-    let noted = async || lake.head(&t).await.unwrap().unwrap().consumed("withheld:me").await.unwrap();
+    let noted = async || lake.require(&t).await.unwrap().consumed("withheld:me").await.unwrap();
     lake.append(&t, stream(kv(&[(Some(1), "a")])), noting(7)).await.unwrap();
     let again = lake.append(&t, stream(kv(&[(Some(1), "a")])), noting(8)).await.unwrap();
     assert_eq!(again, CommitOutcome::AlreadyApplied { version: 0 }, "a note makes no commit a new one");
