@@ -286,8 +286,8 @@ where second_encounter_id is not null
 {%- endmacro %}
 
 {#-
-    Who was where at an instant, by what was known at another: what a screen showed then. Merges of patients count from when they
-    were known.
+    Who was where at an instant, by what the hospital knew at another: an event counts from when it was recorded (`recorded_from`),
+    whenever it arrived here. Merges of patients count from when they were known.
 
         wardlake show --inline "{{ census_as_known("timestamp '2026-01-05 12:00:00'", "timestamp '2026-01-05 12:05:00'") }}"
 -#}
@@ -296,6 +296,21 @@ where second_encounter_id is not null
         at,
         "(select * from " ~ ref('int_bed_ledger') ~ " where recorded_from <= " ~ known_at ~ ")",
         "(" ~ survivors("(select * from " ~ ref('int_bed_merges') ~ " where known_at <= " ~ known_at ~ ")") ~ ")"
+    ) }}
+{%- endmacro %}
+
+{#-
+    Who was where at an instant, by what had arrived here at another: what a screen showed then. An event that was held up by an outage
+    counts from its arrival (`arrived_from`), whenever it was recorded; so do merges of patients. Versions of ledgers of before arrivals
+    were kept count from when they were recorded.
+
+        wardlake show --inline "{{ census_as_shown("timestamp '2026-01-05 12:00:00'", "timestamp '2026-01-05 12:05:00'") }}"
+-#}
+{% macro census_as_shown(at, shown_at) -%}
+    {{ census(
+        at,
+        "(select * from " ~ ref('int_bed_ledger') ~ " where coalesce(arrived_from, recorded_from) <= " ~ shown_at ~ ")",
+        "(" ~ survivors("(select * from " ~ ref('int_bed_merges') ~ " where received_at <= " ~ shown_at ~ ")") ~ ")"
     ) }}
 {%- endmacro %}
 

@@ -1,11 +1,15 @@
 {#-
     The messages in bronze. A lake to which none was ever sent has no such table: then there are none, and everything that is
     made of messages is empty. A column that no message of the lake had yet is NULL.
+
+    `message_key` is what a message is known by: its content. Senders use a number (MSH-10) again for messages that have nothing to do
+    with each other, and those are messages of their own; a message that is sent again, or was corrected in quarantine, has its key.
 -#}
 {% macro hl7_messages() -%}
     {%- set messages = source('hl7', 'messages') -%}
     {%- if load_relation(messages) is none -%}
     select
+        cast(null as varchar) as message_key,
         {%- for column in hl7_text_columns() %}
         cast(null as varchar) as {{ column }},
         {%- endfor %}
@@ -23,7 +27,8 @@
         {%- for column in adapter.get_columns_in_relation(messages) -%}{%- do known.append(column.name | lower) -%}{%- endfor -%}
     {%- endif -%}
     select
-        messages.*
+        messages.*,
+        {{ surrogate_key(['messages.message']) | indent(4) }} as message_key
         {%- for column in hl7_text_columns() if known and column not in known %},
         cast(null as varchar) as {{ column }}
         {%- endfor %}
@@ -55,20 +60,28 @@
 
 {#-
     Each message of a type once: of one that was sent again, the last. Messages of a training or test system are left out, and
-    results without an order: nobody can say what they are results of. `stg_hl7__left_out` names both.
+    results without an order: nobody can say what they are results of. `stg_hl7__left_out` names all that is left out.
 -#}
 {% macro hl7_newest(message_type) -%}
     select *
-    from {{ ref('stg_hl7__messages') }}
-    where message_type = '{{ message_type }}'
-        and {{ hl7_is_production() }}
+    from (
+        select *
+        from {{ ref('stg_hl7__messages') }}
+        where message_type = '{{ message_type }}'
+        qualify {{ hl7_copy_number() | indent(8) }} = 1
+    ) as newest
+    where {{ hl7_is_production() }}
         {%- if message_type == 'ORU' %}
         and {{ hl7_has_segment('OBR') }}
         {%- endif %}
-    qualify row_number() over (
-        partition by event_id
+{%- endmacro %}
+
+{#- 1 for the newest of the rows that are one message, 2 for the one before it. -#}
+{% macro hl7_copy_number() -%}
+    row_number() over (
+        partition by message_key
         order by _received_at desc, _file desc, _position desc
-    ) = 1
+    )
 {%- endmacro %}
 
 {#-

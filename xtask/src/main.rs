@@ -10,6 +10,7 @@ mod kafka;
 mod kinds;
 mod process;
 mod python;
+mod reference;
 mod rings;
 mod source;
 mod test;
@@ -52,6 +53,8 @@ enum Task {
     Walls,
     /// Count code, tests and documentation; fail where there is too little of the last two.
     Figures,
+    /// Write docs/reference/ from the JSON Schemas and the functions' own documentation.
+    Reference,
     /// Every test of the workspace, with what they need set up first.
     Test(test::Args),
     /// Measure Wardlake beside its peers and print the table.
@@ -79,6 +82,7 @@ fn run(task: Task) -> TaskResult {
         Task::Docs => check::docs(),
         Task::Walls => walls::check(),
         Task::Figures => figures::check(),
+        Task::Reference => reference::write(),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci(),

@@ -108,8 +108,8 @@ pub(crate) async fn write(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Re
 }
 
 async fn view(context: &Arc<BuildContext>, name: &TableName, compiled: &Compiled) -> Result<Written, BuildError> {
-    // Planning it finds every error a reader of the view would meet.
-    context.session.query(&compiled.sql).await?;
+    // Planning it, down to how it would run, finds every error a reader of the view would meet before its first row.
+    context.session.query(&compiled.sql).await?.check().await?;
     let lake = &context.workspace.lake;
     // A table of that name stays: the newest epoch may show it, and goes on to if this run fails.
     lake.put_view(name, &View { sql: compiled.sql.clone(), columns: None, comment: None }).await?;

@@ -18,7 +18,9 @@ mod rejected;
 pub mod source;
 
 pub use error::ConnectError;
-pub use files::{Chunk, Event, FileReport, FoundFile, Limits, is_lines_of_objects, read_bytes, read_within};
+pub use files::{
+    Chunk, Event, FileReport, FoundFile, Limits, instant_of, is_lines_of_objects, read_bytes, read_within,
+};
 pub use kafka::KafkaBatch;
 pub use registry::KINDS;
 pub use rejected::{MAX_REJECTED_BYTES, RejectReason, Rejected};

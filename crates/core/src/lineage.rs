@@ -16,10 +16,18 @@ pub const ROW_HASH: &str = "_row_hash";
 /// `insert`, `update` or `delete` (text).
 pub const CHANGE: &str = "_change";
 
-/// All lineage columns in table order.
+/// Who delivered the row (text): address and port of an HL7 sender, the address of a request. NULL for rows of files and topics.
+pub const PEER: &str = "_peer";
+/// What the sender was answered (text): the acknowledgement codes of an HL7 message (`AA`, `CA AA`), the status of a request. NULL for rows
+/// of files and topics, and where the sender wanted no answer.
+pub const ANSWER: &str = "_answer";
+
+/// The lineage columns of every bronze table, in table order.
 pub const ALL: [&str; 7] = [SOURCE, FILE, POSITION, RECEIVED_AT, BATCH_ID, ROW_HASH, CHANGE];
+/// Those that a table has from its first delivery on.
+pub const OF_DELIVERIES: [&str; 2] = [PEER, ANSWER];
 
 /// Whether a column of this name would be one of these: to a table, names that differ in case are one column.
 pub fn is_lineage(name: &str) -> bool {
-    ALL.iter().any(|own| own.eq_ignore_ascii_case(name))
+    ALL.iter().chain(&OF_DELIVERIES).any(|own| own.eq_ignore_ascii_case(name))
 }

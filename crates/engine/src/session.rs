@@ -526,6 +526,11 @@ impl Query {
         &self.plan
     }
 
+    /// Plans it down to how it runs: names may be known and their types fit nothing.
+    pub async fn check(&self) -> Result<(), EngineError> {
+        self.physical().await.map(drop)
+    }
+
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>, EngineError> {
         match &self.prepared {
             Some(prepared) => Ok(reset_plan_states(Arc::clone(prepared))?),

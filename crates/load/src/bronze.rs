@@ -53,7 +53,7 @@ impl Lineage<'_> {
 /// The columns of a bronze table that are the source's own, in table order.
 pub fn own_columns(schema: &Schema) -> Vec<String> {
     let names = schema.fields().iter().map(|field| field.name().clone());
-    names.filter(|name| !lineage::ALL.contains(&name.as_str())).collect()
+    names.filter(|name| !lineage::is_lineage(name)).collect()
 }
 
 /// The columns of a table that is not there yet, as its source file describes them. Lineage columns may be described, too.

@@ -16,8 +16,8 @@ mod workspace;
 pub use error::LoadError;
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, check_sources, ingest, source_tables};
 pub use intake::{
-    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Reading, Receipt, TopicLoad,
-    delivered, load_topic, segment_of, topic_position,
+    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Origin, Reading, Receipt,
+    TopicLoad, delivered, load_topic, segment_of, topic_position,
 };
 pub use maintain::{MaintainOptions, maintain, maintain_if_due};
 pub use ownership::{Holder, Ownership};

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use chrono::{DateTime, Utc};
@@ -14,7 +14,7 @@ use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
-use wardlake_records::UpkeepReport;
+use wardlake_records::{UpkeepReport, findings, quarantine, system};
 use wardlake_storage::{
     Commit, Epoch, EpochDraft, EpochRetention, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace,
 };
@@ -39,7 +39,21 @@ pub struct MaintainOptions {
     pub dry_run: bool,
     /// Tables whose small files somebody else merges.
     pub merged_elsewhere: BTreeSet<TableName>,
+    /// When nobody else had the lake open ([`wardlake_storage::Lake::alone_at`]), of who writes nothing beside this pass: what was half
+    /// written then waits for nobody.
+    pub alone_at: Option<SystemTime>,
 }
+
+impl MaintainOptions {
+    fn grace(&self) -> VacuumGrace {
+        let alone = self.alone_at.and_then(|at| at.elapsed().ok());
+        let unnamed = alone.map_or(GRACE.unnamed, |since| GRACE.unnamed.min(since + CLOCKS_APART));
+        VacuumGrace { unnamed, ..GRACE }
+    }
+}
+
+/// Files are stamped by a clock that is behind by up to so much.
+const CLOCKS_APART: Duration = Duration::from_millis(20);
 
 /// Who reads what of each table.
 struct Readers {
@@ -63,25 +77,36 @@ const KEPT: &str = "_state/maintained.json";
 /// A lake that only commands touch is kept in shape so often.
 const EVERY: chrono::Duration = chrono::Duration::hours(20);
 
-/// The pass of a day, if the last one is long enough ago and no server does it by itself. A new lake has its first after a day.
+/// The pass of a day, if the last one is long enough ago and no server does it by itself, or at once where an earlier command was broken off
+/// and left half-written files. A new lake has its first after a day. For a command that has written all that it had to.
 pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepReport, Vec<LoadError>)>, LoadError> {
+    let lake = &workspace.lake;
+    let alone_at = lake.alone_at();
+    let is_left = alone_at.is_some() && lake.broken_off()? > 0;
     let kept = KEPT.into();
-    let last = workspace.lake.get(&kept).await?;
+    let last = lake.get(&kept).await?;
     let last = last.and_then(|bytes| serde_json::from_slice::<DateTime<Utc>>(&bytes).ok());
     let now = serde_json::json!(Utc::now()).to_string();
-    if last.is_none_or(|last| (Utc::now() - last).abs() < EVERY) {
+    if !is_left && last.is_none_or(|last| (Utc::now() - last).abs() < EVERY) {
         if last.is_none() {
-            workspace.lake.put(&kept, now).await?;
+            lake.put(&kept, now).await?;
         }
+        lake.end_writing(false)?;
         return Ok(None);
     }
-    let _owner = match Ownership::take(&workspace.lake, None) {
+    let _owner = match Ownership::take(lake, None) {
         Ok(owner) => owner,
-        Err(LoadError::Owned { .. }) => return Ok(None),
+        Err(LoadError::Owned { .. }) => {
+            lake.end_writing(false)?;
+            return Ok(None);
+        }
         Err(error) => return Err(error),
     };
-    let done = maintain(workspace, &MaintainOptions::default()).await;
-    workspace.lake.put(&kept, now).await?;
+    let done = maintain(workspace, &MaintainOptions { alone_at, ..MaintainOptions::default() }).await;
+    lake.put(&kept, now).await?;
+    if alone_at.is_none() {
+        lake.end_writing(false)?;
+    }
     Ok(Some(done))
 }
 
@@ -115,9 +140,31 @@ async fn pass(
         }
     }
     show_merged(workspace, &merged).await?;
-    let swept = lake.sweep(GRACE.unnamed, options.dry_run).await?;
-    report.count(swept.files.len(), swept.bytes);
+    let mut swept = vec![lake.sweep(options.grace().unnamed, options.dry_run).await?];
+    for name in own_tables(workspace) {
+        swept.push(lake.sweep_unborn(&name, options.grace().unnamed, options.dry_run).await?);
+    }
+    for swept in swept {
+        report.count(swept.files.len(), swept.bytes);
+    }
+    if options.alone_at.is_some() && !options.dry_run && failures.is_empty() {
+        lake.end_writing(true)?;
+    }
     Ok(())
+}
+
+/// The tables that only we write, whether they are there or not: those of the project, and what lies in the schemas of our own records.
+fn own_tables(workspace: &Workspace) -> BTreeSet<TableName> {
+    let nodes = workspace.project.nodes().values().map(|node| &node.relation);
+    let sources = workspace.project.sources().values().map(|source| &source.relation);
+    let mut tables: BTreeSet<TableName> = nodes.chain(sources).filter_map(|relation| relation.table_name()).collect();
+    let Some(lake) = workspace.lake.local_path() else { return tables };
+    for schema in [system::SCHEMA, quarantine::SCHEMA, findings::SCHEMA] {
+        let Ok(folders) = std::fs::read_dir(lake.join(schema)) else { continue };
+        let names = folders.filter_map(|folder| Some(folder.ok()?.file_name().to_string_lossy().into_owned()));
+        tables.extend(names.filter_map(|name| TableName::new(schema, name).ok()));
+    }
+    tables
 }
 
 /// The newest epoch names the merged files in place of the small ones, which would otherwise stay for as long as nothing else is published. The
@@ -195,7 +242,7 @@ impl Table<'_> {
         // Of younger epochs nothing was removed for longer than the grace.
         let old = Utc::now() - GRACE.removed;
         let kept: BTreeSet<u64> = versions().filter(|(_, at)| **at <= old).map(|(version, _)| *version).collect();
-        let vacuumed = lake.vacuum(name, GRACE, &kept, self.options.dry_run).await?;
+        let vacuumed = lake.vacuum(name, self.options.grace(), &kept, self.options.dry_run).await?;
         report.count(vacuumed.files.len(), vacuumed.bytes);
         if !self.loads.lacks(&snapshot.consumed_all().await?) {
             let readers = LogReaders {

@@ -138,7 +138,7 @@ impl Upkeep {
 
     /// The tables of waves have had their small files merged.
     async fn maintain(&self, report: &mut UpkeepReport) -> Vec<LoadError> {
-        let options = MaintainOptions { dry_run: false, merged_elsewhere: self.tables.clone() };
+        let options = MaintainOptions { merged_elsewhere: self.tables.clone(), ..MaintainOptions::default() };
         let failures;
         (*report, failures) = maintain(&self.workspace, &options).await;
         failures

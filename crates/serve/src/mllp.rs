@@ -21,7 +21,7 @@ use wardlake_connect::{
     hl7::{self, Decoder, ErrorCode, Frame, Header, Outcome, Problem},
     source::{Messages, TlsFiles},
 };
-use wardlake_load::{Content, Delivery, Feed, IntakeError, Receipt};
+use wardlake_load::{Content, Delivery, Feed, IntakeError, Origin, Receipt};
 
 use crate::{
     ServeError, Server, announce, bind,
@@ -265,11 +265,11 @@ async fn hand_on(
     closing: &watch::Receiver<bool>,
 ) -> bool {
     guest.pulse.asked();
-    waiting.send(store(&line.feed, frame, closing).await).await.is_ok()
+    waiting.send(store(&line.feed, frame, guest.from, closing).await).await.is_ok()
 }
 
 /// Hands a message in; its place in the order is taken when this returns.
-async fn store(feed: &Feed, frame: Frame, closing: &watch::Receiver<bool>) -> Waiting {
+async fn store(feed: &Feed, frame: Frame, from: SocketAddr, closing: &watch::Receiver<bool>) -> Waiting {
     let (payload, problem) = match frame {
         Frame::Message(bytes) => (bytes, None),
         Frame::Broken { bytes, problem, .. } => (bytes, Some(problem)),
@@ -283,7 +283,11 @@ async fn store(feed: &Feed, frame: Frame, closing: &watch::Receiver<bool>) -> Wa
         Ok(row) => (Content::Message(row), None),
         Err(problem) => (Content::Rejected { reason: problem.reason.code().to_owned() }, Some(problem)),
     };
-    let mut delivery = Delivery { key: key(&header, &payload), payload, content };
+    // What is kept is what the sender is told once it is: any other answer means that nothing was.
+    let outcome = problem.as_ref().map_or(Outcome::Accepted, Outcome::Rejected);
+    let peer = SocketAddr::new(from.ip().to_canonical(), from.port()).to_string();
+    let origin = Origin { peer, answer: hl7::codes(&header, outcome).to_string() };
+    let mut delivery = Delivery { key: key(&header, &payload), payload, content, origin };
     let held_back_to = Instant::now() + BUSY_LONGEST;
     loop {
         let (error, back) = match feed.submit(delivery).await {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs::File,
     path::Path as FsPath,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -13,7 +14,11 @@ use url::Url;
 use wardlake_core::TableName;
 
 use crate::{
-    StorageError, TableSnapshot, epochs::EpochCache, location::Location, table::TableHandle, views::ViewCache,
+    StorageError, TableSnapshot,
+    epochs::EpochCache,
+    location::{self, Location},
+    table::TableHandle,
+    views::ViewCache,
 };
 
 /// Lookups of tables side by side.
@@ -28,6 +33,8 @@ pub struct Lake {
     pub(crate) epochs: EpochCache,
     tables: Mutex<HashMap<TableName, Arc<TableHandle>>>,
     writer: String,
+    /// Held for as long as the lake is open.
+    pub(crate) in_use: Option<File>,
 }
 
 impl Lake {
@@ -46,7 +53,8 @@ impl Lake {
         let store = location.store();
         let writer = uuid::Uuid::new_v4().simple().to_string();
         let (views, epochs, tables) = Default::default();
-        Arc::new(Self { location, store, views, epochs, tables, writer })
+        let in_use = location.folder.as_deref().and_then(location::share);
+        Arc::new(Self { location, store, views, epochs, tables, writer, in_use })
     }
 
     /// Where the lake is; ends with a slash.

@@ -9,6 +9,7 @@ use std::{
 use chrono::Utc;
 use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStoreExt};
+use wardlake_core::TableName;
 
 use crate::{Lake, StorageError, VacuumReport, landing};
 
@@ -38,6 +39,25 @@ impl Lake {
         }
         Ok(report)
     }
+
+    /// Deletes what writers left of a table that has no commit: its first one never came. Only tables of the lake's own project may be
+    /// named here, for other folders are nobody's business.
+    pub async fn sweep_unborn(
+        &self,
+        table: &TableName,
+        retention: Duration,
+        dry_run: bool,
+    ) -> Result<VacuumReport, StorageError> {
+        let mut report = VacuumReport::default();
+        if let Some(root) = self.local_path()
+            && !self.exists(table).await?
+        {
+            let folder = root.join(table.schema()).join(table.name());
+            let is_left = |name: &str| is_unnamed(name) || name.ends_with(".parquet");
+            remove(root, folder, is_left, retention, dry_run, &mut report).await?;
+        }
+        Ok(report)
+    }
 }
 
 /// Deletes files below `folder` that wait for their name (`name#<digits>`) for longer than `retention`. Reports them relative to
@@ -49,11 +69,22 @@ pub(crate) async fn remove_unnamed(
     dry_run: bool,
     report: &mut VacuumReport,
 ) -> Result<(), StorageError> {
+    remove(root, folder, is_unnamed, retention, dry_run, report).await
+}
+
+async fn remove(
+    root: &FsPath,
+    folder: PathBuf,
+    is_left: fn(&str) -> bool,
+    retention: Duration,
+    dry_run: bool,
+    report: &mut VacuumReport,
+) -> Result<(), StorageError> {
     let path = folder.display().to_string();
     let failed = |source| StorageError::Io { action: "clean up", path, source };
     let walk = tokio::task::spawn_blocking(move || {
         let mut found = Vec::new();
-        walk(&folder, SystemTime::now().checked_sub(retention), &mut found)?;
+        walk(&folder, is_left, SystemTime::now().checked_sub(retention), &mut found)?;
         if !dry_run {
             found.iter().try_for_each(|(file, _)| fs::remove_file(file))?;
         }
@@ -68,7 +99,12 @@ pub(crate) async fn remove_unnamed(
     Ok(())
 }
 
-fn walk(folder: &FsPath, before: Option<SystemTime>, found: &mut Vec<(PathBuf, u64)>) -> io::Result<()> {
+fn walk(
+    folder: &FsPath,
+    is_left: fn(&str) -> bool,
+    before: Option<SystemTime>,
+    found: &mut Vec<(PathBuf, u64)>,
+) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
         entries => entries?,
@@ -77,8 +113,8 @@ fn walk(folder: &FsPath, before: Option<SystemTime>, found: &mut Vec<(PathBuf, u
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            walk(&entry.path(), before, found)?;
-        } else if kind.is_file() && is_unnamed(&entry.file_name().to_string_lossy()) {
+            walk(&entry.path(), is_left, before, found)?;
+        } else if kind.is_file() && is_left(&entry.file_name().to_string_lossy()) {
             // It may have got its name in the meantime.
             let Ok(metadata) = entry.metadata() else { continue };
             if before.is_some_and(|before| metadata.modified().is_ok_and(|modified| modified < before)) {

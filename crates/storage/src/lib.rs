@@ -19,6 +19,7 @@ mod epochs;
 mod error;
 mod file_stats;
 mod held;
+mod in_use;
 mod incremental;
 mod lake;
 mod landing;

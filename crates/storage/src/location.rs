@@ -4,6 +4,7 @@
 //! (`AWS_*`, `AZURE_*`, `GOOGLE_*`).
 
 use std::{
+    fs::{File, OpenOptions},
     path::{Path as FsPath, PathBuf},
     sync::Arc,
 };
@@ -85,6 +86,22 @@ fn store_options() -> impl Iterator<Item = (String, String)> {
     std::env::vars()
         .filter(|(name, _)| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix)))
         .map(|(name, value)| (name.to_ascii_lowercase(), value))
+}
+
+/// The file whose lock all processes share that have a lake on this machine open ([`crate::Lake::alone_at`]).
+const IN_USE: &str = "_in_use";
+
+/// The lock that all who have the lake open share; none for a lake on an object store, or on a disk that takes no file.
+pub(crate) fn share(folder: &FsPath) -> Option<File> {
+    let path = folder.join(IN_USE);
+    if !path.exists() {
+        // A disk that cannot be written to keeps no half-written files.
+        drop(OpenOptions::new().append(true).create(true).open(&path));
+    }
+    // Held open for reading alone: a file open for writing would keep its disk from being mounted read-only.
+    let file = File::open(&path).ok()?;
+    file.lock_shared().ok()?;
+    Some(file)
 }
 
 #[cfg(test)]

@@ -355,7 +355,7 @@ async fn origin(
         position,
         received_at: value(lineage::RECEIVED_AT),
         batch_id: value(lineage::BATCH_ID),
-        raw: cells.iter().filter(|(name, _)| !lineage::ALL.contains(&name.as_str())).cloned().collect(),
+        raw: cells.iter().filter(|(name, _)| !lineage::is_lineage(name)).cloned().collect(),
         ..Origin::default()
     };
     if let Some(segment) = segment_of(&origin.source, file) {

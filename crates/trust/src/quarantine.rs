@@ -8,7 +8,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
     compute::{cast, concat_batches},
     datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType},
 };
@@ -504,6 +504,8 @@ impl CorrectedRows {
                 (None, lineage::BATCH_ID) => {
                     Arc::new(StringArray::from(vec![format!("{FIX_BATCH}{action_id}"); count]))
                 }
+                // A correction came by no connection.
+                (None, lineage::PEER | lineage::ANSWER) => new_null_array(&DataType::Utf8, count),
                 (None, lineage::ROW_HASH) => Arc::new(StringArray::from(self.hashes.clone())),
                 (None, lineage::RECEIVED_AT) => {
                     let at = cast(&received()?, &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())))?;

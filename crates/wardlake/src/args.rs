@@ -128,6 +128,8 @@ pub(crate) enum Command {
     Maintain(commands::maintain::MaintainArgs),
     Clean(commands::clean::CleanArgs),
     Debug(commands::debug::DebugArgs),
+    Functions(commands::functions::FunctionsArgs),
+    Reference(commands::reference::ReferenceArgs),
     Serve(commands::serve::ServeArgs),
     Simulate(commands::simulate::SimulateArgs),
     Score(commands::score::ScoreArgs),

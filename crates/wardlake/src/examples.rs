@@ -174,11 +174,19 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     ("clean", &[("Remove target/ and the like", "wardlake clean")]),
+    ("debug", &[("Does everything work here?", "wardlake debug")]),
     (
-        "debug",
+        "functions",
         &[
-            ("Does everything work here?", "wardlake debug"),
-            ("The SQL functions that Wardlake adds", "wardlake debug --functions"),
+            ("The SQL functions that Wardlake adds", "wardlake functions"),
+            ("One function, Wardlake's or DataFusion's", "wardlake functions age_years"),
+        ],
+    ),
+    (
+        "reference",
+        &[
+            ("Every setting of a source table", "wardlake reference sources"),
+            ("One of them", "wardlake reference sources | grep settle_seconds"),
         ],
     ),
     (

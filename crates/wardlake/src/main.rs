@@ -13,11 +13,12 @@ mod open;
 mod printing;
 mod project_files;
 mod rows;
+mod scratch;
 mod survey;
 mod teller;
 mod terminal;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::SystemTime};
 
 use tracing_subscriber::EnvFilter;
 
@@ -32,9 +33,15 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    // Every date library ends the process by a panic then, in the middle of whatever it does.
+    if SystemTime::now() < SystemTime::UNIX_EPOCH {
+        err("error: the clock of this machine stands before 1970; set it, and run the command again");
+        return ExitCode::from(2);
+    }
     // A server hears Ctrl-C itself: it has something to finish.
     let stops_itself = cli.command.stays_up();
     show_library_log(stops_itself);
+    let scratch = scratch::Scratch::begin();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = match builder.thread_stack_size(wardlake_engine::THREAD_STACK_BYTES).enable_all().build() {
         Ok(runtime) => runtime,
@@ -54,6 +61,7 @@ fn main() -> ExitCode {
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    drop(scratch);
     let code = match outcome {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
         Ok(commands::Outcome::Failed) => ExitCode::from(1),

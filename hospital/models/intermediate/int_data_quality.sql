@@ -66,6 +66,10 @@
         ('recorded_before_occurring', 'The event was recorded before it occurred.', 'recorded_at < occurred_at'),
         ('missing_occurrence_time', 'The time of the event is missing.', 'occurred_at is null')
     ]),
+    ('(select message_key, count(*) over (partition by event_id) > 1 as has_id_of_another from (select distinct message_key, event_id from '
+        ~ ref('stg_hl7__messages') ~ ') as numbered)', 'messages', [
+        ('id_used_again', 'Another message of the sender has the same number (MSH-10) and other content. Both count.', 'has_id_of_another')
+    ]),
     (ref('fct_attendance'), 'shifts', [
         ('unknown_staff', 'The person is not in the extracts.', "staff_key = '-1'"),
         ('impossible_clock', 'Clocking out lies before clocking in.', 'is_impossible_clock'),

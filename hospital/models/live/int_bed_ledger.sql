@@ -1,6 +1,7 @@
 -- The bed ledger: one row per encounter, version and event, with what the event came to. A version is what was believed of an
 -- encounter from `recorded_from` until its next version: each event that arrives makes one, worked out from all events that had
--- arrived by then. Rows are only ever added. What was known when is that way a matter of the events and the order of their arrival
+-- arrived by then. `recorded_from` is when the hospital knew, `arrived_from` when it had arrived here: after an outage the two are hours
+-- apart. Rows are only ever added. What was known when is that way a matter of the events and the order of their arrival
 -- alone, not of how they were cut into waves; what is believed in the end does not depend on the order either.
 --
 -- How the events of an encounter are read, in whatever order they came:
@@ -188,36 +189,46 @@ arrivals as (
         *,
         min(delivery_number) over ({{ in_group }}) as first_delivery,
         max(known_at) over ({{ in_group }}) as recorded_from,
+        max(received_at) over ({{ in_group }}) as arrived_from,
         max(case when is_new then 1 else 0 end) over ({{ in_group }}) = 1 as is_since_new,
         sum(case when merged_into_encounter_id is not null then 1 else 0 end) over ({{ in_group }}) as merges_known
     from replaced
 
 ),
 
--- Only versions that the new events make, and of versions that begin at one instant the last: nobody ever saw the others.
+-- Only versions that the new events make, and of versions that were recorded and arrived at one instant the last: nobody ever saw the
+-- others.
 versions as (
 
     select
         group_number,
         delivery_number as version_delivery,
         recorded_from as version_recorded_from,
+        arrived_from as version_arrived_from,
         merges_known as version_merges_known
     from (
         select
             *,
             lead(recorded_from) over (partition by group_number order by delivery_number, part, encounter_id)
-                as next_recorded_from
+                as next_recorded_from,
+            lead(arrived_from) over (partition by group_number order by delivery_number, part, encounter_id)
+                as next_arrived_from
         from arrivals
     ) as followed
     where is_since_new
-        and (next_recorded_from is null or next_recorded_from > recorded_from)
+        and (next_recorded_from is null or next_recorded_from > recorded_from or next_arrived_from > arrived_from)
 
 ),
 
 -- An event counts for the versions from its arrival on, until another content takes its place.
 known_by_version as (
 
-    select events.*, versions.version_delivery, versions.version_recorded_from, versions.version_merges_known
+    select
+        events.*,
+        versions.version_delivery,
+        versions.version_recorded_from,
+        versions.version_arrived_from,
+        versions.version_merges_known
     from versions
     inner join arrivals as events
         on versions.group_number = events.group_number
@@ -235,6 +246,7 @@ counted as (
         events.group_number,
         events.version_delivery - events.first_delivery + 1 as version,
         events.version_recorded_from as recorded_from,
+        events.version_arrived_from as arrived_from,
         -- The merge itself stays with the encounter that ends by it, which so keeps a version that says where it went.
         case when events.role = 'merged' then events.encounter_id
             else coalesce(survivors.survivor_id, events.encounter_id) end as encounter_id,
@@ -817,6 +829,7 @@ told as (
         case when is_placed and role <> 'depart' and has_next then next_at end as valid_to,
         case when role = 'plan' then coalesce(expected_discharge_at, occurred_at) end as expected_discharge_at,
         recorded_from,
+        arrived_from,
         received_at
     from parts
 

@@ -187,15 +187,33 @@ fn broken(check: &Check, index: usize) -> String {
     }
 }
 
+/// Letters and digits of a text.
+fn without_signs(text: &str) -> String {
+    format!("regexp_replace(lower({text}), '[^\\p{{L}}\\p{{N}}]+', '', 'g')")
+}
+
 /// True where a cell was put right.
 fn repaired(repair: &Repair, rows: &SchemaRef) -> String {
     let raw_name = format!("{HIDDEN_PREFIX}{}", repair.column);
     let raw = identifier(&raw_name);
     match &repair.how {
-        RepairKind::Standardise(spellings) => {
-            let others = spellings.iter().flat_map(|(_, others)| others);
-            let others: Vec<String> = others.map(|other| literal(other)).collect();
-            format!("lower(trim({raw})) in ({})", others.join(", "))
+        RepairKind::Standardise { spellings, codes } => {
+            let value = format!("cast({} as varchar)", identifier(&repair.column));
+            let listed = |texts: &mut dyn Iterator<Item = &String>| {
+                let texts: Vec<String> = texts.map(|text| literal(&text.trim().to_lowercase())).collect();
+                // A list may not be empty.
+                if texts.is_empty() { "null".to_owned() } else { texts.join(", ") }
+            };
+            let others = listed(&mut spellings.iter().flat_map(|(_, others)| others));
+            let standards = listed(&mut spellings.iter().map(|(standard, _)| standard));
+            let agreed = listed(&mut codes.iter().chain(spellings.iter().map(|(standard, _)| standard)));
+            // `F.` for F is put right whether or not somebody thought of listing it.
+            format!(
+                "lower(trim({raw})) in ({others}) or (lower({value}) in ({standards}) and lower(trim({raw})) not in ({agreed}) \
+                 and {} = {})",
+                without_signs(&raw),
+                without_signs(&value)
+            )
         }
         RepairKind::Default(_) if rows.field_with_name(&raw_name).is_ok() => {
             format!("nullif(trim({raw}), '') is null and {} is not null", identifier(&repair.column))
@@ -238,7 +256,7 @@ fn check_columns(node: &Node, audit: &Audit, rows: &SchemaRef) -> Result<(), Bui
     for repair in &audit.repairs {
         let what = format!("repair `{}`", repair.name);
         require(&what, &repair.column)?;
-        if matches!(repair.how, RepairKind::Standardise(_)) {
+        if matches!(repair.how, RepairKind::Standardise { .. }) {
             require(&what, &format!("{HIDDEN_PREFIX}{}", repair.column))?;
         }
     }

@@ -106,7 +106,7 @@ pub(super) async fn fill(
     }
     let place = [lineage::FILE, lineage::POSITION, lineage::BATCH_ID];
     let schema = bronze.schema();
-    let is_own = |field: &&Arc<Field>| !lineage::ALL.contains(&field.name().as_str());
+    let is_own = |field: &&Arc<Field>| !lineage::is_lineage(field.name());
     let own: Vec<Arc<Field>> = schema.fields().iter().filter(is_own).cloned().collect();
     let names: Vec<String> = own.iter().map(|field| identifier(field.name())).collect();
     context.register_udf(is_wanted(Arc::clone(&wanted)));

@@ -36,8 +36,24 @@ impl FoundFile {
         let path = path.into();
         let metadata = path.metadata().map_err(|source| ConnectError::Unreadable { path: path.clone(), source })?;
         let relative = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH).into();
+        let modified = instant_of(metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH));
         Ok(Self { relative, size: metadata.len(), modified, date: None, path })
+    }
+}
+
+/// The time of a file as an instant. File systems keep any time; what lies beyond the calendar is its first or last instant.
+pub fn instant_of(time: SystemTime) -> DateTime<Utc> {
+    let whole = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => {
+            DateTime::from_timestamp(whole(since.as_secs()), since.subsec_nanos()).unwrap_or(DateTime::<Utc>::MAX_UTC)
+        }
+        Err(error) => {
+            let before = error.duration();
+            let seconds = -whole(before.as_secs()) - i64::from(before.subsec_nanos() > 0);
+            let nanos = (1_000_000_000 - before.subsec_nanos()) % 1_000_000_000;
+            DateTime::from_timestamp(seconds, nanos).unwrap_or(DateTime::<Utc>::MIN_UTC)
+        }
     }
 }
 
@@ -133,10 +149,30 @@ fn ready(
         return Ok(None);
     }
     let path = entry.path().to_owned();
-    Ok(Some(FoundFile { path, relative, size: metadata.len(), modified: modified.into(), date }))
+    Ok(Some(FoundFile { path, relative, size: metadata.len(), modified: instant_of(modified), date }))
 }
 
 fn slashed(path: &Path) -> String {
     let text = path.to_string_lossy();
     if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace(std::path::MAIN_SEPARATOR, "/") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn c08_a_file_may_be_of_any_time() {
+        let epoch = SystemTime::UNIX_EPOCH;
+        let text = |time: SystemTime| instant_of(time).to_rfc3339();
+        assert_eq!(text(epoch + Duration::from_millis(1_500)), "1970-01-01T00:00:01.500+00:00");
+        assert_eq!(text(epoch - Duration::from_millis(1_500)), "1969-12-31T23:59:58.500+00:00");
+        assert_eq!(text(epoch - Duration::from_secs(1)), "1969-12-31T23:59:59+00:00");
+        // Years that no calendar has.
+        let far = Duration::from_secs(1 << 50);
+        assert_eq!(epoch.checked_add(far).map(instant_of), Some(DateTime::<Utc>::MAX_UTC));
+        assert_eq!(epoch.checked_sub(far).map(instant_of), Some(DateTime::<Utc>::MIN_UTC));
+    }
 }

@@ -20,7 +20,13 @@ mod tests;
 use std::{io::Write, path::Path};
 
 pub(crate) use self::settings::KIND;
-pub use self::{chunk::Chunk, discover::FoundFile, pattern::PathPattern, pipeline::Limits, report::FileReport};
+pub use self::{
+    chunk::Chunk,
+    discover::{FoundFile, instant_of},
+    pattern::PathPattern,
+    pipeline::Limits,
+    report::FileReport,
+};
 use self::{
     csv::{
         CsvParser,

@@ -4,7 +4,7 @@
 //!
 //! An answer goes back with sender and receiver exchanged, in the delimiters and the character set of the message.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use chrono::{DateTime, FixedOffset};
 use wardlake_core::RowHasher;
@@ -48,11 +48,35 @@ impl Acknowledgement {
     }
 }
 
+/// The codes of the answers to one message (HL7 table 0008), of those that are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Codes {
+    /// CA, CE or CR.
+    pub accept: Option<&'static str>,
+    /// AA, AE or AR.
+    pub application: Option<&'static str>,
+}
+
+impl fmt::Display for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut codes = self.accept.iter().chain(&self.application);
+        codes.next().map_or(Ok(()), |code| f.write_str(code))?;
+        codes.try_for_each(|code| write!(f, " {code}"))
+    }
+}
+
 /// Answers the message of `header`; what is no message of anybody's gets no answer. `at` is the time of the answer and, with the message's
 /// own id, the source of the answer's.
 pub fn acknowledge(header: &Header, outcome: Outcome<'_>, at: DateTime<FixedOffset>) -> Acknowledgement {
+    let Codes { accept, application } = codes(header, outcome);
+    let answer = |code| Answer { header, outcome, at }.bytes(code);
+    Acknowledgement { accept: accept.map(answer), application: application.map(answer) }
+}
+
+/// What [`acknowledge`] says.
+pub fn codes(header: &Header, outcome: Outcome<'_>) -> Codes {
     if matches!(outcome, Outcome::Rejected(problem) if !problem.is_awaited) {
-        return Acknowledgement::default();
+        return Codes::default();
     }
     let is_rejection = match outcome {
         Outcome::Accepted | Outcome::Error(_) => false,
@@ -66,9 +90,8 @@ pub fn acknowledge(header: &Header, outcome: Outcome<'_>, at: DateTime<FixedOffs
     } else {
         "AE"
     };
-    let answer = |code| Some(Answer { header, outcome, at }.bytes(code));
     if !header.is_enhanced() {
-        return Acknowledgement { accept: None, application: answer(application) };
+        return Codes { accept: None, application: Some(application) };
     }
     // A message that is quarantined is stored all the same, unless its header cannot be accepted.
     let accept = match outcome {
@@ -76,9 +99,9 @@ pub fn acknowledge(header: &Header, outcome: Outcome<'_>, at: DateTime<FixedOffs
         Outcome::Rejected(_) if is_rejection => "CR",
         _ => "CA",
     };
-    Acknowledgement {
-        accept: is_asked(&header.accept_acknowledgement, accept == "CA").then(|| answer(accept)).flatten(),
-        application: is_asked(&header.application_acknowledgement, is_success).then(|| answer(application)).flatten(),
+    Codes {
+        accept: is_asked(&header.accept_acknowledgement, accept == "CA").then_some(accept),
+        application: is_asked(&header.application_acknowledgement, is_success).then_some(application),
     }
 }
 
@@ -300,6 +323,27 @@ mod tests {
     }
 
     const MESSAGE: &str = "MSH|^~\\&|APP|FAC^9|EHR|HOME|2026||ADT^A01^ADT_A01|id-1|T|2.5.1||||||UNICODE UTF-8\rPID|1\r";
+
+    #[test]
+    fn d13_codes_are_those_of_the_answers_that_are_sent() {
+        let enhanced =
+            |asked: &str| header(MESSAGE.replacen("2.5.1||||||", &format!("2.5.1|||{asked}||"), 1).as_bytes());
+        let refused = problem(RejectReason::Hl7RequiredField, "MSH", Some(9));
+        for (header, outcome, said) in [
+            (header(MESSAGE.as_bytes()), Outcome::Accepted, "AA"),
+            (header(MESSAGE.as_bytes()), Outcome::Error(ErrorCode::Internal), "AE"),
+            (enhanced("AL|AL"), Outcome::Accepted, "CA AA"),
+            (enhanced("AL|NE"), Outcome::Accepted, "CA"),
+            (enhanced("NE|NE"), Outcome::Accepted, ""),
+            (enhanced("ER|SU"), Outcome::Rejected(&refused), ""),
+        ] {
+            assert_eq!(codes(&header, outcome).to_string(), said);
+            let answers = acknowledge(&header, outcome, at());
+            let sent: Vec<String> =
+                answers.messages().map(|answer| text(answer).split("MSA|").nth(1).unwrap()[..2].to_owned()).collect();
+            assert_eq!(sent.join(" "), said);
+        }
+    }
 
     #[test]
     fn an_answer_turns_the_message_around() {

@@ -26,7 +26,7 @@ mod time;
 
 pub(crate) use self::row::read_row_of;
 pub use self::{
-    ack::{Acknowledgement, Outcome, acknowledge},
+    ack::{Acknowledgement, Codes, Outcome, acknowledge, codes},
     header::{Header, header},
     mapping::Mapping,
     mllp::{Decoder, Frame, framed},

@@ -1,7 +1,7 @@
 //! SQL functions that dbt projects and hospital SQL expect and DataFusion lacks, one folder per family.
 //!
 //! A function is one value (its names, documentation, return type and kernel) in its family's list: registering, the
-//! documentation and `wardlake debug` all read the same lists. Shared rules:
+//! documentation and `wardlake functions` all read the same lists. Shared rules:
 //!
 //! - A NULL argument gives NULL unless a function's text says otherwise.
 //! - Instants are microseconds. Results that leave the representable range are NULL.
@@ -17,6 +17,7 @@ mod datetime;
 mod json;
 mod number;
 mod operators;
+mod others;
 mod scalar;
 mod similarity;
 mod text;
@@ -24,6 +25,7 @@ mod typed;
 
 pub(crate) use datetime::part::DatePart;
 pub(crate) use number::{NUMERIC_LITERAL, beyond_floats};
+pub use others::{OtherFunction, of_datafusion};
 
 use std::sync::Arc;
 

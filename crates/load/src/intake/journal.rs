@@ -269,7 +269,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
-        super::{damage::DamageKind, segment::frame_of},
+        super::{
+            damage::DamageKind,
+            segment::{Origin, frame_of},
+        },
         *,
     };
 
@@ -279,6 +282,7 @@ mod tests {
             rows,
             received_us: 7,
             kind: "ndjson".to_owned(),
+            origin: Origin { peer: format!("10.0.0.{first_row}:2575"), answer: "AA".to_owned() },
             key: b"k".to_vec(),
             payload: payload.to_vec(),
         }
@@ -349,8 +353,13 @@ mod tests {
         let (mut journal, read, damages) = open(folder.path());
         assert_eq!((read, damages), (frames.to_vec(), Vec::new()));
         assert_eq!(journal.next_row(), 4);
-        journal.append(&[frame(4, 5, b"x")]).unwrap();
-        assert_eq!(open(folder.path()).0.next_row(), 9);
+        // A frame of before origins were kept.
+        journal.append(&[Frame { origin: Origin::default(), ..frame(4, 5, b"x") }]).unwrap();
+        let (journal, read, _) = open(folder.path());
+        assert_eq!(
+            (journal.next_row(), read[2].origin.clone(), read[2].kind.as_str()),
+            (9, Origin::default(), "ndjson")
+        );
     }
 
     #[test]

@@ -18,11 +18,12 @@ use wardlake_connect::{Chunk, hl7};
 use wardlake_core::{
     ErrorKind, HasErrorKind, LedgerEntry, TableName,
     columns::{ColumnList, MOST_COLUMNS},
+    lineage,
 };
 use wardlake_records::system::{self, RejectedRow};
 use wardlake_storage::{Commit, SchemaChange};
 
-use super::{Accepted, FeedOptions, Records, RejectedRecord, Waiting, frame_of, segment_of};
+use super::{Accepted, FeedOptions, Origin, Records, RejectedRecord, Waiting, frame_of, segment_of};
 use crate::{
     Workspace,
     bronze::{self, Lineage, hex_hashes},
@@ -262,6 +263,7 @@ impl Records {
         Self {
             file: Arc::clone(&self.file),
             received_us: self.received_us,
+            origin: self.origin.clone(),
             chunks: Vec::new(),
             message: None,
             positions: None,
@@ -327,6 +329,10 @@ pub(crate) fn prepare(
     let lineage = lineage_of_parts(options, &parts)?;
     fields.extend(lineage.schema().fields().iter().map(|field| field.as_ref().clone()));
     arrays.extend(lineage.columns().iter().cloned());
+    for (name, array) in origin_of_parts(&parts) {
+        fields.push(Field::new(name, DataType::Utf8, true));
+        arrays.push(array);
+    }
     Ok(Prepared { rows: RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, columns })
 }
 
@@ -382,7 +388,7 @@ fn lineage_of_parts(options: &FeedOptions, parts: &[Part<'_>]) -> Result<RecordB
     // Without rows the commit still says how far was read.
     lineage_of(options, "", Vec::new(), &batch_id, &[], Vec::new()).push(&mut fields, &mut Vec::new());
     let schema: SchemaRef = Arc::new(Schema::new(fields));
-    let batch = |Part { file, received_us, positions, chunk }: &Part<'_>| {
+    let batch = |Part { file, received_us, positions, chunk, .. }: &Part<'_>| {
         let mut arrays = Vec::new();
         let lineage = lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
         lineage.push(&mut Vec::new(), &mut arrays);
@@ -390,6 +396,22 @@ fn lineage_of_parts(options: &FeedOptions, parts: &[Part<'_>]) -> Result<RecordB
     };
     let batches = parts.iter().map(batch).collect::<Result<Vec<_>, _>>()?;
     Ok(concat_batches(&schema, &batches)?)
+}
+
+/// The columns that say by which way rows came; none where nothing is known of any: a table gets them with the first rows that need them.
+fn origin_of_parts(parts: &[Part<'_>]) -> Vec<(&'static str, ArrayRef)> {
+    let origins = || parts.iter().flat_map(|part| part.origins.iter().copied());
+    if origins().all(Origin::is_unknown) {
+        return Vec::new();
+    }
+    let texts = |text: fn(&Origin) -> &str| {
+        let filled = origins().map(|origin| Some(text(origin)).filter(|text| !text.is_empty()));
+        Arc::new(filled.collect::<StringArray>()) as ArrayRef
+    };
+    vec![
+        (lineage::PEER, texts(|origin| origin.peer.as_str())),
+        (lineage::ANSWER, texts(|origin| origin.answer.as_str())),
+    ]
 }
 
 /// Appends rows to a bronze table; the new version.
@@ -436,6 +458,8 @@ struct Part<'a> {
     file: &'a str,
     received_us: Vec<i64>,
     positions: Vec<i64>,
+    /// Of each row.
+    origins: Vec<&'a Origin>,
     chunk: Cow<'a, Chunk>,
 }
 
@@ -455,6 +479,7 @@ fn parts<'a>(options: &FeedOptions, records: &[&'a Records]) -> Result<Vec<Part<
                 file: &first.file,
                 received_us: messages.iter().map(|(records, _)| records.received_us).collect(),
                 positions: messages.iter().map(|(records, _)| records.first_position).collect(),
+                origins: messages.iter().map(|&(records, _)| &records.origin).collect(),
                 chunk: Cow::Owned(chunk),
             }));
         }
@@ -466,7 +491,8 @@ fn parts<'a>(options: &FeedOptions, records: &[&'a Records]) -> Result<Vec<Part<
                     None => (0..chunk.rows).map(|row| records.first_position + (before + row) as i64).collect(),
                 };
                 let received_us = vec![records.received_us; chunk.rows];
-                parts.push(Part { file: &records.file, received_us, positions, chunk: Cow::Borrowed(chunk) });
+                let origins = vec![&records.origin; chunk.rows];
+                parts.push(Part { file: &records.file, received_us, positions, origins, chunk: Cow::Borrowed(chunk) });
                 before += chunk.rows;
             }
         }
@@ -548,7 +574,7 @@ mod tests {
         let reading = feed.read(&payload, None).unwrap();
         assert!(reading.rejected.is_empty(), "{body}");
         let content = Content::Records { format: reading.format, chunks: reading.chunks };
-        feed.deliver(Delivery { key: Vec::new(), payload, content }).await.unwrap();
+        feed.deliver(Delivery { key: Vec::new(), payload, content, origin: Origin::default() }).await.unwrap();
     }
 
     async fn load_all(feed: &Feed, workspace: &Workspace) {

@@ -35,6 +35,7 @@ pub use self::delivered::delivered;
 pub(crate) use self::segment::frame_of;
 pub use self::{
     damage::{Damage, DamageKind},
+    segment::Origin,
     topic::{TopicLoad, load_topic, topic_position},
 };
 pub use wardlake_connect::Reading;
@@ -64,6 +65,8 @@ pub struct Delivery {
     pub payload: Vec<u8>,
     /// What the payload holds.
     pub content: Content,
+    /// By which way it came.
+    pub origin: Origin,
 }
 
 /// What a payload holds, found out before anything is stored.
@@ -209,6 +212,7 @@ pub(crate) struct Records {
     /// Bronze's `_file`: the journal segment, or what a part of a log calls it.
     pub(crate) file: Arc<str>,
     pub(crate) received_us: i64,
+    pub(crate) origin: Origin,
     pub(crate) chunks: Vec<Chunk>,
     /// In place of chunks: one message.
     pub(crate) message: Option<hl7::Row>,
@@ -394,7 +398,7 @@ fn read(table: &FileTable, payload: &[u8], format: Option<FileFormat>) -> Result
 
 /// The frame of a delivery that is to be stored, and what it holds.
 fn frame(delivery: Delivery, first_row: u64, received_us: i64) -> (Frame, Content) {
-    let Delivery { key, payload, content } = delivery;
+    let Delivery { key, payload, content, origin } = delivery;
     let (kind, rows) = match &content {
         Content::Records { format, chunks } => {
             let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
@@ -403,7 +407,7 @@ fn frame(delivery: Delivery, first_row: u64, received_us: i64) -> (Frame, Conten
         Content::Message(_) => (format_name(FileFormat::Hl7), 1),
         Content::Rejected { reason } => (format!("rejected:{reason}"), 1),
     };
-    (Frame { first_row, rows, received_us, kind, key, payload }, content)
+    (Frame { first_row, rows, received_us, kind, origin, key, payload }, content)
 }
 
 fn format_name(format: FileFormat) -> String {

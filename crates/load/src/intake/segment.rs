@@ -1,8 +1,9 @@
 //! One file of a journal: how deliveries are framed, and how they are read back from a file that was damaged.
 //!
 //! A segment begins with [`MAGIC`]. A frame is `length (u32) · checksum (u64) · body`, little-endian; the body holds the place, the
-//! time, the sender's key and the bytes. Behind a frame that cannot be read the next one is looked for byte by byte: a place is a
-//! frame's start if its length stays within the file, its checksum holds and its number is not one that was given out before.
+//! time, what the bytes are and by which way they came, the sender's key and the bytes. Behind a frame that cannot be read the next one
+//! is looked for byte by byte: a place is a frame's start if its length stays within the file, its checksum holds and its number is not
+//! one that was given out before.
 
 use std::{
     fs, io,
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use wardlake_connect::instant_of;
 use wardlake_core::RowHasher;
 
 /// No frame is longer: a length beyond it is damage.
@@ -18,6 +20,22 @@ const MAX_FRAME_BYTES: usize = 1 << 30;
 const LEAST_BODY_BYTES: usize = 8 + 4 + 8 + 2 + 2;
 pub(super) const MAGIC: &[u8; 8] = b"WLJRNL01";
 const HEAD: usize = 12;
+
+/// By which way a delivery came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Who delivered it, as in [`wardlake_core::lineage::PEER`]; empty if that is not known.
+    pub peer: String,
+    /// What the sender is answered once it is stored, as in [`wardlake_core::lineage::ANSWER`]; empty for no answer.
+    pub answer: String,
+}
+
+impl Origin {
+    /// Whether nothing is known of it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.peer.is_empty() && self.answer.is_empty()
+    }
+}
 
 /// One delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +48,8 @@ pub(crate) struct Frame {
     pub(crate) received_us: i64,
     /// What the bytes are: the name of a format, or `rejected:<reason code>`.
     pub(crate) kind: String,
+    /// By which way it came: two more lines of the kind's text, which frames of before they were kept do not have.
+    pub(crate) origin: Origin,
     /// By what a repeated delivery is known; empty if the sender gave nothing.
     pub(crate) key: Vec<u8>,
     /// As received.
@@ -48,7 +68,11 @@ impl Frame {
         out.extend_from_slice(&self.first_row.to_le_bytes());
         out.extend_from_slice(&self.rows.to_le_bytes());
         out.extend_from_slice(&self.received_us.to_le_bytes());
-        for text in [self.kind.as_bytes(), &self.key] {
+        let kind = match self.origin.is_unknown() {
+            true => self.kind.clone(),
+            false => format!("{}\n{}\n{}", self.kind, self.origin.peer, self.origin.answer),
+        };
+        for text in [kind.as_bytes(), &self.key] {
             // Both are bounded by their makers; a longer one would be cut, never run into what follows.
             let text = &text[..text.len().min(usize::from(u16::MAX))];
             out.extend_from_slice(&(text.len() as u16).to_le_bytes());
@@ -75,7 +99,11 @@ impl Frame {
         };
         let kind = String::from_utf8(text()?).ok()?;
         let key = text()?;
-        Some(Self { first_row, rows, received_us, kind, key, payload: rest.to_vec() })
+        let mut lines = kind.split('\n').map(str::to_owned);
+        let kind = lines.next()?;
+        let mut line = || lines.next().unwrap_or_default();
+        let origin = Origin { peer: line(), answer: line() };
+        Some(Self { first_row, rows, received_us, kind, origin, key, payload: rest.to_vec() })
     }
 
     /// The frame that starts at a byte, and the first byte behind it.
@@ -173,8 +201,7 @@ pub(super) fn segments(folder: &Path) -> io::Result<Vec<SegmentFile>> {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(first_row) = name.strip_suffix(".journal").and_then(|number| number.parse().ok()) else { continue };
-        let written = chrono::DateTime::<chrono::Utc>::from(entry.metadata()?.modified()?);
-        let written_us = written.timestamp_micros();
+        let written_us = instant_of(entry.metadata()?.modified()?).timestamp_micros();
         found.push(SegmentFile { path: entry.path(), name, first_row, end_row: None, written_us });
     }
     found.sort_by_key(|segment| segment.first_row);

@@ -8,7 +8,7 @@ use wardlake_core::LedgerEntry;
 use wardlake_storage::StorageError;
 
 use super::{
-    FeedOptions, Records, RejectedRecord,
+    FeedOptions, Origin, Records, RejectedRecord,
     load::{self, Failure},
 };
 use crate::{Workspace, error::LoadError};
@@ -187,6 +187,7 @@ fn records(part: &Part, rows: Rows) -> Records {
     Records {
         file: part.file.as_str().into(),
         received_us: Utc::now().timestamp_micros(),
+        origin: Origin::default(),
         chunks: rows.chunks,
         message: None,
         positions: Some(rows.positions),

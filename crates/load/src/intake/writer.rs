@@ -12,7 +12,7 @@ use super::{
     journal::Journal,
     keys::{Keys, Seen},
     read,
-    segment::{Frame, SegmentFile},
+    segment::{Frame, Origin, SegmentFile},
 };
 use crate::error::LoadError;
 
@@ -99,6 +99,7 @@ fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
     let mut records = Records {
         file: Arc::clone(file),
         received_us: frame.received_us,
+        origin: frame.origin,
         chunks: Vec::new(),
         message: None,
         positions: None,
@@ -111,12 +112,22 @@ fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
         Content::Message(row) => records.message = Some(row),
         Content::Rejected { reason } => records.rejected.push(RejectedRecord {
             position: first_position,
-            message: reason.replace('_', " "),
+            message: told(&reason, &records.origin),
             reason,
             bytes: frame.payload,
         }),
     }
     Accepted { first_row: frame.first_row, rows: frame.rows, bytes, records }
+}
+
+/// What is said of a rejected record: in rows, columns tell by which way it came.
+fn told(reason: &str, origin: &Origin) -> String {
+    let reason = reason.replace('_', " ");
+    match (origin.is_unknown(), origin.answer.is_empty()) {
+        (true, _) => reason,
+        (false, true) => format!("{reason}; from {}, not answered", origin.peer),
+        (false, false) => format!("{reason}; from {}, answered {}", origin.peer, origin.answer),
+    }
 }
 
 impl Writer {

@@ -219,8 +219,13 @@ pub struct Repair {
 /// How a cell is put right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepairKind {
-    /// Spellings, in lower case and trimmed, that are replaced by a standard value.
-    Standardise(Vec<(String, Vec<String>)>),
+    /// Other spellings are replaced by a standard value. Neither case nor blanks around a text make another spelling of it.
+    Standardise {
+        /// Standard value → its other spellings.
+        spellings: Vec<(String, Vec<String>)>,
+        /// Texts that its sources agreed on: to translate one is no repair.
+        codes: Vec<String>,
+    },
     /// A missing value is replaced by this one.
     Default(String),
     /// The raw text, for which this SQL predicate over the model's columns is true, is read in another way.

@@ -261,9 +261,12 @@ impl AuditReader {
         }
         let read = match *shorthand {
             "standardise" => {
-                value.as_str().zip(item.get("spellings").and_then(spellings)).map(|(column, spellings)| {
-                    (column.to_owned(), RepairKind::Standardise(spellings), "written in one way".to_owned())
-                })
+                let codes = item.get("codes").map_or_else(|| Some(Vec::new()), spellings);
+                let how = item.get("spellings").and_then(spellings).zip(codes).map(|(spellings, codes)| {
+                    let codes = codes.into_iter().flat_map(|(_, texts)| texts).collect();
+                    RepairKind::Standardise { spellings, codes }
+                });
+                value.as_str().zip(how).map(|(column, how)| (column.to_owned(), how, "written in one way".to_owned()))
             }
             "default" => value.as_object().and_then(|map| {
                 let column = text(map, "column")?;

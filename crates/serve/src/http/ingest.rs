@@ -22,7 +22,7 @@ use wardlake_connect::{
     ConnectError,
     source::{FileFormat, Secret},
 };
-use wardlake_load::{Content, Delivery, Feed, IntakeError, Reading};
+use wardlake_load::{Content, Delivery, Feed, IntakeError, Origin, Reading};
 
 use super::{App, answer::Refusal, connection::Via};
 use crate::{
@@ -86,7 +86,8 @@ pub(crate) async fn ingest(
         reading.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the body could not be read"))??
     };
     let content = Content::Records { format: reading.format, chunks: reading.chunks };
-    let receipt = feed.deliver(Delivery { key, payload, content }).await.map_err(|error| {
+    let origin = Origin { peer: via.peer.to_string(), answer: StatusCode::OK.as_str().to_owned() };
+    let receipt = feed.deliver(Delivery { key, payload, content, origin }).await.map_err(|error| {
         app.server.readiness.note_refusal(feed.label(), &error);
         refused(error)
     })?;

@@ -78,6 +78,7 @@ pub(crate) async fn snapshots(global: &GlobalArgs, args: &SnapshotArgs) -> Resul
 async fn run(global: &GlobalArgs, command: &str, args: &RunArgs, types: Vec<ResourceType>) -> Result<Outcome, Failure> {
     let project = open::project(global, command, args.full_refresh)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
+    opened.workspace.lake.begin_writing();
     let result = build_and_record(&opened.workspace, &project, command, args, types, opened.threads).await;
     maintain::daily(&opened.workspace).await;
     opened.close().await;

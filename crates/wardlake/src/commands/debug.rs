@@ -8,29 +8,13 @@ use wardlake_engine::{ReadState, functions};
 use wardlake_load::Workspace;
 
 use super::Outcome;
-use crate::{
-    args::GlobalArgs,
-    failure::Failure,
-    open,
-    printing::{out, out_prose},
-};
+use crate::{args::GlobalArgs, failure::Failure, open, printing::out};
 
 /// Check the project, the lake and the engine, and say where they are
 #[derive(Debug, Args)]
-pub(crate) struct DebugArgs {
-    /// List the SQL functions that Wardlake adds
-    #[arg(long)]
-    functions: bool,
-}
+pub(crate) struct DebugArgs {}
 
-pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome, Failure> {
-    if args.functions {
-        for function in functions::catalogue() {
-            let (signature, description, example) = (function.signature, function.description, function.example);
-            out_prose(format_args!("{signature}\n    {description}\n    {example}\n"))?;
-        }
-        return Ok(Outcome::Done);
-    }
+pub(crate) async fn run(global: &GlobalArgs, _: &DebugArgs) -> Result<Outcome, Failure> {
     out(format_args!("wardlake {} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH))?;
     let project = open::project(global, "debug", false)?;
     out(format_args!("project   {} [OK]", project.dir().display()))?;

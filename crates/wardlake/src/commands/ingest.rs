@@ -22,6 +22,7 @@ pub(crate) struct IngestArgs {
 pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcome, Failure> {
     let project = open::project(global, "ingest", false)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
+    opened.workspace.lake.begin_writing();
     let options = IngestOptions {
         select: args.select.taken(),
         exclude: args.select.exclude.clone(),

@@ -8,6 +8,7 @@ pub(crate) mod debug;
 pub(crate) mod demo;
 pub(crate) mod epochs;
 pub(crate) mod explain;
+pub(crate) mod functions;
 pub(crate) mod identity;
 pub(crate) mod ingest;
 pub(crate) mod init;
@@ -17,6 +18,7 @@ pub(crate) mod man;
 pub(crate) mod parse;
 pub(crate) mod quality;
 pub(crate) mod quarantine;
+pub(crate) mod reference;
 pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod show;
@@ -63,6 +65,8 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Maintain(args) => maintain::run(&global, &args).await,
         Command::Clean(args) => clean::run(&global, &args).await,
         Command::Debug(args) => debug::run(&global, &args).await,
+        Command::Functions(args) => functions::run(&args),
+        Command::Reference(args) => reference::run(&args),
         Command::Serve(args) => serve::run(&global, &args).await,
         Command::Simulate(args) => simulate::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -121,7 +121,7 @@ fn e03_a_result_that_nobody_reads_ends_its_command_quietly() {
         &["show", "beds"],
         &["compile", "beds"],
         &["epochs", "list"],
-        &["debug", "--functions"],
+        &["functions"],
     ] {
         let output = world.command(arguments).stdout(unread()).output().unwrap();
         let (_, complaints) = printed(&output);

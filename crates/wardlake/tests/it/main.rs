@@ -34,6 +34,7 @@ mod own_models;
 mod passing;
 mod peers;
 mod quality;
+mod remaining;
 mod replay;
 mod schemas;
 mod score;

@@ -3,7 +3,7 @@
 
 with received as (
 
-    {{ newest_rows(ref('stg_hl7__messages'), 'event_id') | indent(4) }}
+    {{ newest_rows(ref('stg_hl7__messages'), 'message_key') | indent(4) }}
 
 ),
 
@@ -11,6 +11,7 @@ typed as (
 
     select
         -- ids
+        message_key,
         {{ as_text('event_id') }} as event_id,
         {{ as_text('hospital_id') }} as hospital_id,
         {{ as_text('patient_id') }} as patient_id,

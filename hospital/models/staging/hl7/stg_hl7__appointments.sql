@@ -10,6 +10,7 @@ typed as (
 
     select
         -- ids
+        message_key,
         {{ as_text('event_id') }} as event_id,
         {{ as_text(json_text('appointment', 'appointment_id')) }} as appointment_id,
         {{ as_text(json_text('appointment', 'placer_appointment_id')) }} as placer_appointment_id,

@@ -16,7 +16,7 @@ typed as (
 
     select
         -- ids
-        {{ surrogate_key(['event_id', json_text('item', 'item')]) }} as charge_key,
+        {{ surrogate_key(['message_key', json_text('item', 'item')]) }} as charge_key,
         {{ as_text(json_text('item', 'charge_id')) }} as charge_id,
         {{ as_text('event_id') }} as event_id,
         {{ as_text('hospital_id') }} as hospital_id,

@@ -16,7 +16,7 @@ typed as (
 
     select
         -- ids
-        {{ surrogate_key(['event_id', json_text('item', 'item')]) }} as observation_id,
+        {{ surrogate_key(['message_key', json_text('item', 'item')]) }} as observation_id,
         {{ as_text('event_id') }} as event_id,
         {{ as_text('hospital_id') }} as hospital_id,
         {{ as_text('patient_id') }} as patient_id,

@@ -16,7 +16,7 @@ typed as (
 
     select
         -- ids
-        {{ surrogate_key(['event_id', json_text('item', 'item')]) }} as prescription_key,
+        {{ surrogate_key(['message_key', json_text('item', 'item')]) }} as prescription_key,
         {{ as_text(json_text('item', 'prescription_id')) }} as prescription_id,
         {{ as_text(json_text('item', 'order_id')) }} as order_id,
         {{ as_text(json_text('item', 'filler_order_id')) }} as filler_order_id,
