@@ -13,7 +13,7 @@ use crate::{
 const LETTERS: [(char, u32); 5] = [('A', 20), ('B', 23), ('C', 10), ('D', 13), ('E', 14)];
 
 /// Those that are not mended yet, or have no test of their name yet, a letter a line.
-const OPEN: [&str; 1] = ["B3 B11 B22 B23"];
+const OPEN: [&str; 0] = [];
 
 /// Prints which trials have no test; gives back a sentence for those of them that are not open.
 pub(crate) fn breaches() -> TaskResult<Vec<String>> {

@@ -17,6 +17,7 @@ use crate::{
 const SYSTEM: [(&str, &[&str]); 8] = [
     ("crates/build/src/context.rs", &["Build", "Wave"]),
     ("crates/load/src/ingest/log.rs", &["Load"]),
+    ("crates/load/src/ingest/reload.rs", &["Load"]),
     ("crates/load/src/ingest/writer.rs", &["Load"]),
     ("crates/load/src/maintain.rs", &["Maintenance"]),
     ("crates/load/src/upkeep.rs", &["Maintenance"]),

@@ -56,7 +56,18 @@ pub(crate) async fn open(
     for changes in &compiled.changes {
         let names = changes.of.table_name().zip(changes.read_as.table_name());
         let Some((of, read_as)) = names else { continue };
-        let mut head = seen(context, target, &of, upstream).await?;
+        let Some(mut head) = seen(context, &of, upstream).await? else {
+            // No ledger entry speaks of a source of which nothing was ever loaded: its first rows are news.
+            if context.session.overlay_missing(read_as, &of).await? {
+                continue;
+            }
+            return Err(BuildError::Config {
+                message: format!(
+                    "{target}: changes() needs a table with versions, and {of} is none; materialize it as table or \
+                     incremental, or load it first"
+                ),
+            });
+        };
         let mut entry = entry(&of, head.version());
         let table = table_entry(&head);
         let (from, known) = match &before {
@@ -104,25 +115,20 @@ pub(crate) async fn open(
     Ok(consumed)
 }
 
-/// An upstream table, as the run saw it first.
+/// An upstream table, as the run saw it first; none where there is no such table.
 async fn seen(
     context: &BuildContext,
-    target: &TableName,
     of: &TableName,
     upstream: &mut Upstream,
-) -> Result<TableSnapshot, BuildError> {
+) -> Result<Option<TableSnapshot>, BuildError> {
     if let Some(head) = upstream.get(of) {
-        return Ok(head.clone());
+        return Ok(Some(head.clone()));
     }
-    let Some(head) = context.session.snapshot(of).await? else {
-        return Err(BuildError::Config {
-            message: format!(
-                "{target}: changes() needs a table with versions, and {of} is none; materialize it as table or \
-                 incremental, or load it first"
-            ),
-        });
-    };
-    upstream.insert(of.clone(), head.clone());
+    let head = context.session.snapshot(of).await?;
+    if let Some(head) = &head {
+        upstream.insert(of.clone(), head.clone());
+    }
+
     Ok(head)
 }
 
@@ -147,6 +153,9 @@ pub(crate) async fn look_up(context: &Arc<BuildContext>, compiled: &Compiled) ->
         let names = lookup.of.table_name().zip(lookup.read_as.table_name());
         let Some((of, read_as)) = names else { continue };
         let Some(head) = context.session.snapshot(&of).await? else {
+            if context.session.overlay_missing(read_as, &of).await? {
+                continue;
+            }
             return Err(BuildError::Config {
                 message: format!("matching() needs a table, and {of} is none; materialize it as table or incremental"),
             });

@@ -54,6 +54,7 @@ pub(crate) async fn build_nodes(
     let schedule = Schedule::new(&workspace.project, order);
     let context = Arc::new(BuildContext::open(Arc::clone(&workspace), options, &schedule.order).await?);
     let results = run_schedule(&context, &schedule, None).await?;
+    workspace.tell_missing();
     publish_passed(context, results, started).await
 }
 
@@ -81,6 +82,7 @@ pub(crate) async fn build_partial(
     let context = BuildContext::with(workspace, options, &schedule.order, working, states, true).await?;
     let context = Arc::new(context);
     let results = run_schedule(&context, &schedule, partial.entered.as_ref()).await?;
+    context.workspace.tell_missing();
     let mut totals = Totals::default();
     results.iter().for_each(|result| totals.count(result.status));
     let epoch = publish::what_passed(&context, &results, &partial.loaded).await?;

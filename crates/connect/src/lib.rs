@@ -19,7 +19,7 @@ pub mod source;
 
 pub use error::ConnectError;
 pub use files::{
-    Chunk, Event, FileReport, FoundFile, Limits, instant_of, is_lines_of_objects, read_bytes, read_within,
+    Chunk, Event, FileReport, FoundFile, KeptRecords, Limits, instant_of, is_lines_of_objects, read_bytes, read_within,
 };
 pub use kafka::KafkaBatch;
 pub use registry::KINDS;

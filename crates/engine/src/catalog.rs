@@ -17,7 +17,14 @@ use datafusion::{
 use wardlake_core::TableName;
 use wardlake_storage::{Epoch, Lake, TableSnapshot};
 
-use crate::{EngineError, memory::MemoryTable, recurring::RecurringOf, scan::LakeScan, session::one_statement};
+use crate::{
+    EngineError,
+    expected::{self, Expected},
+    memory::MemoryTable,
+    recurring::RecurringOf,
+    scan::LakeScan,
+    session::one_statement,
+};
 
 /// The catalog's name in SQL.
 pub(crate) const CATALOG: &str = "lake";
@@ -94,6 +101,10 @@ pub(crate) struct LakeCatalog {
     views: RwLock<HashSet<(TableName, String)>>,
     /// Small tables are in memory.
     recurring: Option<Arc<RecurringOf>>,
+    /// What is read as empty as long as it is not there.
+    expected: Arc<Expected>,
+    /// Further names of such tables.
+    stand_ins: RwLock<HashMap<TableName, TableName>>,
 }
 
 /// Owns the session's context, so that the catalog inside it can point back without a cycle of strong references.
@@ -106,7 +117,12 @@ impl fmt::Debug for LakeCatalog {
 }
 
 impl LakeCatalog {
-    pub(crate) fn new(lake: Arc<Lake>, state: ReadState, recurring: Option<Arc<RecurringOf>>) -> Arc<Self> {
+    pub(crate) fn new(
+        lake: Arc<Lake>,
+        state: ReadState,
+        recurring: Option<Arc<RecurringOf>>,
+        expected: Arc<Expected>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             lake,
             state,
@@ -115,6 +131,8 @@ impl LakeCatalog {
             names: RwLock::default(),
             views: RwLock::default(),
             recurring,
+            expected,
+            stand_ins: RwLock::default(),
         })
     }
 
@@ -125,6 +143,17 @@ impl LakeCatalog {
     /// Puts a table before the lake's own of that name, for this session only.
     pub(crate) fn overlay(&self, name: TableName, provider: Arc<dyn TableProvider>) {
         write(&self.overlays).insert(name, provider);
+    }
+
+    /// Puts the empty relation of a table that is still to come before the lake's tables, under a name.
+    pub(crate) fn stand_in(&self, name: TableName, of: TableName) {
+        write(&self.stand_ins).insert(name, of);
+    }
+
+    /// Whether the table is a source's of which nothing was ever loaded.
+    pub(crate) async fn is_to_come(&self, name: &TableName) -> Result<bool, EngineError> {
+        let is_expected = self.expected.knows(name) && !read(&self.overlays).contains_key(name);
+        Ok(is_expected && self.view_sql(name).await?.is_none() && self.snapshot(name).await?.is_none())
     }
 
     /// All tables and views of the state, read anew.
@@ -173,12 +202,15 @@ impl LakeCatalog {
         if let Some(provider) = read(&self.overlays).get(name) {
             return Ok(Some(Arc::clone(provider)));
         }
+        if let Some(of) = read(&self.stand_ins).get(name) {
+            return Ok(self.expected.relation(of));
+        }
         let Some(holder) = read(&self.context).upgrade() else { return Ok(None) };
         if let Some(sql) = self.view_sql(name).await? {
             let within = within(name)?;
             let statement = one_statement(&sql)?;
             // In a task of its own: however many views read one another, each begins with an empty stack.
-            let planning = async move { holder.0.state().statement_to_plan(statement).await };
+            let planning = async move { expected::plan(&holder.0, statement).await };
             let planned = tokio::spawn(WITHIN.scope(within, planning)).await;
             let plan = planned.map_err(|_| EngineError::Plan {
                 message: format!("the query of view `{name}` ended before it was planned"),
@@ -186,7 +218,7 @@ impl LakeCatalog {
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
-        let Some(snapshot) = self.snapshot(name).await? else { return Ok(None) };
+        let Some(snapshot) = self.snapshot(name).await? else { return Ok(self.expected.relation(name)) };
         if let Some(recurring) = &self.recurring
             && let Some(rows) = recurring.held.table(&snapshot).await?
         {

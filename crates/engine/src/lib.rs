@@ -5,6 +5,7 @@ mod catalog;
 mod depth;
 pub mod dialect;
 mod error;
+mod expected;
 pub mod functions;
 mod join_sides;
 mod memory;

@@ -1,6 +1,10 @@
 //! Engine → session → query → rows.
 
-use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef};
 use datafusion::{
@@ -35,7 +39,9 @@ use wardlake_storage::{HeldRows, Lake, StorageError, TableSnapshot};
 use crate::{
     EngineError, EngineOptions,
     catalog::{CATALOG, CatalogAdapter, ContextHolder, LakeCatalog, ReadState},
-    depth, dialect, error, functions, join_sides,
+    depth, dialect, error,
+    expected::{self, Expected},
+    functions, join_sides,
     memory::{MemoryTable, conform},
     recurring::{Recurring, RecurringOf, Run, Step},
     scan::LakeScan,
@@ -55,6 +61,7 @@ pub struct Engine {
     turns: Option<Arc<Mutex<()>>>,
     options: EngineOptions,
     recurring: Arc<Recurring>,
+    expected: Arc<Expected>,
 }
 
 /// What all work that can wait shares.
@@ -87,7 +94,18 @@ impl Engine {
             runtime: RuntimeEnvBuilder::from_runtime_env(&runtime).with_memory_pool(Arc::new(share)).build_arc()?,
             turns: Arc::default(),
         };
-        Ok(Self { lake, runtime, waiting, turns: None, options, recurring: Arc::default() })
+        Ok(Self { lake, runtime, waiting, turns: None, options, recurring: Arc::default(), expected: Arc::default() })
+    }
+
+    /// The same engine where these tables, with the columns that are described of them, are read as empty ones as long as they are not there.
+    #[must_use]
+    pub fn expecting(self, tables: BTreeMap<TableName, Vec<String>>) -> Self {
+        Self { expected: Arc::new(Expected::new(tables)), ..self }
+    }
+
+    /// The tables that were read as empty ones because they are not there; each is named once.
+    pub fn missing_read(&self) -> Vec<TableName> {
+        self.expected.newly_read()
     }
 
     /// The same engine for work that can wait: all of it together takes half of the memory at most, and what reads much does so by turns.
@@ -158,7 +176,7 @@ impl Engine {
             .build();
         let context = SessionContext::new_with_state(session_state);
         functions::register_all(&context)?;
-        let catalog = LakeCatalog::new(Arc::clone(&self.lake), state, recurring.clone());
+        let catalog = LakeCatalog::new(Arc::clone(&self.lake), state, recurring.clone(), Arc::clone(&self.expected));
         context.register_catalog(CATALOG, Arc::new(CatalogAdapter(Arc::clone(&catalog))));
         let holder = Arc::new(ContextHolder(context));
         catalog.connect(&holder);
@@ -234,7 +252,7 @@ impl Session {
         if asks_for_names(&statement) {
             self.catalog.refresh_names().await?;
         }
-        let plan = match self.holder.0.state().statement_to_plan(statement).await {
+        let plan = match expected::plan(&self.holder.0, statement).await {
             Ok(plan) => plan,
             Err(error) => return Err(self.explain_missing_table(error.into()).await),
         };
@@ -306,6 +324,15 @@ impl Session {
         let rows = of.appended_since(version, &self.holder.0.state()).await?;
         self.overlay(name, LakeScan::around(rows));
         Ok(())
+    }
+
+    /// Puts no rows before the session, under a name, if `of` is a source of which nothing was ever loaded; whether it is one.
+    pub async fn overlay_missing(&self, name: TableName, of: &TableName) -> Result<bool, EngineError> {
+        let is_missing = self.catalog.is_to_come(of).await?;
+        if is_missing {
+            self.catalog.stand_in(name, of.clone());
+        }
+        Ok(is_missing)
     }
 
     /// Puts the rows of a table whose `columns` are a row of the query `keys` before the session, under a name: looked up, or joined
@@ -433,6 +460,9 @@ impl Session {
             && let Some(snapshot) = self.snapshot(name).await?
         {
             return Ok(Some(HeldRows::schema(&snapshot)));
+        }
+        if self.catalog.is_to_come(name).await? {
+            return Ok(None);
         }
         let reference = datafusion::common::TableReference::full(CATALOG, name.schema(), name.name());
         let state = self.holder.0.state();

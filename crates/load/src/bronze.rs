@@ -7,11 +7,14 @@ use arrow::{
     datatypes::{DataType, Field, Schema, TimeUnit},
 };
 use datafusion::physical_plan::memory::MemoryStream;
-use wardlake_connect::Chunk;
+use wardlake_connect::{
+    Chunk, FileTable, KeptRecords,
+    source::{RAW, RECORD},
+};
 use wardlake_core::{TableName, columns::ColumnList, lineage};
 use wardlake_storage::Commit;
 
-use crate::{Workspace, error::LoadError};
+use crate::{Workspace, error::LoadError, reading};
 
 /// The lineage columns of some rows of one file or delivery.
 pub(crate) struct Lineage<'a> {
@@ -25,10 +28,12 @@ pub(crate) struct Lineage<'a> {
     pub(crate) positions: Int64Array,
     pub(crate) hashes: StringArray,
     pub(crate) changes: StringArray,
+    /// The records behind the rows, where the table keeps them.
+    pub(crate) kept: Option<KeptRecords>,
 }
 
 impl Lineage<'_> {
-    /// Appends the columns in the order of [`lineage::ALL`].
+    /// Appends the columns in the order of [`lineage::ALL`], and the kept records behind them.
     pub(crate) fn push(self, fields: &mut Vec<Field>, arrays: &mut Vec<ArrayRef>) {
         let rows = self.positions.len();
         let repeated = |text: &str| Arc::new(StringArray::new_repeated(text, rows)) as ArrayRef;
@@ -47,18 +52,37 @@ impl Lineage<'_> {
             fields.push(Field::new(name, data_type, true));
             arrays.push(array);
         }
+        if let Some(kept) = self.kept {
+            fields.extend(kept_fields());
+            arrays.extend([Arc::new(kept.texts) as ArrayRef, Arc::new(kept.records)]);
+        }
     }
+}
+
+/// The columns of kept records.
+pub(crate) fn kept_fields() -> [Field; 2] {
+    [Field::new(RAW, DataType::Utf8, true), Field::new(RECORD, DataType::Int64, true)]
+}
+
+/// No record.
+pub(crate) fn no_records(rows: usize) -> KeptRecords {
+    KeptRecords { texts: StringArray::new_null(rows), records: Int64Array::new_null(rows) }
 }
 
 /// The columns of a bronze table that are the source's own, in table order.
 pub fn own_columns(schema: &Schema) -> Vec<String> {
+    // What a source calls `_record` is text.
+    let keeps_raw = schema.field_with_name(RECORD).is_ok_and(|field| *field.data_type() == DataType::Int64);
+    let is_kept = |name: &str| keeps_raw && [RAW, RECORD].contains(&name);
     let names = schema.fields().iter().map(|field| field.name().clone());
-    names.filter(|name| !lineage::is_lineage(name)).collect()
+    names.filter(|name| !lineage::is_lineage(name) && !is_kept(name)).collect()
 }
 
-/// The columns of a table that is not there yet, as its source file describes them. Lineage columns may be described, too.
-pub(crate) fn declared_columns(described: &[String]) -> ColumnList {
-    described.iter().filter(|name| !lineage::is_lineage(name)).collect()
+/// The columns of a table that is not there yet, as its source file describes them. Lineage columns, and those of kept records, may be
+/// described, too.
+pub(crate) fn declared_columns(described: &[String], table: &FileTable) -> ColumnList {
+    let is_kept = |name: &str| table.keep_raw && [RAW, RECORD].iter().any(|own| own.eq_ignore_ascii_case(name));
+    described.iter().filter(|name| !lineage::is_lineage(name) && !is_kept(name)).collect()
 }
 
 /// Gives the columns of a chunk the spelling that its table has for them.
@@ -71,14 +95,16 @@ pub(crate) fn spell(chunk: &mut Cow<'_, Chunk>, columns: &ColumnList) {
 }
 
 /// A table to which no row has come yet has its declared columns, or those of its files' headers, so that models can be built on it. Without
-/// any column there is no table before the first rows.
+/// any column there is no table before the first rows. `since`: the first load of it, if there was one.
 pub(crate) async fn create(
     workspace: &Workspace,
     label: &str,
     name: &TableName,
+    table: &FileTable,
     columns: &[String],
+    since: Option<&str>,
 ) -> Result<(), LoadError> {
-    let columns = declared_columns(columns);
+    let columns = declared_columns(columns, table);
     if columns.is_empty() || workspace.lake.exists(name).await? {
         return Ok(());
     }
@@ -93,12 +119,15 @@ pub(crate) async fn create(
         positions: Vec::<i64>::new().into(),
         hashes: StringArray::new_null(0),
         changes: StringArray::new_null(0),
+        kept: table.keep_raw.then(|| no_records(0)),
     };
     nothing.push(&mut fields, &mut arrays);
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
     let stream = MemoryStream::try_new(vec![batch], schema, None)?;
-    workspace.lake.append(name, vec![Box::pin(stream)], Commit::default()).await?;
+    let since = since.map_or_else(|| uuid::Uuid::now_v7().to_string(), str::to_owned);
+    let commit = Commit { properties: reading::created(table, &since), ..Commit::default() };
+    workspace.lake.append(name, vec![Box::pin(stream)], commit).await?;
     Ok(())
 }
 
@@ -131,8 +160,13 @@ mod tests {
 
     #[test]
     fn described_columns_are_columns_once() {
-        let columns = declared_columns(&texts(&["id", "_file", "ID", "Ward", "_Row_Hash"]));
-        assert_eq!(columns.names(), ["id", "Ward"]);
+        let described = texts(&["id", "_file", "ID", "Ward", "_Row_Hash", "_raw"]);
+        let table = |keep_raw: bool| {
+            let block = serde_json::json!({"path": "x.csv", "keep_raw": keep_raw});
+            FileTable::from_json(&serde_json::Value::Null, &block).unwrap()
+        };
+        assert_eq!(declared_columns(&described, &table(false)).names(), ["id", "Ward", "_raw"]);
+        assert_eq!(declared_columns(&described, &table(true)).names(), ["id", "Ward"]);
     }
 
     #[test]
@@ -143,6 +177,7 @@ mod tests {
             positions: vec![1].into(),
             row_hashes: vec![0],
             rows: 1,
+            kept: None,
         };
         let known: ColumnList = ["ward", "id"].into_iter().collect();
         let mut spelled = Cow::Borrowed(&chunk);

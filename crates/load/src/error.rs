@@ -63,6 +63,16 @@ pub enum LoadError {
         /// What and what to do.
         message: String,
     },
+    /// A file cannot be read once more; its table is as it was.
+    #[error("{table}: {file} cannot be read again: {reason}; the table is as it was")]
+    NotReadAgain {
+        /// `<source>.<table>`.
+        table: String,
+        /// The file, as it was found.
+        file: String,
+        /// What failed, and what to do.
+        reason: String,
+    },
     /// Rows of one table do not have the shape its writer was promised.
     #[error("{table}: {message}")]
     Shape {
@@ -88,7 +98,9 @@ pub enum LoadError {
 impl HasErrorKind for LoadError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } => ErrorKind::Invalid,
+            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } | Self::NotReadAgain { .. } => {
+                ErrorKind::Invalid
+            }
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Source { error, .. } => error.kind(),

@@ -9,6 +9,7 @@ mod intake;
 mod maintain;
 mod ownership;
 mod publish;
+mod reading;
 mod seed;
 mod upkeep;
 mod workspace;

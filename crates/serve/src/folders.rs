@@ -184,6 +184,7 @@ impl Files {
             threads: self.threads,
             project_dir: self.project_dir.clone(),
             ready: Some(ReadyCheck(Arc::new(move |file| heard.is_ready(&file.path, file.modified.into())))),
+            reload: false,
         };
         let (events, mut told) = EventSink::channel();
         let quiet = Arc::new(workspace.another_run(events));

@@ -29,7 +29,7 @@ impl Sources {
     ) -> Result<Self, ServeError> {
         let intake = settings.intake.as_deref();
         let (mut feeds, mut topics) = (BTreeMap::new(), Vec::new());
-        for source in source_tables(workspace, &settings.project_dir)? {
+        for mut source in source_tables(workspace, &settings.project_dir)? {
             source.create(workspace).await?;
             let takes_deliveries = source.table.pushes().next().is_some();
             let options = FeedOptions {

@@ -115,8 +115,22 @@ pub(crate) fn change_actions(
     schema: &SchemaRef,
     partition_by: &[String],
 ) -> Result<Vec<Action>, StorageError> {
+    describe_actions(name, protocol_now, metadata, (schema, partition_by), &BTreeMap::new())
+}
+
+/// The same for a table that gets `properties` as well; it keeps its others.
+pub(crate) fn describe_actions(
+    name: &TableName,
+    protocol_now: &Protocol,
+    metadata: &Metadata,
+    (schema, partition_by): (&SchemaRef, &[String]),
+    properties: &BTreeMap<String, String>,
+) -> Result<Vec<Action>, StorageError> {
     let delta = |error| StorageError::delta(name)(error);
-    let next = new_metadata(&kernel_schema(name, schema)?, partition_by, metadata.configuration())
+    let mut configuration: BTreeMap<String, String> =
+        metadata.configuration().iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    configuration.extend(properties.iter().map(|(key, value)| (key.clone(), value.clone())));
+    let next = new_metadata(&kernel_schema(name, schema)?, partition_by, configuration)
         .and_then(|next| next.with_table_id(metadata.id().to_owned()))
         .map_err(|error| delta(error.into()))?;
     let mut actions = vec![Action::Metadata(next)];

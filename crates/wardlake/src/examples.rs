@@ -30,7 +30,14 @@ const EXAMPLES: &[Examples] = &[
             ("Two days, in a folder of your choice", "wardlake demo --days 2 small-demo"),
         ],
     ),
-    ("ingest", &[("Every source", "wardlake ingest"), ("One table", "wardlake ingest source:hospital.departments")]),
+    (
+        "ingest",
+        &[
+            ("Every source", "wardlake ingest"),
+            ("One table", "wardlake ingest source:hospital.departments"),
+            ("Its kept files again, by changed settings", "wardlake ingest --reload -s hospital.departments"),
+        ],
+    ),
     (
         "build",
         &[

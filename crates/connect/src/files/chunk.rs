@@ -25,6 +25,17 @@ pub struct Chunk {
     pub row_hashes: Vec<u128>,
     /// How many rows.
     pub rows: usize,
+    /// The records behind the rows, where the table keeps them. They are no part of the rows' hashes.
+    pub kept: Option<KeptRecords>,
+}
+
+/// The records that rows were read from.
+#[derive(Clone, Debug)]
+pub struct KeptRecords {
+    /// The text of each, without its line end.
+    pub texts: StringArray,
+    /// The number of each within its file or delivery, from 1; rejected records are counted.
+    pub records: Int64Array,
 }
 
 impl Chunk {
@@ -33,7 +44,7 @@ impl Chunk {
         let texts: Vec<&StringArray> = self.arrays.iter().map(|array| array.as_string::<i32>()).collect();
         let row_hashes = row_hashes(&names, &texts, self.rows);
         let (arrays, positions) = (self.arrays.clone(), self.positions.clone());
-        Self { columns: names, arrays, positions, row_hashes, rows: self.rows }
+        Self { columns: names, arrays, positions, row_hashes, rows: self.rows, kept: self.kept.clone() }
     }
 }
 
@@ -204,6 +215,9 @@ pub(crate) struct ChunkBuilder {
     positions: Vec<i64>,
     row_hashes: Vec<u128>,
     hint: SizeHint,
+    /// The texts of records and their numbers; without a row, none was to be kept.
+    texts: Option<TextColumn>,
+    records: Vec<i64>,
 }
 
 impl ChunkBuilder {
@@ -265,6 +279,13 @@ impl ChunkBuilder {
         self.positions.push(position);
     }
 
+    /// Keeps the record behind the row that was added last.
+    pub(crate) fn keep(&mut self, number: i64, text: &[u8]) {
+        let texts = self.texts.get_or_insert_with(|| TextColumn::new(0, self.hint.rows, 0));
+        texts.push(Some(Text { within: text, start: 0, end: text.len() }));
+        self.records.push(number);
+    }
+
     /// The chunk, if it has rows.
     pub(crate) fn finish(self) -> Result<Option<Chunk>, ConnectError> {
         let rows = self.positions.len();
@@ -273,7 +294,14 @@ impl ChunkBuilder {
         }
         let arrays = self.columns.into_iter().map(TextColumn::finish).collect::<Result<_, _>>()?;
         let positions = Int64Array::from(self.positions);
-        Ok(Some(Chunk { columns: self.names, arrays, positions, row_hashes: self.row_hashes, rows }))
+        let kept = match self.texts {
+            Some(texts) => {
+                let texts = texts.finish()?.as_string::<i32>().clone();
+                Some(KeptRecords { texts, records: self.records.into() })
+            }
+            None => None,
+        };
+        Ok(Some(Chunk { columns: self.names, arrays, positions, row_hashes: self.row_hashes, rows, kept }))
     }
 }
 

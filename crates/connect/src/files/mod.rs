@@ -21,7 +21,7 @@ use std::{io::Write, path::Path};
 
 pub(crate) use self::settings::KIND;
 pub use self::{
-    chunk::Chunk,
+    chunk::{Chunk, KeptRecords},
     discover::{FoundFile, instant_of},
     pattern::PathPattern,
     pipeline::Limits,
@@ -70,6 +70,7 @@ pub fn read_within(
         OnSchemaChange::Ignore => ColumnNames::new(known_columns).left_out(),
         _ => ColumnNames::new(known_columns),
     };
+    let names = names.keeping_raw(table.keep_raw);
     let stream = Stream::open(file, table.format.compression, tee)?;
     let mut tally = Tally::new(sink);
     let is_parquet = match table.format.file_format {
@@ -102,7 +103,7 @@ pub fn read_bytes(
     known_columns: Option<&[String]>,
     sink: &mut dyn FnMut(Event) -> Result<(), ConnectError>,
 ) -> Result<FileReport, ConnectError> {
-    let names = ColumnNames::new(known_columns);
+    let names = ColumnNames::new(known_columns).keeping_raw(table.keep_raw);
     let stream = Stream::over(bytes, name, table.format.compression)?;
     if table.format.file_format == FileFormat::Parquet {
         let message = "Parquet is read from files, not from deliveries".to_owned();
@@ -192,13 +193,13 @@ fn read_text<'t>(
     match file_format {
         FileFormat::Json => {
             let source = DocumentBlocks::new(stream, buffer, format.records.as_deref(), limits);
-            let parser = JsonParser::new(names.clone(), format, encoding, true);
+            let parser = JsonParser::new(names.clone(), format, encoding, true).keeping_raw(table.keep_raw);
             let mut order = InFileOrder::new(&parser);
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(order.settle(parsed)?))?.into_stream())
         }
         FileFormat::Ndjson => {
             let source = LineBlocks { stream, split: Lines, buffer, position: start, limits };
-            let parser = JsonParser::new(names.clone(), format, encoding, false);
+            let parser = JsonParser::new(names.clone(), format, encoding, false).keeping_raw(table.keep_raw);
             let mut order = InFileOrder::new(&parser);
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(order.settle(parsed)?))?.stream)
         }
@@ -222,7 +223,7 @@ fn read_text<'t>(
             tally.blank = head.blank;
             let is_header_read = format.header == Header::Yes && format.columns.is_empty();
             tally.has_values_for_names = is_header_read && has_values(&head.columns);
-            let parser = CsvParser::new(&head, format, encoding);
+            let parser = CsvParser::new(&head, format, encoding).keeping_raw(table.keep_raw);
             let source = LineBlocks { stream, split: head.dialect, buffer, position: head.data, limits };
             Ok(run(source, parser, threads, &mut |parsed| tally.parsed(parsed))?.stream)
         }

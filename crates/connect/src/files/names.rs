@@ -8,7 +8,10 @@ use wardlake_core::{
     lineage,
 };
 
-use crate::ConnectError;
+use crate::{
+    ConnectError,
+    source::{RAW, RECORD},
+};
 
 /// Names of a header that an error shows, and how much of each.
 const SHOWN_NAMES: usize = 40;
@@ -21,6 +24,8 @@ pub(crate) struct ColumnNames {
     known: Arc<ColumnList>,
     /// So many columns beside the known ones are taken.
     room: usize,
+    /// Whether the table keeps records: their columns are then no others'.
+    keeps_raw: bool,
 }
 
 impl ColumnNames {
@@ -30,12 +35,22 @@ impl ColumnNames {
             None => MOST_COLUMNS,
             Some(known) => MOST_NEW_COLUMNS.min(MOST_COLUMNS.saturating_sub(known.len())),
         };
-        Self { known: Arc::new(known.unwrap_or_default().iter().collect()), room }
+        Self { known: Arc::new(known.unwrap_or_default().iter().collect()), room, keeps_raw: false }
     }
 
     /// For a table that leaves new columns out: they cost it nothing.
     pub(crate) fn left_out(self) -> Self {
         Self { room: MOST_COLUMNS, ..self }
+    }
+
+    /// For a table that keeps the records behind its rows, if `keeps_raw`.
+    pub(crate) fn keeping_raw(self, keeps_raw: bool) -> Self {
+        Self { keeps_raw, ..self }
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        let is_raw = || [RAW, RECORD].iter().any(|own| own.eq_ignore_ascii_case(name));
+        lineage::is_lineage(name) || self.keeps_raw && is_raw()
     }
 
     /// So many columns beside the known ones are taken.
@@ -48,7 +63,7 @@ impl ColumnNames {
     }
 
     pub(crate) fn resolve<'a>(&'a self, name: &'a str) -> Cow<'a, str> {
-        let name = match lineage::is_lineage(name) {
+        let name = match self.is_own(name) {
             true => Cow::Owned(format!("{name}_2")),
             false => Cow::Borrowed(name),
         };

@@ -60,6 +60,7 @@ fn chunk_of(batch: &RecordBatch, columns: &[String], rows_before: i64) -> Result
         positions: Int64Array::from_iter_values(rows_before + 1..=rows_before + rows as i64),
         row_hashes,
         rows,
+        kept: None,
     })
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Block {
 pub(crate) struct Parsed {
     pub(crate) chunk: Option<Chunk>,
     pub(crate) rejected: Vec<Rejected>,
+    /// Records, rejected ones included, where they are numbered.
+    pub(crate) records: u64,
     /// Blank lines and comments.
     pub(crate) blank: u64,
     /// Rows with fewer fields than columns.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use arrow::datatypes::Int64Type;
+
 use super::{Event, pipeline::Parsed, stream::Totals};
 use crate::{
     ConnectError, RejectReason,
@@ -92,6 +94,7 @@ pub(crate) struct Tally<'s> {
     pub(crate) blank: u64,
     rows: u64,
     rejected: u64,
+    records: i64,
     reasons: BTreeMap<RejectReason, u64>,
     padded: u64,
     cut_line: Option<u64>,
@@ -110,6 +113,7 @@ impl<'s> Tally<'s> {
             blank: 0,
             rows: 0,
             rejected: 0,
+            records: 0,
             reasons: BTreeMap::new(),
             padded: 0,
             cut_line: None,
@@ -124,7 +128,14 @@ impl<'s> Tally<'s> {
         self.cut_line = parsed.cut_line.or(self.cut_line);
         self.decoded += parsed.decoded;
         self.rejected += parsed.rejected.len() as u64;
-        if let Some(chunk) = parsed.chunk {
+        // Of a record that is too long to be held, the parser knows nothing.
+        let records = parsed.records.max(parsed.rejected.len() as u64) as i64;
+        if let Some(mut chunk) = parsed.chunk {
+            // Blocks number their own records: none knows how many came before it.
+            if let Some(kept) = chunk.kept.as_mut().filter(|_| self.records > 0) {
+                let before = self.records;
+                kept.records = kept.records.unary::<_, Int64Type>(|number| number + before);
+            }
             self.rows += chunk.rows as u64;
             if self.is_json() {
                 for name in &chunk.columns {
@@ -136,6 +147,7 @@ impl<'s> Tally<'s> {
             }
             (self.sink)(Event::Chunk(chunk))?;
         }
+        self.records += records;
         for rejected in parsed.rejected {
             *self.reasons.entry(rejected.reason).or_default() += 1;
             (self.sink)(Event::Rejected(rejected))?;

@@ -150,9 +150,12 @@ pub struct Format {
     pub encoding: Encoding,
     /// `compression`: default auto.
     pub compression: Compression,
-    /// `null`: texts that mean NULL, where they stand unquoted in delimited text or as a string in JSON. Default none:
-    /// an empty field stays the empty string, and only a field that is missing is NULL.
+    /// `null_values` (also read as `"null"`, which has to be quoted in YAML): texts that mean NULL, where they stand unquoted in delimited
+    /// text or as a string in JSON. Default none.
     pub nulls: Vec<String>,
+    /// `empty_is_null`: whether an empty field of delimited text is NULL (default). Between quotes it is the empty string either way, and so
+    /// is an empty string of JSON.
+    pub empty_is_null: bool,
     /// `skip_rows`: lines before the header that are not part of the table.
     pub skip_rows: usize,
     /// `records`: JSON pointer to the array (or object) of records in a JSON document.
@@ -176,6 +179,7 @@ impl Default for Format {
             encoding: Encoding::default(),
             compression: Compression::default(),
             nulls: Vec::new(),
+            empty_is_null: true,
             skip_rows: 0,
             records: None,
             ragged: Ragged::default(),
@@ -193,6 +197,7 @@ impl Format {
         let columns: Vec<String> = fields.take("columns", "a list of names").unwrap_or_default();
         let header = fields.raw("header");
         let mapping = Mapping::from_json(&fields.raw("mapping").unwrap_or(Value::Null));
+        let nulls = nulls(&mut fields);
         let mut format = Self {
             file_format: fields.take("type", "one of auto, csv, tsv, json, ndjson, parquet, hl7").unwrap_or_default(),
             delimiter: delimiter.as_deref().map(delimiter_of).unwrap_or_default(),
@@ -204,7 +209,8 @@ impl Format {
                 .take("encoding", "one of auto, utf-8, utf-16, utf-16le, utf-16be, latin-1, windows-1252")
                 .unwrap_or_default(),
             compression: fields.take("compression", "one of auto, none, gzip, zstd").unwrap_or_default(),
-            nulls: fields.texts("null").unwrap_or_default(),
+            nulls,
+            empty_is_null: fields.take("empty_is_null", "true or false").unwrap_or(default.empty_is_null),
             skip_rows: fields.take("skip_rows", "a number of lines").unwrap_or_default(),
             records: fields.take("records", "a JSON pointer such as `/data/items`"),
             ragged: fields.take("ragged", "`pad` or `reject`").unwrap_or_default(),
@@ -270,6 +276,16 @@ impl Format {
             fields.problem("columns", "must be names that differ from each other".to_owned(), None);
         }
     }
+}
+
+/// `null` is the older name of `null_values`.
+fn nulls(fields: &mut Fields<'_>) -> Vec<String> {
+    if fields.has("null_values") && fields.has("null") {
+        let help = Some("write all of them under `null_values`".to_owned());
+        fields.problem("null", "is another name of `null_values`".to_owned(), help);
+    }
+    let older = fields.texts("null");
+    fields.texts("null_values").or(older).unwrap_or_default()
 }
 
 /// The separator that a delimiter repeats, if it is one of those that no file doubles; `||` and `::` are in use.

@@ -8,6 +8,7 @@ mod kind;
 mod log;
 mod parse;
 mod push;
+mod reading;
 mod records;
 mod table;
 
@@ -23,5 +24,6 @@ pub use log::{
 pub use parse::from_json;
 pub(crate) use push::max_bytes;
 pub use push::{Messages, Push, Requests, Secret, TlsFiles};
+pub use reading::TableReading;
 pub use records::Reading;
-pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy};
+pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy, RAW, RECORD};

@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{
     fields::{ConfigProblem, Fields},
-    format::Format,
+    format::{FileFormat, Format},
     kind::Source,
+    reading::TableReading,
     table::{Change, Deletes, FileTable},
 };
 use crate::registry::KINDS;
@@ -55,10 +56,15 @@ pub fn from_json(source_block: &Value, table_block: &Value) -> Result<FileTable,
         on_schema_change: fields
             .take("on_schema_change", "one of append_new_columns, fail, ignore")
             .unwrap_or_default(),
+        keep_raw: fields.take("keep_raw", "true or false").unwrap_or_default(),
+        reading: TableReading::default(),
     };
     check(&table, &mut fields);
     fields.finish();
+    let mapping = format.get("mapping").filter(|mapping| !mapping.is_null()).cloned();
     table.format = Format::from_map(format, &mut problems);
+    check_raw(&table, &mut problems);
+    table.reading = TableReading::of(&table, mapping.as_ref());
     if problems.is_empty() { Ok(table) } else { Err(problems) }
 }
 
@@ -92,6 +98,17 @@ fn check(table: &FileTable, fields: &mut Fields<'_>) {
             format!("`{name}` is not a known time zone"),
             Some("use an IANA name such as `Europe/Berlin`".to_owned()),
         );
+    }
+}
+
+fn check_raw(table: &FileTable, problems: &mut Vec<ConfigProblem>) {
+    if table.keep_raw && matches!(table.format.file_format, FileFormat::Parquet | FileFormat::Hl7) {
+        let kind = table.format.file_format.name();
+        problems.push(ConfigProblem {
+            path: "keep_raw".to_owned(),
+            message: format!("keeps lines and records of delimited text and JSON, and these files are {kind}"),
+            help: Some("leave it out".to_owned()),
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     kind::{Source, Way},
     log::Log,
     push::Push,
+    reading::TableReading,
 };
 
 /// How new rows of a table relate to the old ones.
@@ -81,7 +82,16 @@ pub struct FileTable {
     pub time_zone: Option<String>,
     /// `on_schema_change`: default append_new_columns.
     pub on_schema_change: OnSchemaChange,
+    /// `keep_raw`: whether the column [`RAW`] keeps the text of each record beside its fields, and [`RECORD`] its number (default false).
+    pub keep_raw: bool,
+    /// What the rows depend on of all this.
+    pub reading: TableReading,
 }
+
+/// With `keep_raw`: the text of the record that a row was read from.
+pub const RAW: &str = "_raw";
+/// With `keep_raw`: the number of the record within its file or delivery, from 1; rejected records are counted.
+pub const RECORD: &str = "_record";
 
 impl FileTable {
     /// Where its extracts come from, if it has any.

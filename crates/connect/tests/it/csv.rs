@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use wardlake_connect::{ConnectError, FileTable};
+use wardlake_connect::{ConnectError, Event, FileTable, read_bytes};
 
 use crate::support::{load, load_file, table, try_load};
 
@@ -20,7 +20,7 @@ fn line_ends_quotes_and_delimiters() {
     check("\u{feff}a,b\n\n1,2\n  \n\n", csv(), "a|b", &["1|2"], &[]);
     check("a,b\n\"1,\"\"x\"\"\",\"2\n3\"\n4,5\n", csv(), "a|b", &["1,\"x\"|2\n3", "4|5"], &[]);
     check("a,b\n5\" pipe,x\"y\n", csv(), "a|b", &["5\" pipe|x\"y"], &[]);
-    check("a,b\n\"\",\n", csv(), "a|b", &["|"], &[]);
+    check("a,b\n\"\",\n", csv(), "a|b", &["|∅"], &[]);
     check("a\n\"\"\n\n1\n", csv(), "a", &["", "1"], &[]);
     check("a\tb\n1\t2\n", json!({"type": "tsv"}), "a|b", &["1|2"], &[]);
     check("a||b\n1||2|3\n\"x||y\"||z\n", json!({"type": "csv", "delimiter": "||"}), "a|b", &["1|2|3", "x||y|z"], &[]);
@@ -53,17 +53,63 @@ fn headers() {
 #[test]
 fn ragged_rows_and_nulls() {
     let text = "a,b,c\n1\n1,2,3,\n1,2,3,4\n1,2,\n";
-    check(text, json!({"type": "csv"}), "a|b|c", &["1|∅|∅", "1|2|3", "1|2|"], &["4:too_many_fields"]);
+    check(text, json!({"type": "csv"}), "a|b|c", &["1|∅|∅", "1|2|3", "1|2|∅"], &["4:too_many_fields"]);
     assert_eq!(load(text, &json!({"type": "csv"})).report.padded, 1);
     check(
         text,
         json!({"type": "csv", "ragged": "reject"}),
         "a|b|c",
-        &["1|2|3", "1|2|"],
+        &["1|2|3", "1|2|∅"],
         &["2:too_few_fields", "4:too_many_fields"],
     );
     let nulls = json!({"type": "csv", "null": ["", "NULL"]});
     check("a,b\n,NULL\n\"\",\"NULL\"\n", nulls, "a|b", &["∅|∅", "|NULL"], &[]);
+}
+
+#[test]
+fn b03_an_empty_field_is_null_and_the_empty_string_where_it_is_quoted() {
+    let text = "a,b,c\n1,,\n,\"\",x\n,,\n\"\",2, \n";
+    check(text, json!("csv"), "a|b|c", &["1|∅|∅", "∅||x", "∅|∅|∅", "|2| "], &[]);
+    check(text, json!({"type": "csv", "empty_is_null": false}), "a|b|c", &["1||", "||x", "||", "|2| "], &[]);
+    check("a;b\n;\"\"\n", json!({"quote": "none"}), "a|b", &["∅|\"\""], &[]);
+    check("a;b\n;''\n", json!({"quote": "'"}), "a|b", &["∅|"], &[]);
+    check("a\tb\n\tx\n", json!("tsv"), "a|b", &["∅|x"], &[]);
+    for name in ["null", "null_values"] {
+        let format = json!({"type": "csv", name: "NA"});
+        check("a,b\nNA,\n\"NA\",1\n", format, "a|b", &["∅|∅", "NA|1"], &[]);
+    }
+    // JSON tells the two apart itself.
+    check("{\"a\":\"\",\"b\":null}\n", json!("ndjson"), "a|b", &["|∅"], &[]);
+    let both = json!({"path": "x.csv", "format": {"null": "NA", "null_values": "N/A"}});
+    assert_eq!(FileTable::from_json(&Value::Null, &both).unwrap_err()[0].path, "format.null");
+}
+
+#[test]
+fn b22_the_text_of_each_record_is_kept_beside_its_fields() {
+    let kept = |text: &str, format: Value| {
+        let block = json!({"path": "*", "format": format, "keep_raw": true});
+        let table = FileTable::from_json(&Value::Null, &block).unwrap();
+        let mut found = Vec::new();
+        let mut sink = |event| {
+            if let Event::Chunk(chunk) = event {
+                let raw = chunk.kept.expect("the text is kept");
+                for row in 0..chunk.rows {
+                    let (position, number) = (chunk.positions.value(row), raw.records.value(row));
+                    found.push(format!("{position} {number} {}", raw.texts.value(row)));
+                }
+            }
+            Ok(())
+        };
+        read_bytes(text.as_bytes(), "x", &table, None, &mut sink).unwrap();
+        found
+    };
+    let csv = json!({"type": "csv", "delimiter": ",", "comment": "#"});
+    let text = "a,b\n1,\"x\ny\"\n\n# none\n1,2,3\n 2 , \r\n";
+    assert_eq!(kept(text, csv), ["2 1 1,\"x\ny\"", "7 3  2 , "]);
+    let lines = "{\"n\":181}\n\n{\"n\":\"181\"}\n[]\n{ \"n\" : 1.50}\n";
+    assert_eq!(kept(lines, json!("ndjson")), ["1 1 {\"n\":181}", "3 2 {\"n\":\"181\"}", "5 4 { \"n\" : 1.50}"]);
+    let document = "[{\"n\":181},\n1, {\"n\": \"181\"}]";
+    assert_eq!(kept(document, json!("json")), ["1 1 {\"n\":181}", "3 3 {\"n\": \"181\"}"]);
 }
 
 #[test]
@@ -108,7 +154,8 @@ fn a_row_hash_ignores_the_order_of_columns_and_columns_without_values() {
     let json = load("{\"b\":\"2\",\"a\":1}\n{\"a\":1}\n", &json!({"type": "ndjson"}));
     assert_eq!(one.hashes, json.hashes);
     assert_ne!(one.hashes[0], load("a,b\n2,1\n", &csv).hashes[0]);
-    assert_ne!(load("a,b\n1,\n", &json!("csv")).hashes, load("a,b\n1\n", &json!("csv")).hashes);
+    assert_eq!(load("a,b\n1,\n", &json!("csv")).hashes, load("a,b\n1\n", &json!("csv")).hashes);
+    assert_ne!(load("a,b\n1,\"\"\n", &json!("csv")).hashes, load("a,b\n1\n", &json!("csv")).hashes);
 }
 
 #[test]

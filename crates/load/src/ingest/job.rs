@@ -2,7 +2,7 @@
 //! the loaded files behind it in between.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -84,6 +84,7 @@ impl LoadJob {
             rows_in_table: rows,
             seen,
             loaded_rows,
+            grown: HashMap::new(),
             has_taken_rows: false,
             send: &mut hand_on,
         };

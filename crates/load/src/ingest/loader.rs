@@ -61,6 +61,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) seen: SeenFiles,
     /// Per path that was loaded before into a table without keys: its rows in bronze.
     pub(crate) loaded_rows: HashMap<String, HashMap<u128, u64>>,
+    /// Rows so far of paths that are read more than once, each load for what is new in it; see [`super::reload`].
+    pub(crate) grown: HashMap<String, HashMap<u128, u64>>,
     /// Whether rows of the last file were taken: without any of them it can be left out as if it had never been read.
     pub(crate) has_taken_rows: bool,
     pub(crate) send: &'a mut dyn FnMut(Piece) -> Result<(), LoadError>,
@@ -138,6 +140,23 @@ impl Loader<'_> {
         Ok(())
     }
 
+    /// Reads a load once more as the one it was: with its place in time and its id.
+    pub(crate) fn reload(
+        &mut self,
+        file: &FoundFile,
+        sequence: u64,
+        late: Option<&mut LateFile>,
+        received_us: i64,
+    ) -> Result<(), LoadError> {
+        let (report, work) = self.take_file(file, &mut std::io::sink(), late, received_us)?;
+        self.rows_in_table += work.counts.news();
+        self.send_rejected(file, &report.sha256, sequence, work.rejected, &work.known)?;
+        for word in report.words() {
+            (self.send)(Piece::Word(format!("{}: {word}", file.relative)))?;
+        }
+        Ok(())
+    }
+
     fn take_file<'f>(
         &mut self,
         file: &'f FoundFile,
@@ -156,7 +175,7 @@ impl Loader<'_> {
             rejected: RejectedSoFar::default(),
             known: self.columns.names().to_vec(),
             repeated: Vec::new(),
-            loaded: self.loaded_rows.remove(&file.relative),
+            loaded: self.grown.get(&file.relative).cloned().or_else(|| self.loaded_rows.remove(&file.relative)),
             received_us,
         };
         if let Some(states) = &mut self.states {
@@ -220,6 +239,10 @@ impl Loader<'_> {
         }
         self.leave_out_new(&mut chunk);
         let news = self.news(work, &chunk, late);
+        if let Some(grown) = self.grown.get_mut(work.relative) {
+            let new = news.iter().zip(&chunk.row_hashes).filter(|(change, _)| change.is_some());
+            new.for_each(|(_, hash)| *grown.entry(*hash).or_default() += 1);
+        }
         let batch = self.bronze_batch(work, &chunk, &news)?;
         let batch = match news.iter().all(Option::is_some) {
             true => batch,
@@ -245,8 +268,8 @@ impl Loader<'_> {
         let kept = chunk.columns.iter().zip(&chunk.arrays).filter(|(name, _)| is_kept(name));
         let (columns, arrays): (Vec<String>, Vec<ArrayRef>) =
             kept.map(|(name, array)| (name.clone(), Arc::clone(array))).unzip();
-        let (positions, rows) = (chunk.positions.clone(), chunk.rows);
-        let known = Chunk { columns: columns.clone(), arrays, positions, row_hashes: Vec::new(), rows };
+        let (positions, rows, kept) = (chunk.positions.clone(), chunk.rows, chunk.kept.clone());
+        let known = Chunk { columns: columns.clone(), arrays, positions, row_hashes: Vec::new(), rows, kept };
         *chunk = Cow::Owned(known.renamed(columns));
     }
 
@@ -311,7 +334,9 @@ impl Loader<'_> {
         }
         let changes = StringArray::from_iter_values(news.iter().map(|change| change.map_or("", RowChange::as_str)));
         let hashes = hex_hashes(&chunk.row_hashes);
-        self.lineage(work, chunk.positions.clone(), hashes, changes).push(&mut fields, &mut arrays);
+        let mut lineage = self.lineage(work, chunk.positions.clone(), hashes, changes);
+        lineage.kept.clone_from(&chunk.kept);
+        lineage.push(&mut fields, &mut arrays);
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 
@@ -344,7 +369,7 @@ impl Loader<'_> {
     ) -> Lineage<'a> {
         let (source, file, batch_id) = (&self.plan.label, work.relative, &self.batch_id);
         let received = TimestampMicrosecondArray::from_value(work.received_us, positions.len());
-        Lineage { source, file, batch_id, received, positions, hashes, changes }
+        Lineage { source, file, batch_id, received, positions, hashes, changes, kept: None }
     }
 
     /// Rows that say a key is gone: its key columns, everything else NULL.

@@ -24,6 +24,8 @@ pub(crate) struct PastLoad {
     pub(crate) batch_id: String,
     pub(crate) order_key: String,
     pub(crate) modified_us: u64,
+    /// Of its bytes, under which they are kept.
+    pub(crate) sha256: String,
 }
 
 /// The last load of one path.
@@ -73,6 +75,7 @@ impl SeenFiles {
             batch_id: file.batch_id.clone(),
             order_key: file.order_key.clone(),
             modified_us: file.modified_us,
+            sha256: file.load.sha256.clone(),
         };
         let seen = SeenFile {
             loads: vec![load],
@@ -131,6 +134,7 @@ impl LoadLog {
                     batch_id: text(9).value(row).to_owned(),
                     order_key: text(7).value(row).to_owned(),
                     modified_us: number(5).value(row).unsigned_abs(),
+                    sha256: text(3).value(row).to_owned(),
                 };
                 let seen = SeenFile {
                     sequence: load.sequence,

@@ -11,6 +11,7 @@ mod loader;
 mod log;
 mod places;
 mod rejected;
+mod reload;
 mod types;
 mod writer;
 
@@ -29,6 +30,7 @@ use crate::{
     Workspace, bronze,
     error::LoadError,
     publish::{self, Changes},
+    reading,
 };
 
 /// What to load, and how.
@@ -44,6 +46,8 @@ pub struct IngestOptions {
     pub project_dir: PathBuf,
     /// Which of the found files may be read now; all of them without it.
     pub ready: Option<ReadyCheck>,
+    /// Reads what was loaded once more, from the kept bytes and by the settings of now, before what is new.
+    pub reload: bool,
 }
 
 /// Decides which files are complete.
@@ -96,9 +100,14 @@ impl SourceTable {
         wardlake_connect::belongs(&self.table, &self.base, path)
     }
 
-    /// Gives a table to which nothing has come yet its described columns, so that models can be built on it.
-    pub async fn create(&self, workspace: &Workspace) -> Result<(), LoadError> {
-        bronze::create(workspace, &self.label, &self.name, &self.columns).await
+    /// Gives a table to which nothing has come yet its described columns, so that models can be built on it. To one with rows more is added in
+    /// the way in which those were read; where the settings say otherwise, it is told.
+    pub async fn create(&mut self, workspace: &Workspace) -> Result<(), LoadError> {
+        bronze::create(workspace, &self.label, &self.name, &self.table, &self.columns, None).await?;
+        for word in reading::settle(workspace, &self.label, &self.name, &mut self.table).await? {
+            workspace.events.warn(format!("source {}: {word}", self.label));
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +133,8 @@ struct TableOutcome {
     warnings: Vec<String>,
     /// Files that could not be loaded while others were.
     failures: Vec<String>,
+    /// Rows that the kept files came to when they were read again.
+    reloaded: Option<u64>,
 }
 
 /// Loads every selected source table that has new files, and publishes an epoch if none failed.
@@ -140,11 +151,11 @@ pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result
         threads: options.threads,
     });
     let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
-    let log = Arc::new(LoadLog::read(&workspace).await?);
+    let (log, reload) = (Arc::new(LoadLog::read(&workspace).await?), options.reload);
     let results: Vec<NodeResult> = stream::iter(plans.into_iter().enumerate())
         .map(|(i, plan)| {
             let (workspace, log) = (Arc::clone(&workspace), Arc::clone(&log));
-            async move { load_node(&workspace, &log, plan, i + 1, total).await }
+            async move { load_node(&workspace, &log, plan, reload, i + 1, total).await }
         })
         .buffer_unordered(options.threads.max(1))
         .collect()
@@ -156,6 +167,7 @@ async fn load_node(
     workspace: &Arc<Workspace>,
     log: &LoadLog,
     plan: TablePlan,
+    reload: bool,
     index: usize,
     total: usize,
 ) -> NodeResult {
@@ -168,7 +180,7 @@ async fn load_node(
         label: label.clone(),
     });
     let (unique_id, relation) = (plan.unique_id.clone(), plan.name.to_string());
-    let outcome = load_table(workspace, log, &plan).await;
+    let outcome = load_table(workspace, log, plan, reload).await;
     let mut result = NodeResult {
         unique_id,
         resource_type: "source".to_owned(),
@@ -189,11 +201,12 @@ async fn load_node(
     match outcome {
         Ok(outcome) => {
             let sum = |of: fn(&FileLoad) -> u64| outcome.loads.iter().map(of).sum::<u64>();
-            result.rows = Some(sum(|load| load.inserted + load.updated + load.deleted));
+            let news = sum(|load| load.inserted + load.updated + load.deleted);
+            result.rows = Some(news + outcome.reloaded.unwrap_or_default());
             result.failures = Some(sum(|load| load.rejected));
             result.version = outcome.version;
             result.bytes = Some(outcome.bytes);
-            result.is_reused = outcome.loads.is_empty() && outcome.failures.is_empty();
+            result.is_reused = outcome.loads.is_empty() && outcome.failures.is_empty() && outcome.reloaded.is_none();
             if !outcome.failures.is_empty() {
                 result.status = Status::Error;
             } else if !outcome.warnings.is_empty() {
@@ -214,7 +227,8 @@ async fn load_node(
 /// The file tables among the selected sources, with every problem of their settings at once.
 fn plan(workspace: &Workspace, options: &IngestOptions) -> Result<Vec<TablePlan>, LoadError> {
     let project = &workspace.project;
-    let selected = project.select(&options.select, &options.exclude, Some(&[ResourceType::Source]))?;
+    let (select, exclude) = (named(project, &options.select), named(project, &options.exclude));
+    let selected = project.select(&select, &exclude, Some(&[ResourceType::Source]))?;
     let mut plans = Vec::new();
     let mut problems = Diagnostics::default();
     for source in selected.iter().filter_map(|id| project.source(id)).filter(|source| !source.wardlake.is_empty()) {
@@ -224,6 +238,14 @@ fn plan(workspace: &Workspace, options: &IngestOptions) -> Result<Vec<TablePlan>
         }
     }
     if problems.has_errors() { Err(problems.into()) } else { Ok(plans) }
+}
+
+/// Selectors in which a source may be written as it is called everywhere else: `<source>.<table>`.
+fn named(project: &Project, selectors: &[String]) -> Vec<String> {
+    let is_source =
+        |text: &str| project.sources().values().any(|source| format!("{}.{}", source.source_name, source.name) == text);
+    let name = |text: &String| if is_source(text) { format!("source:{text}") } else { text.clone() };
+    selectors.iter().map(name).collect()
 }
 
 /// Everything that is wrong in the settings of the sources that are loaded, for commands that load nothing: what they build, or
@@ -273,7 +295,18 @@ fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec
 }
 
 /// Loads the new files of one table: one commit to bronze, then the load log.
-async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan) -> Result<TableOutcome, LoadError> {
+async fn load_table(
+    workspace: &Arc<Workspace>,
+    log: &LoadLog,
+    mut plan: TablePlan,
+    reload: bool,
+) -> Result<TableOutcome, LoadError> {
+    let mut outcome = TableOutcome::default();
+    if reload {
+        outcome.reloaded = reload::reload(workspace, log, &plan, &mut outcome.warnings).await?;
+    }
+    outcome.warnings.extend(reading::settle(workspace, &plan.label, &plan.name, &mut plan.table).await?);
+    let plan = &plan;
     let source_error = |error| LoadError::Source { table: plan.label.clone(), error };
     let (table, base) = (plan.table.clone(), plan.base.clone());
     let mut found: Vec<FoundFile> =
@@ -281,7 +314,6 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
     if let Some(ReadyCheck(ready)) = &plan.ready {
         found.retain(|file| ready(file));
     }
-    let mut outcome = TableOutcome::default();
     // What is fed otherwise need not have files.
     let is_fed = plan.table.live_kinds().next().is_some();
     if found.is_empty() && !is_fed && !log.knows(&plan.label) {
@@ -299,7 +331,7 @@ async fn load_table(workspace: &Arc<Workspace>, log: &LoadLog, plan: &TablePlan)
     outcome.version = workspace.lake.newest_version(&plan.name).await?;
     if outcome.version.is_none() {
         // No file, or none that could be loaded.
-        bronze::create(workspace, &plan.label, &plan.name, &plan.columns).await?;
+        bronze::create(workspace, &plan.label, &plan.name, &plan.table, &plan.columns, None).await?;
         outcome.version = workspace.lake.newest_version(&plan.name).await?;
     }
     Ok(outcome)

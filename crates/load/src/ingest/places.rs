@@ -4,7 +4,7 @@
 //! which it was received. A file that is delivered again says what is so now: it stands at its place among the files, and where a feed spoke
 //! of a key last, behind that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use chrono::{NaiveDate, NaiveTime};
 use wardlake_connect::{FoundFile, source::OrderBy};
@@ -116,6 +116,17 @@ impl Places {
     /// Whether this is one of the loaded files; what else rows name as theirs is a feed.
     pub(crate) fn is_file(&self, file: &str) -> bool {
         self.loads.contains_key(file)
+    }
+
+    /// The names of the loaded files.
+    pub(crate) fn names(&self) -> HashSet<String> {
+        self.loads.keys().cloned().collect()
+    }
+
+    /// Of each load of a path, the first one first: its place, and whether it says what is so when it comes.
+    pub(crate) fn of_loads(&self, file: &str) -> impl Iterator<Item = (usize, bool)> {
+        let loads = self.loads.get(file).map(Vec::as_slice).unwrap_or_default();
+        loads.iter().map(|load| (load.place.place, load.place.is_arriving || load.is_repeated))
     }
 
     /// Whether a new file says what is so now, whatever feeds brought before it.

@@ -18,7 +18,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use wardlake_access::{SystemReason, Viewer};
 use wardlake_connect::{ConnectError, FoundFile, Rejected, source::Deletes};
-use wardlake_core::{LedgerEntry, TableName, columns::ColumnList, lineage};
+use wardlake_core::{LedgerEntry, RowHasher, TableName, columns::ColumnList, lineage};
 use wardlake_engine::ReadState;
 use wardlake_records::{
     RecordsError, RunEvent,
@@ -37,7 +37,7 @@ use super::{
     log::{FILES_METADATA, SeenFiles, commits_id, ledger_entry},
     places::{Places, is_of_feed},
 };
-use crate::{Workspace, bronze, error::LoadError};
+use crate::{Workspace, bronze, error::LoadError, reading};
 
 /// What a load of one table brought.
 #[derive(Default)]
@@ -105,7 +105,7 @@ async fn try_load(
         send,
     };
     let loading = tokio::task::spawn_blocking(move || job.run());
-    let written = write_pieces(workspace, plan, receive).await;
+    let written = write_pieces(workspace, plan, receive, None).await;
     let loaded = loading.await?;
     let written = match (written, &loaded) {
         (Ok(written), Ok(_)) => written,
@@ -125,7 +125,7 @@ async fn try_load(
 /// So many things about its files are told of one load of a table: a thousand files of one kind have the same to tell.
 const MOST_WORDS: usize = 10;
 
-fn told(mut words: Vec<String>) -> Vec<String> {
+pub(super) fn told(mut words: Vec<String>) -> Vec<String> {
     let more = words.len().saturating_sub(MOST_WORDS);
     words.truncate(MOST_WORDS);
     if more > 0 {
@@ -256,16 +256,39 @@ type Write = tokio::task::JoinHandle<Result<StagedFiles, StorageError>>;
 
 /// What became of the pieces of a load.
 #[derive(Default)]
-struct Written {
-    staged: Vec<StagedFiles>,
-    words: Vec<String>,
+pub(super) struct Written {
+    pub(super) staged: Vec<StagedFiles>,
+    pub(super) words: Vec<String>,
+}
+
+/// Files that are read again.
+pub(super) struct Again {
+    /// By what they are read: records that were not rejected before are kept once for it.
+    pub(super) id: String,
+    /// Rejected records that are kept already.
+    pub(super) known: HashSet<u128>,
+}
+
+impl Again {
+    /// By what a rejected record is known.
+    pub(super) fn record(file: &str, sha256: &str, position: u64, reason: &str) -> u128 {
+        let mut hasher = RowHasher::default();
+        [file, sha256, reason].iter().for_each(|text| hasher.field(Some(text.as_bytes())));
+        hasher.field(Some(&position.to_le_bytes()));
+        hasher.finish().0
+    }
+
+    fn is_kept(&self, file: &str, sha256: &str, record: &Rejected) -> bool {
+        self.known.contains(&Self::record(file, sha256, record.line, record.reason.code()))
+    }
 }
 
 /// Writes rows as they come; batches with other columns begin a new stage.
-async fn write_pieces(
+pub(super) async fn write_pieces(
     workspace: &Arc<Workspace>,
     plan: &TablePlan,
     mut pieces: mpsc::Receiver<Piece>,
+    again: Option<&Again>,
 ) -> Result<Written, LoadError> {
     let mut written = Written::default();
     let mut stage: Option<Stage> = None;
@@ -273,12 +296,16 @@ async fn write_pieces(
     let mut rows = 0;
     while let Some(piece) = pieces.recv().await {
         match piece {
-            Piece::Rejected { file, sha256, sequence, records, is_last } => {
+            Piece::Rejected { file, sha256, sequence, mut records, is_last } => {
+                records.retain(|record| !again.is_some_and(|again| again.is_kept(&file, &sha256, record)));
                 let batch = rejected_batch(plan, &file, &sha256, &records)?;
                 let rows = match rejecting.take() {
                     Some(rows) => rows,
                     None => {
-                        let ledger = left_out_entry("rejected", plan, &file, &sha256, sequence);
+                        let mut ledger = left_out_entry("rejected", plan, &file, &sha256, sequence);
+                        if let Some(again) = again {
+                            ledger.app_id = format!("{}:{}", ledger.app_id, again.id);
+                        }
                         RejectedRows::begin(workspace, batch.schema(), ledger)?
                     }
                 };
@@ -361,7 +388,7 @@ const BOUNDED: [&str; 3] = [lineage::FILE, lineage::POSITION, lineage::RECEIVED_
 
 /// How rows of bronze are written. Hashes are random and all of one length, and positions count up: neither gains by a
 /// dictionary. Bronze is read whole or by file, place and time: bounds of anything else, and of pages, would only cost time.
-fn bronze_options(schema: &SchemaRef) -> WriteOptions {
+pub(super) fn bronze_options(schema: &SchemaRef) -> WriteOptions {
     let encoding = |data_type: &DataType| match data_type {
         DataType::Utf8 => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
         DataType::Int64 => Some(Encoding::DELTA_BINARY_PACKED),
@@ -464,14 +491,12 @@ async fn commit(
     staged: Vec<StagedFiles>,
     loaded: &[LoggedFile],
 ) -> Result<bool, LoadError> {
-    if loaded.is_empty() {
-        return Ok(true);
-    }
+    let Some(first) = loaded.first() else { return Ok(true) };
     if staged.is_empty() && snapshot.is_none() {
         // Headers, described columns and rejected records: models can be built on a table without rows.
         let headers = loaded.iter().flat_map(|file| &file.columns);
         let columns: Vec<String> = headers.chain(&plan.columns).cloned().collect();
-        bronze::create(workspace, &plan.label, &plan.name, &columns).await?;
+        bronze::create(workspace, &plan.label, &plan.name, &plan.table, &columns, Some(&first.batch_id)).await?;
         if !workspace.lake.exists(&plan.name).await? {
             return Ok(true);
         }
@@ -490,6 +515,7 @@ async fn commit(
         requires: vec![(commits_id, commits)],
         metadata,
         schema_change: SchemaChange::AppendNewColumns,
+        properties: reading::created(&plan.table, &first.batch_id),
         ..Commit::default()
     };
     match workspace.lake.append_staged(&plan.name, staged, commit).await {

@@ -28,6 +28,7 @@ use crate::{
     Workspace,
     bronze::{self, Lineage, hex_hashes},
     error::LoadError,
+    reading,
 };
 
 /// The name under which bronze keeps how far it has loaded a feed's journal.
@@ -47,7 +48,7 @@ pub(crate) async fn loaded_rows(workspace: &Workspace, options: &FeedOptions) ->
 pub(crate) async fn table_columns(workspace: &Workspace, options: &FeedOptions) -> Result<ColumnList, LoadError> {
     Ok(match workspace.lake.snapshot(&options.name, None).await? {
         Some(snapshot) => bronze::own_columns(&snapshot.schema()).iter().collect(),
-        None => bronze::declared_columns(&options.columns),
+        None => bronze::declared_columns(&options.columns, &options.table),
     })
 }
 
@@ -385,12 +386,17 @@ fn fill(builder: &mut StringBuilder, rows: usize) -> Option<()> {
 fn lineage_of_parts(options: &FeedOptions, parts: &[Part<'_>]) -> Result<RecordBatch, LoadError> {
     let batch_id = uuid::Uuid::now_v7().to_string();
     let mut fields = Vec::new();
+    let keeps_raw = options.table.keep_raw;
     // Without rows the commit still says how far was read.
-    lineage_of(options, "", Vec::new(), &batch_id, &[], Vec::new()).push(&mut fields, &mut Vec::new());
+    let mut nothing = lineage_of(options, "", Vec::new(), &batch_id, &[], Vec::new());
+    nothing.kept = keeps_raw.then(|| bronze::no_records(0));
+    nothing.push(&mut fields, &mut Vec::new());
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let batch = |Part { file, received_us, positions, chunk, .. }: &Part<'_>| {
         let mut arrays = Vec::new();
-        let lineage = lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
+        let mut lineage =
+            lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
+        lineage.kept = keeps_raw.then(|| chunk.kept.clone().unwrap_or_else(|| bronze::no_records(chunk.rows)));
         lineage.push(&mut Vec::new(), &mut arrays);
         RecordBatch::try_new(Arc::clone(&schema), arrays)
     };
@@ -429,6 +435,7 @@ pub(crate) async fn append(
         requires,
         metadata,
         schema_change: SchemaChange::AppendNewColumns,
+        properties: reading::created(&options.table, &uuid::Uuid::now_v7().to_string()),
         is_frequent: true,
         ..Commit::default()
     };
@@ -516,6 +523,7 @@ fn lineage_of<'a>(
         positions: positions.into(),
         hashes: hex_hashes(hashes),
         changes: StringArray::new_repeated("insert", hashes.len()),
+        kept: None,
     }
 }
 

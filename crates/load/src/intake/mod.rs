@@ -268,7 +268,7 @@ impl Feed {
             });
         };
         let folder = root.join(&options.label);
-        bronze::create(workspace, &options.label, &options.name, &options.columns).await?;
+        bronze::create(workspace, &options.label, &options.name, &options.table, &options.columns, None).await?;
         let loaded = load::loaded_rows(workspace, &options).await?;
         let waiting = Arc::new(Waiting {
             deliveries: Mutex::default(),

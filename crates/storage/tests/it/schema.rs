@@ -1,11 +1,11 @@
 //! Rows whose columns differ from the table's.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::array::{ArrayRef, Decimal128Array, Float64Array, TimestampMicrosecondArray, UInt64Array};
-use wardlake_storage::{Commit, SchemaChange, StorageError};
+use wardlake_storage::{Commit, Follows, SchemaChange, StorageError};
 
-use crate::support::{TestLake, batch, ints, kv, lake, query, rows, rows_at, session, stream, table, texts};
+use crate::support::{TestLake, batch, ints, kv, lake, ledger, query, rows, rows_at, session, stream, table, texts};
 
 async fn seeded() -> TestLake {
     let lake = lake().await;
@@ -102,4 +102,43 @@ async fn odd_types_are_stored_and_naive_timestamps_need_their_feature() {
     assert_eq!(query(now.provider(&session()).await.unwrap(), filtered).await, ["1"]);
     let log = lake.folder.path().join("s/t/_delta_log/00000000000000000001.json");
     assert!(std::fs::read_to_string(log).unwrap().contains("timestampNtz"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_all_rows_columns_and_properties_change_in_one_commit_that_follows_on_what_was_read() {
+    let lake = lake().await;
+    let name = table("s.t");
+    let with = |value: &str| Commit {
+        properties: BTreeMap::from([("wardlake.x".to_owned(), value.to_owned())]),
+        ..Commit::default()
+    };
+    let consumed = Commit { properties: with("old").properties, ..ledger(&[("file:a", 1)]) };
+    lake.append(&name, stream(kv(&[(Some(1), "a")])), consumed).await.unwrap();
+    let property = async || lake.require(&name).await.unwrap().properties().remove("wardlake.x");
+    assert_eq!(property().await.as_deref(), Some("old"));
+    assert_eq!(lake.set_properties(&name, with("set")).await.unwrap(), 1);
+    assert_eq!((rows(&lake, "s.t").await, property().await.as_deref()), (vec!["1,a".to_owned()], Some("set")));
+    let read = lake.require(&name).await.unwrap();
+    let id = read.table_id();
+    lake.append(&name, stream(kv(&[(Some(2), "b")])), Commit::default()).await.unwrap();
+    let follows = |version: u64| Commit { follows: Follows::Version(version), ..with("new") };
+    let staged = async || {
+        let first = lake.stage(&name, stream(changed()), &Commit::default()).await.unwrap();
+        let other = batch(&[("x", texts(["more"])), ("y", texts(["last"]))]);
+        vec![first, lake.stage(&name, stream(other), &Commit::default()).await.unwrap()]
+    };
+    let error = lake.overwrite_staged(&name, staged().await, follows(read.version())).await.unwrap_err();
+    assert!(matches!(error, StorageError::Conflict { .. }), "{error}");
+    assert_eq!(rows(&lake, "s.t").await, ["1,a", "2,b"]);
+    lake.overwrite_staged(&name, staged().await, follows(2)).await.unwrap();
+    assert_eq!(rows(&lake, "s.t").await, [",more,last", "2,new,"]);
+    assert_eq!(rows_at(&lake, "s.t", Some(2)).await, ["1,a", "2,b"]);
+    let now = lake.require(&name).await.unwrap();
+    assert_eq!((now.table_id(), now.consumed("file:a").await.unwrap()), (id, Some(1)));
+    assert_eq!(property().await.as_deref(), Some("new"));
+    // Without a row it keeps its columns.
+    lake.overwrite_staged(&name, Vec::new(), Commit::default()).await.unwrap();
+    let columns: Vec<String> =
+        lake.require(&name).await.unwrap().schema().fields().iter().map(|field| field.name().clone()).collect();
+    assert_eq!((rows(&lake, "s.t").await.len(), columns.join(",").as_str()), (0, "k,x,y"));
 }

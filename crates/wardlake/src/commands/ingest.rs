@@ -17,6 +17,9 @@ use crate::{
 pub(crate) struct IngestArgs {
     #[command(flatten)]
     select: SelectArgs,
+    /// Read what was loaded again, from the kept files, as the sources' settings say now; each table is replaced in one commit
+    #[arg(long)]
+    reload: bool,
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcome, Failure> {
@@ -29,6 +32,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &IngestArgs) -> Result<Outcom
         threads: opened.threads,
         project_dir: project.dir().to_owned(),
         ready: None,
+        reload: args.reload,
     };
     let summary = wardlake_load::ingest(Arc::clone(&opened.workspace), options).await;
     maintain::daily(&opened.workspace).await;

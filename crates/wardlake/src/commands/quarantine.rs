@@ -3,11 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray},
+    array::RecordBatch,
+    compute::concat_batches,
     datatypes::{DataType, Field, Schema},
+    error::ArrowError,
 };
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 use wardlake_build::source_of;
+use wardlake_connect::{ConnectError, Event, FileTable, FoundFile};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_load::Workspace;
@@ -258,22 +262,35 @@ async fn fix(workspace: &Workspace, args: &FixArgs) -> Result<Outcome, Failure> 
     Ok(Outcome::Done)
 }
 
-/// A CSV file of corrections as text columns.
+/// A CSV file of corrections as text columns. An empty field is NULL and a quoted one the empty string, as in the files of sources.
 fn corrections(file: &std::path::Path) -> Result<RecordBatch, Failure> {
-    let wrong = |error: csv::Error| Failure::Usage(format!("{}: {error}", file.display()));
-    let mut reader = csv::Reader::from_path(file).map_err(wrong)?;
-    let names: Vec<String> = reader.headers().map_err(wrong)?.iter().map(|name| name.trim().to_owned()).collect();
-    if !names.iter().any(|name| name == "quarantine_id") {
-        return Err(Failure::Usage(format!("{}: there is no column quarantine_id", file.display())));
+    let wrong = |text: String| Failure::Usage(format!("{}: {text}", file.display()));
+    let unreadable = |error: ConnectError| Failure::Usage(error.to_string());
+    let block = json!({"path": "*", "format": {"type": "csv", "delimiter": ",", "ragged": "reject"}});
+    let table = FileTable::from_json(&Value::Null, &block).map_err(|problems| {
+        wrong(problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>().join("; "))
+    })?;
+    let (mut chunks, mut rejected) = (Vec::new(), None);
+    let mut sink = |event: Event| {
+        match event {
+            Event::Chunk(chunk) => chunks.push(chunk.arrays),
+            Event::Rejected(record) => rejected = rejected.take().or(Some(record)),
+        }
+        Ok(())
+    };
+    let found = FoundFile::at(file).map_err(unreadable)?;
+    let names = wardlake_connect::read(&found, &table, None, None, 1, &mut sink).map_err(unreadable)?.columns;
+    if let Some(record) = rejected {
+        return Err(wrong(format!("line {}: {}", record.line, record.reason.message())));
     }
-    let mut columns: Vec<Vec<String>> = vec![Vec::new(); names.len()];
-    for record in reader.records() {
-        let record = record.map_err(wrong)?;
-        columns.iter_mut().zip(record.iter()).for_each(|(column, value)| column.push(value.to_owned()));
+    if !names.iter().any(|name| name == "quarantine_id") {
+        return Err(wrong("there is no column quarantine_id".to_owned()));
     }
     let schema = Schema::new(names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>());
-    let arrays = columns.into_iter().map(|values| Arc::new(StringArray::from(values)) as ArrayRef).collect();
-    RecordBatch::try_new(Arc::new(schema), arrays).map_err(rows::output)
+    let schema = Arc::new(schema);
+    let batches: Result<Vec<RecordBatch>, ArrowError> =
+        chunks.into_iter().map(|arrays| RecordBatch::try_new(Arc::clone(&schema), arrays)).collect();
+    batches.and_then(|batches| concat_batches(&schema, &batches)).map_err(rows::output)
 }
 
 async fn settle(workspace: &Workspace, args: &DecideArgs, decision: Decision) -> Result<Outcome, Failure> {

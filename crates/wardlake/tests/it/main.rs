@@ -34,6 +34,7 @@ mod own_models;
 mod passing;
 mod peers;
 mod quality;
+mod readings;
 mod remaining;
 mod replay;
 mod schemas;

@@ -2,6 +2,7 @@
 //!
 //! - A field may be quoted; within quotes a quote is doubled, or escaped where an escape is set. A quote within an unquoted
 //!   field is an ordinary character.
+//! - An empty field is NULL, and the empty string where it is quoted; see [`Format::empty_is_null`].
 //! - Blank lines and comments are skipped and counted. A record with too few fields is padded with NULL (or rejected); one
 //!   with more fields than columns is rejected unless the surplus is empty.
 //! - A record whose quotes are broken is rejected up to its first line end, and reading goes on with the next line, so
@@ -48,6 +49,8 @@ pub(crate) struct CsvParser {
     encoding: Encoding,
     ragged: Ragged,
     nulls: Arc<[Vec<u8>]>,
+    empty_is_null: bool,
+    keeps_raw: bool,
     places: Vec<u32>,
     fields: Vec<Field>,
     slots: Vec<Slot>,
@@ -63,12 +66,34 @@ impl CsvParser {
             encoding,
             ragged: format.ragged,
             nulls: format.nulls.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            empty_is_null: format.empty_is_null,
+            keeps_raw: false,
             places: Vec::new(),
             fields: Vec::new(),
             slots: Vec::new(),
             scratch: Vec::new(),
             hint: SizeHint::default(),
         }
+    }
+}
+
+impl CsvParser {
+    /// A parser that keeps the text of each record if `keeps_raw`.
+    pub(crate) fn keeping_raw(self, keeps_raw: bool) -> Self {
+        Self { keeps_raw, ..self }
+    }
+
+    /// Keeps a record as it stands, in the encoding of its fields.
+    fn keep(&mut self, builder: &mut ChunkBuilder, number: u64, raw: &[u8]) {
+        if !self.keeps_raw {
+            return;
+        }
+        if self.is_text(raw) {
+            return builder.keep(number as i64, raw);
+        }
+        self.scratch.clear();
+        decode_single_byte(self.encoding, raw, &mut self.scratch);
+        builder.keep(number as i64, &self.scratch);
     }
 }
 
@@ -122,8 +147,12 @@ impl BlockParser for CsvParser {
                     parsed.cut_line = Some(line);
                 }
             }
+            parsed.records += 1;
             match reason {
-                None => builder.push_row(line as i64, bytes, &self.scratch, &self.slots),
+                None => {
+                    builder.push_row(line as i64, bytes, &self.scratch, &self.slots);
+                    self.keep(&mut builder, parsed.records, &bytes[record.start..record.end]);
+                }
                 Some(reason) => {
                     let offset = block.start.offset + record.start as u64;
                     parsed.rejected.push(Rejected::new(line, offset, reason, &bytes[record.start..record.end]));
@@ -199,7 +228,8 @@ impl CsvParser {
     #[inline]
     fn slot(&mut self, bytes: &[u8], field: Field, decode: bool) -> Slot {
         let raw = &bytes[field.start..field.end];
-        if !field.quoted && !self.nulls.is_empty() && self.nulls.iter().any(|null| null == raw) {
+        let is_null = || raw.is_empty() && self.empty_is_null || self.nulls.iter().any(|null| null == raw);
+        if !field.quoted && is_null() {
             return Slot { at: At::Null, ..Slot::NULL };
         }
         if !field.escaped && !decode {

@@ -52,13 +52,19 @@ pub(crate) struct JsonParser {
     encoding: Encoding,
     nulls: Arc<[Vec<u8>]>,
     is_document: bool,
+    keeps_raw: bool,
     hint: SizeHint,
 }
 
 impl JsonParser {
     pub(crate) fn new(names: ColumnNames, format: &Format, encoding: Encoding, is_document: bool) -> Self {
         let nulls = format.nulls.iter().map(|text| text.as_bytes().to_vec()).collect();
-        Self { names, encoding, nulls, is_document, hint: SizeHint::default() }
+        Self { names, encoding, nulls, is_document, keeps_raw: false, hint: SizeHint::default() }
+    }
+
+    /// A parser that keeps the text of each record if `keeps_raw`.
+    pub(crate) fn keeping_raw(self, keeps_raw: bool) -> Self {
+        Self { keeps_raw, ..self }
     }
 }
 
@@ -74,6 +80,8 @@ impl BlockParser for JsonParser {
         let mut decoded = Vec::new();
         let mut record = |rows: &mut Rows<'_>, parsed: &mut Parsed, line: u64, start: usize, end: usize| {
             let raw = &bytes[start..end];
+            parsed.records += 1;
+            let mut is_decoded = false;
             let result = if block_has_nul && memchr(0, raw).is_some() {
                 Err(RejectReason::NulByte)
             } else if block_is_text || is_text(raw) {
@@ -84,8 +92,12 @@ impl BlockParser for JsonParser {
                 decoded.clear();
                 decode_single_byte(self.encoding, raw, &mut decoded);
                 parsed.decoded += 1;
+                is_decoded = true;
                 rows.record(line, &decoded, 0, decoded.len())
             };
+            if result.is_ok() && self.keeps_raw {
+                rows.builder.keep(parsed.records as i64, if is_decoded { &decoded[..] } else { raw });
+            }
             if let Err(reason) = result {
                 parsed.rejected.push(Rejected::new(line, block.start.offset + start as u64, reason, raw));
             }

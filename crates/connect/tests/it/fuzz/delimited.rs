@@ -196,7 +196,8 @@ impl<'a> Delimited<'a> {
         let encoding = if is_utf8 || self.encoding != Encoding::Auto { self.encoding } else { Encoding::Windows1252 };
         let values = columns.iter().zip(fields).filter_map(|(name, field)| {
             let written = &self.text[field.start..field.end];
-            if !field.quoted && self.format.nulls.iter().any(|null| null.as_bytes() == written) {
+            let is_empty = written.is_empty() && self.format.empty_is_null;
+            if !field.quoted && (is_empty || self.format.nulls.iter().any(|null| null.as_bytes() == written)) {
                 return None;
             }
             let value = record_text(&self.unescaped(written, field.quoted), encoding);

@@ -254,6 +254,7 @@ fn settings(rng: &mut SmallRng, shape: Shape) -> Value {
             set("comment", &["#", "#", "'", "\\", "\""].map(Value::from), 3);
             set("header", &[json!(true), json!(false), json!("auto")], 2);
             set("columns", &[json!(["a", "b"]), json!(["id", "name", "at"])], 5);
+            set("empty_is_null", &[json!(true), json!(false)], 3);
             set("ragged", &["pad", "reject"].map(Value::from), 3);
             set("skip_rows", &[json!(1), json!(2), json!(9)], 5);
         }
