@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Each file with the variants of `SystemReason` for which it reads.
-const SYSTEM: [(&str, &[&str]); 8] = [
+const SYSTEM: [(&str, &[&str]); 9] = [
     ("crates/build/src/context.rs", &["Build", "Wave"]),
     ("crates/load/src/ingest/log.rs", &["Load"]),
     ("crates/load/src/ingest/reload.rs", &["Load"]),

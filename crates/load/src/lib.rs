@@ -7,6 +7,7 @@ mod error;
 mod ingest;
 mod intake;
 mod maintain;
+mod old_epochs;
 mod ownership;
 mod publish;
 mod reading;

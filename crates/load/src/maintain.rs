@@ -1,5 +1,6 @@
-//! Keeping a whole lake in shape: epochs nobody goes back to are forgotten, small files merged, files and log entries that nobody can read any
-//! more deleted, for every table there is. A server does it beside its waves, `wardlake maintain` without one.
+//! Keeping a whole lake in shape: epochs nobody goes back to are forgotten, rows past their retention deleted, small files merged, files and
+//! log entries that nobody can read any more deleted, for every table there is. A server does it beside its waves, `wardlake maintain` without
+//! one.
 //!
 //! What readers need stays: the newest version of each table, every version that a kept epoch names, the log entries behind what the
 //! slowest model of the project has consumed, and those of loads that the load log does not have yet.
@@ -9,17 +10,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
 use wardlake_records::{UpkeepReport, findings, quarantine, system};
 use wardlake_storage::{
-    Commit, Epoch, EpochDraft, EpochRetention, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace,
+    Commit, Epoch, EpochDraft, EpochRetention, Expiry, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace,
 };
 
-use crate::{Ownership, Workspace, error::LoadError, ingest::LoadLog};
+use crate::{Ownership, Workspace, error::LoadError, ingest::LoadLog, old_epochs};
 
 /// So many files alike in size are merged.
 pub(crate) const MERGED_FILES: usize = 16;
@@ -30,7 +31,10 @@ pub(crate) const EPOCHS_AT_ONCE: usize = 2_000;
 /// Files that no kept version names are deleted so long after they were removed, and after a day if no version ever named them: longer
 /// than any read or write takes. Log entries stay as long as removed files do.
 const GRACE: VacuumGrace =
-    VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60) };
+    VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60), is_alone: false };
+
+/// A row may outlive its retention by that part of it: a file that holds others as well is rewritten so often.
+const OVERDUE: i32 = 10;
 
 /// What is asked of one pass.
 #[derive(Clone, Debug, Default)]
@@ -42,13 +46,15 @@ pub struct MaintainOptions {
     /// When nobody else had the lake open ([`wardlake_storage::Lake::alone_at`]), of who writes nothing beside this pass: what was half
     /// written then waits for nobody.
     pub alone_at: Option<SystemTime>,
+    /// Room is short: no files are merged, which takes room before it gives some.
+    pub frees_only: bool,
 }
 
 impl MaintainOptions {
     fn grace(&self) -> VacuumGrace {
         let alone = self.alone_at.and_then(|at| at.elapsed().ok());
         let unnamed = alone.map_or(GRACE.unnamed, |since| GRACE.unnamed.min(since + CLOCKS_APART));
-        VacuumGrace { unnamed, ..GRACE }
+        VacuumGrace { unnamed, is_alone: alone.is_some(), ..GRACE }
     }
 }
 
@@ -126,6 +132,10 @@ async fn pass(
             }
         }
     }
+    match old_epochs::forget(workspace, options.dry_run).await {
+        Ok(forgotten) => report.epochs_forgotten += forgotten,
+        Err(error) => failures.push(error),
+    }
     let readers = Readers { published: lake.published_versions().await?, consumed: consumed(workspace).await? };
     let loads = LoadLog::read(workspace).await?;
     let viewer = Viewer::System(SystemReason::Maintenance);
@@ -139,10 +149,12 @@ async fn pass(
             Err(error) => failures.push(error),
         }
     }
-    show_merged(workspace, &merged).await?;
-    let mut swept = vec![lake.sweep(options.grace().unnamed, options.dry_run).await?];
+    if !merged.is_empty() {
+        show_merged(workspace, &merged).await?;
+    }
+    let mut swept = vec![lake.sweep(options.grace(), options.dry_run).await?];
     for name in own_tables(workspace) {
-        swept.push(lake.sweep_unborn(&name, options.grace().unnamed, options.dry_run).await?);
+        swept.push(lake.sweep_unborn(&name, options.grace(), options.dry_run).await?);
     }
     for swept in swept {
         report.count(swept.files.len(), swept.bytes);
@@ -228,7 +240,7 @@ impl Table<'_> {
         let (lake, name) = (&self.workspace.lake, self.name);
         let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(None) };
         let mut merged = None;
-        if !self.options.dry_run {
+        if !self.options.dry_run && !self.options.frees_only {
             if !self.options.merged_elsewhere.contains(name)
                 && let Some(version) = self.merge(&snapshot).await?
             {
@@ -239,9 +251,10 @@ impl Table<'_> {
         }
         let published = self.readers.published.get(name);
         let versions = || published.into_iter().flatten();
-        // Of younger epochs nothing was removed for longer than the grace.
-        let old = Utc::now() - GRACE.removed;
-        let kept: BTreeSet<u64> = versions().filter(|(_, at)| **at <= old).map(|(version, _)| *version).collect();
+        // Of younger epochs nothing was removed for longer than the grace. One of tomorrow is of a clock that was ahead.
+        let now = Utc::now();
+        let young = now - GRACE.removed..=now;
+        let kept = versions().filter(|(_, at)| !young.contains(*at)).map(|(version, _)| *version).collect();
         let vacuumed = lake.vacuum(name, self.options.grace(), &kept, self.options.dry_run).await?;
         report.count(vacuumed.files.len(), vacuumed.bytes);
         if !self.loads.lacks(&snapshot.consumed_all().await?) {
@@ -252,7 +265,31 @@ impl Table<'_> {
             let cleaned = lake.clean_log(name, &readers, GRACE.removed, self.options.dry_run).await?;
             report.count(cleaned.files.len(), cleaned.bytes);
         }
+        // Behind what only deletes: this takes room, which there may be none of.
+        self.expire(report).await?;
         Ok(merged)
+    }
+
+    /// Rows of the lake's own tables go by age, and what their ledgers say of runs of long ago.
+    async fn expire(&self, report: &mut UpkeepReport) -> Result<(), LoadError> {
+        let (lake, name, options) = (&self.workspace.lake, self.name, self.options);
+        if let Some(hours) = system::ledger_hours(name).filter(|_| !options.dry_run) {
+            lake.expire_ledger(name, hours).await?;
+        }
+        if name.schema() != system::SCHEMA {
+            return Ok(());
+        }
+        let keeping = &self.workspace.project.target().keeping;
+        let Some((column, days)) = system::retention(keeping, name.name()) else { return Ok(()) };
+        let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(()) };
+        let retention = TimeDelta::days(i64::from(days));
+        let expiry = Expiry { column, before: Utc::now() - retention, overdue: retention / OVERDUE };
+        let state = self.session.context().state();
+        let rows = lake.expire(&state, &snapshot, expiry, options.dry_run).await?;
+        if rows > 0 {
+            report.expired.insert(name.to_string(), rows);
+        }
+        Ok(())
     }
 
     /// The version with merged files, if there was anything to merge.

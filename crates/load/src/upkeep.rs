@@ -76,14 +76,27 @@ impl Upkeep {
         self.rounds += 1;
         let mut report = UpkeepReport::default();
         let failures = match self.rounds % MAINTAIN_ROUNDS {
-            0 => self.maintain(&mut report).await,
+            0 => self.maintain(false, &mut report).await,
             _ => self.tidy(&mut report).await,
         };
+        self.tell(report, started);
+        failures
+    }
+
+    /// Room is short: what may go goes now, and nothing is merged.
+    pub async fn free(&self) -> Vec<LoadError> {
+        let started = Instant::now();
+        let mut report = UpkeepReport::default();
+        let failures = self.maintain(true, &mut report).await;
+        self.tell(report, started);
+        failures
+    }
+
+    fn tell(&self, report: UpkeepReport, started: Instant) {
         if report != UpkeepReport::default() {
             let duration_s = started.elapsed().as_secs_f64();
             self.workspace.events.tell(RunEvent::UpkeepFinished { report, duration_s });
         }
-        failures
     }
 
     /// Beside the rounds, which wait for their turns: a checkpoint of each table to which so much was committed since the last that the next
@@ -137,8 +150,9 @@ impl Upkeep {
     }
 
     /// The tables of waves have had their small files merged.
-    async fn maintain(&self, report: &mut UpkeepReport) -> Vec<LoadError> {
-        let options = MaintainOptions { merged_elsewhere: self.tables.clone(), ..MaintainOptions::default() };
+    async fn maintain(&self, frees_only: bool, report: &mut UpkeepReport) -> Vec<LoadError> {
+        let options =
+            MaintainOptions { merged_elsewhere: self.tables.clone(), frees_only, ..MaintainOptions::default() };
         let failures;
         (*report, failures) = maintain(&self.workspace, &options).await;
         failures

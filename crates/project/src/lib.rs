@@ -16,6 +16,7 @@ mod files;
 mod generic_test;
 mod graph;
 pub mod jinja;
+mod keeping;
 mod load;
 mod lookup;
 mod naming;
@@ -41,6 +42,7 @@ pub use config::{
 pub use cte::InjectedCte;
 pub use graph::Graph;
 pub use jinja::{CHANGES_SCHEMA, Changes, Lookup};
+pub use keeping::{Keeping, RETAINED};
 pub use node::{
     ColumnInfo, DependsOn, Doc, Exposure, Freshness, FreshnessLimit, MacroPatch, Node, ResourceType, Source,
     TestMetadata, UniqueId,

@@ -6,8 +6,10 @@ use serde_json::{Map, Value as Json, json};
 use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
 use crate::{
-    LoadOptions, load,
-    yaml::{self, Yaml, YamlValue},
+    LoadOptions,
+    keeping::{self, Keeping},
+    load,
+    yaml::{self, Yaml},
 };
 
 /// One environment the project can be built in.
@@ -25,6 +27,8 @@ pub struct Target {
     pub memory_limit_bytes: Option<u64>,
     /// `serve.hosts`: names by which browsers and clients know the server, beside those that every server has.
     pub serve_hosts: Vec<String>,
+    /// What is kept of the lake, and for how long.
+    pub keeping: Keeping,
     /// `vars:` of the file, the target's own over the common ones.
     pub vars: Map<String, Json>,
 }
@@ -74,6 +78,7 @@ impl Target {
             threads: 2,
             memory_limit_bytes: None,
             serve_hosts: Vec::new(),
+            keeping: Keeping::default(),
             vars: Map::new(),
         }
     }
@@ -103,6 +108,7 @@ impl Target {
         if let Some(vars) = tree.get("vars") {
             target.vars.extend(render_map(vars, render)?);
         }
+        target.keeping.read(file, tree, render, &mut problems)?;
         let targets = tree.get("targets");
         let names: Vec<&str> =
             targets.map(Yaml::entries).unwrap_or_default().iter().map(|(k, _)| k.text.as_str()).collect();
@@ -169,7 +175,7 @@ impl Target {
                     Some(n) if n > 0 => self.threads = n as usize,
                     _ => problems.push(bad("a number above zero")),
                 },
-                "memory_limit" => match parse_bytes(&render(value)?) {
+                "memory_limit" => match yaml::as_bytes(&render(value)?) {
                     Some(n) => self.memory_limit_bytes = Some(n),
                     None => problems
                         .push(bad("a size such as 4GiB or 512MB").help("units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB")),
@@ -183,40 +189,34 @@ impl Target {
                 _ => {}
             }
         }
+        self.keeping.read(file, block, render, problems)?;
         Ok(())
     }
 }
 
 /// The shape of the whole file, of targets that are not chosen as well: they are in use on another day, or by somebody else.
 fn check_shape(file: &Path, tree: &Yaml, problems: &mut Diagnostics) {
-    check_block(file, "wardlake.yml", tree, &TOP_KEYS, problems);
+    yaml::check_block(file, "wardlake.yml", tree, &with_keeping(&TOP_KEYS), problems);
+    keeping::check_shape(file, tree, problems);
     if let Some(vars) = tree.get("vars") {
-        check_block(file, "`vars`", vars, &[], problems);
+        yaml::check_block(file, "`vars`", vars, &[], problems);
     }
     let Some(targets) = tree.get("targets") else { return };
-    check_block(file, "`targets`", targets, &[], problems);
+    yaml::check_block(file, "`targets`", targets, &[], problems);
     for (name, target) in targets.entries() {
-        check_block(file, &format!("target `{}`", name.text), target, &TARGET_KEYS, problems);
+        yaml::check_block(file, &format!("target `{}`", name.text), target, &with_keeping(&TARGET_KEYS), problems);
+        keeping::check_shape(file, target, problems);
         if let Some(vars) = target.get("vars") {
-            check_block(file, "`vars`", vars, &[], problems);
+            yaml::check_block(file, "`vars`", vars, &[], problems);
         }
         if let Some(serve) = target.get("serve") {
-            check_block(file, "`serve`", serve, &SERVE_KEYS, problems);
+            yaml::check_block(file, "`serve`", serve, &SERVE_KEYS, problems);
         }
     }
 }
 
-/// A mapping, or nothing, with these keys; with any, if none are `known`.
-fn check_block(file: &Path, what: &str, block: &Yaml, known: &[&str], problems: &mut Diagnostics) {
-    if !block.is_map() && !matches!(block.value, YamlValue::Null) {
-        let message = format!("{what} must be a mapping, not {}", block.kind());
-        problems.push(Diagnostic::error("WL-P005", message).at(file, block.at.line, block.at.column));
-    }
-    if known.is_empty() {
-        return;
-    }
-    let unknown = block.entries().iter().filter(|(key, _)| !known.contains(&key.text.as_str()));
-    problems.0.extend(unknown.map(|(key, _)| yaml::unknown_key(file, key, known)));
+fn with_keeping(keys: &[&'static str]) -> Vec<&'static str> {
+    keys.iter().copied().chain(keeping::KEYS).collect()
 }
 
 /// What is said of a target that the file does not have.
@@ -262,28 +262,6 @@ pub(crate) fn absolute_lake(dir: &Path, lake: &str) -> String {
 
 fn as_u64(value: &Json) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
-}
-
-fn parse_bytes(value: &Json) -> Option<u64> {
-    if let Some(n) = value.as_u64() {
-        return Some(n);
-    }
-    let text = value.as_str()?.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let number: f64 = text[..digits].parse().ok()?;
-    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
-        "kb" => 1e3,
-        "mb" => 1e6,
-        "gb" => 1e9,
-        "tb" => 1e12,
-        "k" | "kib" => 1024.0,
-        "m" | "mib" => 1024.0 * 1024.0,
-        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
-        "t" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
-        _ => return None,
-    };
-    Some((number * unit) as u64)
 }
 
 #[cfg(test)]

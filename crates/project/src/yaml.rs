@@ -7,7 +7,7 @@ use std::{collections::HashSet, path::Path};
 
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::{Map, Value as Json};
-use wardlake_core::{Diagnostic, did_you_mean};
+use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
 use crate::files;
 
@@ -263,6 +263,42 @@ pub(crate) fn unknown_key(file: &Path, key: &Key, known: &[&str]) -> Diagnostic 
             None => format!("known keys: {}", known.join(", ")),
         },
     )
+}
+
+/// A mapping, or nothing, with these keys; with any, if none are `known`.
+pub(crate) fn check_block(file: &Path, what: &str, block: &Yaml, known: &[&str], problems: &mut Diagnostics) {
+    if !block.is_map() && !matches!(block.value, YamlValue::Null) {
+        let message = format!("{what} must be a mapping, not {}", block.kind());
+        problems.push(Diagnostic::error("WL-P005", message).at(file, block.at.line, block.at.column));
+    }
+    if known.is_empty() {
+        return;
+    }
+    let unknown = block.entries().iter().filter(|(key, _)| !known.contains(&key.text.as_str()));
+    problems.0.extend(unknown.map(|(key, _)| unknown_key(file, key, known)));
+}
+
+/// Reads a number of bytes, or a text such as `2GiB`.
+pub(crate) fn as_bytes(value: &Json) -> Option<u64> {
+    if let Some(n) = value.as_u64() {
+        return Some(n);
+    }
+    let text = value.as_str()?.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    Some((number * unit) as u64)
 }
 
 /// Reads `true`, `yes`, `on`, `1` and their opposites, as YAML 1.1 and Jinja spell them.

@@ -175,6 +175,9 @@ pub struct UpkeepReport {
     pub merged: Vec<String>,
     /// Tables from which rows went that their view does not show any more.
     pub trimmed: Vec<String>,
+    /// Rows that went because they were past their retention, by table.
+    #[serde(default)]
+    pub expired: BTreeMap<String, u64>,
     /// Epochs that were forgotten.
     pub epochs_forgotten: usize,
     /// Files that were deleted, log entries among them.

@@ -105,6 +105,10 @@ impl Files {
         let mut watcher = self.watcher()?;
         let mut waiting: BTreeSet<PathBuf> = BTreeSet::new();
         while !*stopped.borrow() {
+            tokio::select! {
+                () = self.server.readiness.room() => {}
+                _ = stopped.wait_for(|is_stopped| *is_stopped) => break,
+            }
             // Nothing is heard of what happened before a folder was watched: what lies there is looked at once.
             waiting.extend(self.watch_folders(&mut watcher, &mut watched));
             waiting.extend(self.heard.take());

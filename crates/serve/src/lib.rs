@@ -138,6 +138,7 @@ pub async fn serve(
         doors,
         readiness: Readiness::default(),
     });
+    readiness::measure(&server).await;
     let listener = owner.listener(options.http).await?;
     announce(&workspace, "http", None, &listener)?;
     let listeners = mllp::bind_all(&server, options.mllp)?;

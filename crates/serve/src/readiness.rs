@@ -2,16 +2,17 @@
 //! not any more once it is mended, which nobody has to tell the server: it looks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Read},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::watch;
 use wardlake_load::{IntakeError, LoadError};
+use wardlake_storage::free_bytes;
 
 use crate::Server;
 
@@ -24,7 +25,11 @@ const TRIED_BYTES: u64 = 256 << 10;
 
 /// What is in the way of deliveries.
 #[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Hindrances>);
+pub(crate) struct Readiness {
+    hindrances: Mutex<Hindrances>,
+    /// Whether a disk has less room than `min_free` asks for.
+    is_short: watch::Sender<bool>,
+}
 
 #[derive(Debug, Default)]
 struct Hindrances {
@@ -33,11 +38,13 @@ struct Hindrances {
     refusals: BTreeMap<String, String>,
     /// Why what was accepted could not be loaded, by `<source>.<table>`, until it is.
     failed_loads: BTreeMap<String, String>,
+    /// Which disks have too little room.
+    shortage: Option<String>,
 }
 
 impl Readiness {
     fn lock(&self) -> MutexGuard<'_, Hindrances> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hindrances.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server stops. That stands.
@@ -51,7 +58,8 @@ impl Readiness {
             IntakeError::NotStored { .. } => {
                 self.lock().refusals.insert(label.to_owned(), error.to_string());
             }
-            IntakeError::Busy { .. } | IntakeError::KeyReused | IntakeError::Stopping => {}
+            // Of room it is known without.
+            IntakeError::NoRoom { .. } | IntakeError::Busy { .. } | IntakeError::KeyReused | IntakeError::Stopping => {}
         }
     }
 
@@ -73,13 +81,32 @@ impl Readiness {
         self.lock().refusals.remove(label);
     }
 
+    /// Which disks have too little room; whether that is news.
+    fn note_shortage(&self, shortage: Option<String>) -> bool {
+        let is_short = shortage.is_some();
+        self.lock().shortage = shortage;
+        self.is_short.send_if_modified(|was_short| std::mem::replace(was_short, is_short) != is_short)
+    }
+
+    /// Waits until there is room.
+    pub(crate) async fn room(&self) {
+        // It ends with us.
+        let _ = self.is_short.subscribe().wait_for(|is_short| !is_short).await;
+    }
+
+    /// Waits until room is short.
+    pub(crate) async fn shortage(&self) {
+        let _ = self.is_short.subscribe().wait_for(|is_short| *is_short).await;
+    }
+
     /// Why nothing is to be sent here; none if there is no reason.
     pub(crate) fn reason(&self) -> Option<String> {
         let hindrances = self.lock();
         if hindrances.is_stopping {
             return Some("the server is stopping; send to its successor".to_owned());
         }
-        let mut reasons: Vec<String> = hindrances.refusals.values().cloned().collect();
+        let mut reasons: Vec<String> =
+            hindrances.shortage.iter().chain(hindrances.refusals.values()).cloned().collect();
         for (label, error) in &hindrances.failed_loads {
             reasons.push(format!("{label}: what was accepted cannot be loaded: {error}"));
         }
@@ -87,9 +114,44 @@ impl Readiness {
     }
 }
 
-/// Finds out when disks that refused deliveries take them again, until the server stops.
+/// Looks how much room there is on the disks of the lake and of the journals. With too little of it nothing is taken any more.
+pub(crate) async fn measure(server: &Server) {
+    let min_free = server.workspace.project.target().keeping.min_free_bytes;
+    let lake = server.workspace.lake.local_path();
+    let is_in_lake = |folder: &Path| lake.is_some_and(|lake| folder.starts_with(lake));
+    let journals =
+        server.sources.feeds().filter_map(|feed| feed.folder().parent()).filter(|folder| !is_in_lake(folder));
+    let folders: BTreeSet<PathBuf> = journals.chain(lake).map(Path::to_path_buf).collect();
+    let looked = tokio::task::spawn_blocking(move || -> Vec<String> {
+        folders.iter().filter_map(|folder| shortage(folder, free_bytes(folder)?, min_free)).collect()
+    });
+    let Ok(short) = looked.await else { return };
+    let shortage = (!short.is_empty()).then(|| short.join("; "));
+    server.sources.feeds().for_each(|feed| feed.note_room(shortage.clone()));
+    if server.readiness.note_shortage(shortage.clone()) {
+        server.workspace.events.warn(match shortage {
+            Some(shortage) => format!("no deliveries are taken: {shortage}"),
+            None => "there is room again: deliveries are taken".to_owned(),
+        });
+    }
+}
+
+fn shortage(folder: &Path, free: u64, min_free: u64) -> Option<String> {
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / f64::from(1 << 20));
+    (free < min_free).then(|| {
+        format!(
+            "{} are free in {}, and `min_free` of wardlake.yml asks for {}; make room there: that is found out by itself",
+            megabytes(free),
+            folder.display(),
+            megabytes(min_free)
+        )
+    })
+}
+
+/// Finds out when disks that refused deliveries, or have too little room, take them again, until the server stops.
 pub(crate) async fn look_for_room(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
+        measure(&server).await;
         for feed in server.sources.feeds() {
             if server.readiness.refusal(feed.label()).is_none() {
                 continue;
@@ -146,6 +208,13 @@ mod tests {
         assert_eq!(fs::read_dir(folder.join("hl7.adt")).unwrap().count(), 0, "nothing is left behind");
         fs::remove_dir_all(&folder).unwrap();
         readiness.note_room("hl7.adt");
+        assert_eq!(readiness.reason(), None);
+        let short = shortage(Path::new("/lake"), 3 << 20, 2 << 30).unwrap();
+        assert!(short.starts_with("3.0 MB are free in /lake") && short.contains("2048.0 MB"), "{short}");
+        assert_eq!(shortage(Path::new("/lake"), 2 << 30, 2 << 30), None);
+        assert!(readiness.note_shortage(Some(short.clone())) && !readiness.note_shortage(Some(short.clone())));
+        assert_eq!(readiness.reason(), Some(short));
+        assert!(readiness.note_shortage(None));
         assert_eq!(readiness.reason(), None);
         readiness.note_stop();
         assert!(readiness.reason().unwrap().contains("stopping"));

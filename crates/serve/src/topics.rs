@@ -49,8 +49,12 @@ impl Topics {
         mut stopped: watch::Receiver<bool>,
     ) {
         while !*stopped.borrow() {
+            let next = async {
+                server.readiness.room().await;
+                self.log.read().await
+            };
             let read = tokio::select! {
-                read = self.log.read() => read,
+                read = next => read,
                 _ = stopped.wait_for(|stopped| *stopped) => break,
             };
             let stretches = match read {

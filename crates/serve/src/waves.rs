@@ -286,9 +286,14 @@ async fn finished(build: impl Future<Output = Result<Built, BuildError>>) -> Res
     built.finish().await
 }
 
-/// Refreshes at once, and again at the interval. A stop does not wait for the end of one: it is as a crash, which leaves old tables.
+/// Refreshes at once, and again at the interval, while there is room: what is made anew stands beside what it replaces. A stop does not wait
+/// for the end of one: it is as a crash, which leaves old tables.
 async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
+        tokio::select! {
+            () = server.readiness.room() => {}
+            _ = stopped.wait_for(|is_stopped| *is_stopped) => break,
+        }
         let refreshed = tokio::select! {
             refreshed = finished(refresher.refresh()) => refreshed,
             _ = stopped.changed() => break,
@@ -324,8 +329,17 @@ async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::
     };
     let tidying = async {
         loop {
-            tokio::time::sleep(TIDY_EVERY).await;
-            tell(upkeep.round().await);
+            let is_short = tokio::select! {
+                () = server.readiness.shortage() => true,
+                () = tokio::time::sleep(TIDY_EVERY) => false,
+            };
+            if is_short {
+                // What may go goes at once.
+                tell(upkeep.free().await);
+                tokio::time::sleep(TIDY_EVERY).await;
+            } else {
+                tell(upkeep.round().await);
+            }
         }
     };
     tokio::select! {

@@ -1,7 +1,10 @@
 //! `_delta_log` without the entries that nobody needs any more. A server commits several times a second: a log that is never cleaned has
 //! millions of files after a week.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
@@ -28,7 +31,7 @@ struct LogFile {
 
 impl Lake {
     /// Deletes the log entries of a table that neither a reader of its newest version nor one of `readers` needs, unless they are younger
-    /// than `grace`. What is left of older versions is what each of `readers.versions` needs: the checkpoint before it, and the commits
+    /// than `grace`, by their time or as an earlier pass saw them. What is left of older versions is what each of `readers.versions` needs: the checkpoint before it, and the commits
     /// from there to it. Without a checkpoint nothing is deleted.
     pub async fn clean_log(
         &self,
@@ -44,8 +47,9 @@ impl Lake {
         let files: Vec<LogFile> =
             list.map_err(StorageError::store("list", table))?.into_iter().filter_map(LogFile::of).collect();
         let cutoff = Utc::now() - chrono::Duration::from_std(grace).unwrap_or(chrono::Duration::MAX / 2);
+        let aged = self.aged_version(table, files.iter().map(|file| file.version).max(), grace, dry_run).await?;
         let mut report = VacuumReport::default();
-        for file in unneeded(&files, readers, cutoff) {
+        for file in unneeded(&files, readers, cutoff, aged) {
             if !dry_run {
                 store.delete(&file.location).await.map_err(StorageError::store("delete", &file.location))?;
             }
@@ -53,6 +57,31 @@ impl Lake {
             report.files.push(file.location.to_string());
         }
         Ok(report)
+    }
+
+    /// The version that the log had a grace ago, as passes noted it; none if there was no pass that long ago. `newest` is that of now.
+    async fn aged_version(
+        &self,
+        table: &TableName,
+        newest: Option<u64>,
+        grace: Duration,
+        dry_run: bool,
+    ) -> Result<Option<u64>, StorageError> {
+        let Some(newest) = newest else { return Ok(None) };
+        let subject = format!("{table}.log");
+        let noted = self.names_seen(&subject).await?;
+        let mut versions: BTreeSet<u64> = noted.iter().filter_map(|version| version.parse().ok()).collect();
+        // A table that was made anew counts from 0.
+        versions.retain(|version| *version < newest);
+        versions.insert(newest);
+        let names = |versions: &BTreeSet<u64>| -> BTreeMap<String, Duration> {
+            versions.iter().map(|version| (version.to_string(), grace)).collect()
+        };
+        let seen = self.seen_before(&subject, names(&versions), false).await?;
+        let aged = seen.iter().filter_map(|version| version.parse::<u64>().ok()).max();
+        versions.retain(|version| Some(*version) >= aged);
+        self.seen_before(&subject, names(&versions), !dry_run).await?;
+        Ok(aged)
     }
 }
 
@@ -71,8 +100,14 @@ impl LogFile {
     }
 }
 
-/// Oldest first: what a crash leaves is a shorter log, not one with a hole where a reader needs it.
-fn unneeded<'f>(files: &'f [LogFile], readers: &LogReaders, cutoff: DateTime<Utc>) -> Vec<&'f ObjectMeta> {
+/// Oldest first: what a crash leaves is a shorter log, not one with a hole where a reader needs it. `aged`: the last version that is
+/// certainly old.
+fn unneeded<'f>(
+    files: &'f [LogFile],
+    readers: &LogReaders,
+    cutoff: DateTime<Utc>,
+    aged: Option<u64>,
+) -> Vec<&'f ObjectMeta> {
     let checkpoints: BTreeSet<u64> = files.iter().filter(|file| file.is_checkpoint).map(|file| file.version).collect();
     let Some(newest) = checkpoints.last().copied() else { return Vec::new() };
     let before = |version: u64| checkpoints.range(..=version).next_back().copied();
@@ -94,8 +129,8 @@ fn unneeded<'f>(files: &'f [LogFile], readers: &LogReaders, cutoff: DateTime<Utc
             || (!file.is_checkpoint && readers.changes_since.is_some_and(|since| version > since))
             || spans.iter().any(is_in_span)
     };
-    let mut found: Vec<&LogFile> =
-        files.iter().filter(|file| file.meta.last_modified < cutoff && !is_needed(file)).collect();
+    let is_old = |file: &LogFile| file.meta.last_modified < cutoff && Some(file.version) <= aged;
+    let mut found: Vec<&LogFile> = files.iter().filter(|file| is_old(file) && !is_needed(file)).collect();
     found.sort_by_key(|file| file.version);
     found.into_iter().map(|file| &file.meta).collect()
 }
@@ -121,7 +156,7 @@ mod tests {
         files.extend([5, 10, 20].map(|version| file(&format!("{version:020}.checkpoint.parquet"))));
         let readers = LogReaders { versions: versions.iter().copied().collect(), changes_since };
         let gone: BTreeSet<&str> =
-            unneeded(&files, &readers, Utc::now()).iter().map(|meta| meta.location.as_ref()).collect();
+            unneeded(&files, &readers, Utc::now(), Some(25)).iter().map(|meta| meta.location.as_ref()).collect();
         let left = |is_checkpoint: bool| {
             let left = files.iter().filter(|file| file.is_checkpoint == is_checkpoint);
             left.filter(|file| !gone.contains(file.meta.location.as_ref())).map(|file| file.version).collect()
@@ -138,5 +173,13 @@ mod tests {
         assert_eq!(commits, [0, 1, 2, 3, 11, 12, 20, 21, 22, 23, 24, 25]);
         assert_eq!(checkpoints, [10, 20]);
         assert_eq!(kept(&[10], None).0, (20..=25).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_no_earlier_pass_saw_is_not_old() {
+        let files: Vec<LogFile> = (0..=9).map(|version| file(&format!("{version:020}.json"))).collect();
+        let files: Vec<LogFile> = files.into_iter().chain([file(&format!("{:020}.checkpoint.parquet", 8))]).collect();
+        let gone = |aged| unneeded(&files, &LogReaders::default(), Utc::now(), aged).len();
+        assert_eq!([None, Some(0), Some(4), Some(9)].map(gone), [0, 1, 5, 8]);
     }
 }

@@ -41,6 +41,20 @@ pub(crate) fn io_within(error: &(dyn Error + 'static)) -> Option<io::Error> {
     chain(error).find_map(|error| error.downcast_ref().filter(is_systems)).map(same)
 }
 
+/// Bytes of the disk of a folder that this user may still fill; none where the system does not say.
+#[cfg(unix)]
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    // Some file systems have no size of their own.
+    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Bytes of the disk of a folder that this user may still fill; none where the system does not say.
+#[cfg(not(unix))]
+pub fn free_bytes(_folder: &Path) -> Option<u64> {
+    None
+}
+
 /// Whether no room was left for a write.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
@@ -74,6 +88,13 @@ fn same(error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_disk_says_how_much_is_free() {
+        assert!(free_bytes(&std::env::temp_dir()).is_some_and(|bytes| bytes > 0));
+        assert_eq!(free_bytes(Path::new("/there/is/no/such/folder")), None);
+    }
 
     #[test]
     fn it_is_found_under_every_wrapping() {

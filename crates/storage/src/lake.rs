@@ -17,6 +17,7 @@ use crate::{
     StorageError, TableSnapshot,
     epochs::EpochCache,
     location::{self, Location},
+    sightings::Sightings,
     table::TableHandle,
     views::ViewCache,
 };
@@ -31,6 +32,7 @@ pub struct Lake {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) views: ViewCache,
     pub(crate) epochs: EpochCache,
+    pub(crate) sightings: Sightings,
     tables: Mutex<HashMap<TableName, Arc<TableHandle>>>,
     writer: String,
     /// Held for as long as the lake is open.
@@ -52,9 +54,9 @@ impl Lake {
     fn at(location: Location) -> Arc<Self> {
         let store = location.store();
         let writer = uuid::Uuid::new_v4().simple().to_string();
-        let (views, epochs, tables) = Default::default();
+        let (views, epochs, sightings, tables) = Default::default();
         let in_use = location.folder.as_deref().and_then(location::share);
-        Arc::new(Self { location, store, views, epochs, tables, writer, in_use })
+        Arc::new(Self { location, store, views, epochs, sightings, tables, writer, in_use })
     }
 
     /// Where the lake is; ends with a slash.

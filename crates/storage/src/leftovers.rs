@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     path::{Path as FsPath, PathBuf},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use chrono::Utc;
@@ -11,20 +11,23 @@ use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStoreExt};
 use wardlake_core::TableName;
 
-use crate::{Lake, StorageError, VacuumReport, landing};
+use crate::{Lake, StorageError, VacuumGrace, VacuumReport, landing};
 
 impl Lake {
-    /// Deletes what killed writers left outside of tables and nobody touched for `retention`: choose it longer than the
-    /// longest write. Files are named relative to the lake. [`Lake::vacuum`] does the same within a table.
+    /// Deletes what killed writers left outside of tables and nobody touched for longer than the longest write takes. Files are named
+    /// relative to the lake. [`Lake::vacuum`] does the same within a table.
     ///
     /// Uploads in parts that were begun on an object store and never finished belong to the store's own clean-up rules.
-    pub async fn sweep(&self, retention: Duration, dry_run: bool) -> Result<VacuumReport, StorageError> {
-        let cutoff = Utc::now() - chrono::Duration::from_std(retention).unwrap_or(chrono::Duration::MAX / 2);
+    pub async fn sweep(&self, grace: VacuumGrace, dry_run: bool) -> Result<VacuumReport, StorageError> {
+        let cutoff = Utc::now() - chrono::Duration::from_std(grace.unnamed).unwrap_or(chrono::Duration::MAX / 2);
         let half_landed = landing::temporary_folder();
-        let list: Vec<ObjectMeta> =
+        let mut list: Vec<ObjectMeta> =
             self.store.list(Some(&half_landed)).try_collect().await.map_err(self.failed("list", &half_landed))?;
+        let names = list.iter().map(|object| (object.location.to_string(), grace.seen())).collect();
+        let seen = self.seen_before("landing", names, !dry_run).await?;
+        list.retain(|object| object.last_modified < cutoff && seen.contains(&object.location.to_string()));
         let mut report = VacuumReport::default();
-        for object in list.into_iter().filter(|object| object.last_modified < cutoff) {
+        for object in list {
             if !dry_run {
                 self.store.delete(&object.location).await.map_err(self.failed("delete", &object.location))?;
             }
@@ -34,9 +37,9 @@ impl Lake {
         let Some(root) = self.local_path() else { return Ok(report) };
         let is_own = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('_');
         let read = |source| StorageError::Io { action: "read", path: root.display().to_string(), source };
-        for entry in fs::read_dir(root).map_err(read)?.filter_map(io::Result::ok).filter(is_own) {
-            remove_unnamed(root, entry.path(), retention, dry_run, &mut report).await?;
-        }
+        let own = fs::read_dir(root).map_err(read)?.filter_map(io::Result::ok).filter(is_own);
+        let left = Left { subject: "leftovers", folders: own.map(|entry| entry.path()).collect(), is_left: is_unnamed };
+        self.remove_left(root, left, grace, dry_run, &mut report).await?;
         Ok(report)
     }
 
@@ -45,7 +48,7 @@ impl Lake {
     pub async fn sweep_unborn(
         &self,
         table: &TableName,
-        retention: Duration,
+        grace: VacuumGrace,
         dry_run: bool,
     ) -> Result<VacuumReport, StorageError> {
         let mut report = VacuumReport::default();
@@ -53,58 +56,73 @@ impl Lake {
             && !self.exists(table).await?
         {
             let folder = root.join(table.schema()).join(table.name());
+            let subject = format!("{table}.unborn");
             let is_left = |name: &str| is_unnamed(name) || name.ends_with(".parquet");
-            remove(root, folder, is_left, retention, dry_run, &mut report).await?;
+            self.remove_left(
+                root,
+                Left { subject: &subject, folders: vec![folder], is_left },
+                grace,
+                dry_run,
+                &mut report,
+            )
+            .await?;
         }
         Ok(report)
     }
-}
 
-/// Deletes files below `folder` that wait for their name (`name#<digits>`) for longer than `retention`. Reports them relative to
-/// `root`.
-pub(crate) async fn remove_unnamed(
-    root: &FsPath,
-    folder: PathBuf,
-    retention: Duration,
-    dry_run: bool,
-    report: &mut VacuumReport,
-) -> Result<(), StorageError> {
-    remove(root, folder, is_unnamed, retention, dry_run, report).await
-}
-
-async fn remove(
-    root: &FsPath,
-    folder: PathBuf,
-    is_left: fn(&str) -> bool,
-    retention: Duration,
-    dry_run: bool,
-    report: &mut VacuumReport,
-) -> Result<(), StorageError> {
-    let path = folder.display().to_string();
-    let failed = |source| StorageError::Io { action: "clean up", path, source };
-    let walk = tokio::task::spawn_blocking(move || {
-        let mut found = Vec::new();
-        walk(&folder, is_left, SystemTime::now().checked_sub(retention), &mut found)?;
-        if !dry_run {
-            found.iter().try_for_each(|(file, _)| fs::remove_file(file))?;
+    /// Deletes what was left for longer than the grace, and was seen by an earlier pass that long ago. Reports it relative to `root`.
+    pub(crate) async fn remove_left(
+        &self,
+        root: &FsPath,
+        left: Left<'_>,
+        grace: VacuumGrace,
+        dry_run: bool,
+        report: &mut VacuumReport,
+    ) -> Result<(), StorageError> {
+        let failed = |source| StorageError::Io { action: "clean up", path: root.display().to_string(), source };
+        let relative = |file: &FsPath| file.strip_prefix(root).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        let Left { subject, folders, is_left } = left;
+        let walk = tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            folders.iter().try_for_each(|folder| walk(folder, is_left, &mut found))?;
+            found.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+            Ok(found)
+        });
+        let found: Vec<Found> = walk.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)?;
+        let names = found.iter().map(|file| (relative(&file.path), grace.seen())).collect();
+        let seen = self.seen_before(subject, names, !dry_run).await?;
+        let before = SystemTime::now().checked_sub(grace.unnamed);
+        for file in found {
+            let name = relative(&file.path);
+            if before.is_none_or(|before| file.modified >= before) || !seen.contains(&name) {
+                continue;
+            }
+            if !dry_run {
+                tokio::fs::remove_file(&file.path).await.map_err(failed)?;
+            }
+            report.bytes += file.bytes;
+            report.files.push(name);
         }
-        Ok(found)
-    });
-    let mut found = walk.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)?;
-    found.sort_unstable();
-    for (file, bytes) in found {
-        report.bytes += bytes;
-        report.files.push(file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/"));
+        Ok(())
     }
-    Ok(())
 }
 
-fn walk(
-    folder: &FsPath,
-    is_left: fn(&str) -> bool,
-    before: Option<SystemTime>,
-    found: &mut Vec<(PathBuf, u64)>,
-) -> io::Result<()> {
+/// Where writers leave files, and which of those there they are.
+pub(crate) struct Left<'l> {
+    /// What passes remember them by.
+    pub(crate) subject: &'l str,
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) is_left: fn(&str) -> bool,
+}
+
+/// A file that was left.
+struct Found {
+    path: PathBuf,
+    bytes: u64,
+    modified: SystemTime,
+}
+
+fn walk(folder: &FsPath, is_left: fn(&str) -> bool, found: &mut Vec<Found>) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
         entries => entries?,
@@ -113,18 +131,17 @@ fn walk(
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            walk(&entry.path(), is_left, before, found)?;
+            walk(&entry.path(), is_left, found)?;
         } else if kind.is_file() && is_left(&entry.file_name().to_string_lossy()) {
             // It may have got its name in the meantime.
             let Ok(metadata) = entry.metadata() else { continue };
-            if before.is_some_and(|before| metadata.modified().is_ok_and(|modified| modified < before)) {
-                found.push((entry.path(), metadata.len()));
-            }
+            found.push(Found { path: entry.path(), bytes: metadata.len(), modified: metadata.modified()? });
         }
     }
     Ok(())
 }
 
-fn is_unnamed(name: &str) -> bool {
+/// Whether a file waits for its name: `name#<digits>`.
+pub(crate) fn is_unnamed(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, end)| !end.is_empty() && end.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -16,7 +16,7 @@ use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 use crate::{
     Commit, CommitOutcome, HeldRows, Lake, StorageError, TableSnapshot,
     commit::{COMMITS_PER_CHECKPOINT, Change, resets},
-    leftovers::remove_unnamed,
+    leftovers::{Left, is_unnamed},
     log::LogFiles,
     rewrite::Rewritten,
     state::{DataFile, TableState},
@@ -39,12 +39,19 @@ pub struct VacuumGrace {
     pub removed: Duration,
     /// Of a file that no version of the log names, since it was written: longer than any write takes.
     pub unnamed: Duration,
+    /// Nobody else can be writing what no version names: an earlier pass need not have seen it.
+    pub is_alone: bool,
 }
 
 impl VacuumGrace {
     /// The same for both.
     pub fn both(grace: Duration) -> Self {
-        Self { removed: grace, unnamed: grace }
+        Self { removed: grace, unnamed: grace, is_alone: false }
+    }
+
+    /// How long ago an earlier pass has to have seen a file that no version names.
+    pub(crate) fn seen(&self) -> Duration {
+        if self.is_alone { Duration::ZERO } else { self.unnamed }
     }
 }
 
@@ -177,7 +184,7 @@ impl Lake {
 
     /// Exchanges files of `base` for others. The writer is held up for the commit alone: whatever others appended meanwhile stays, and if
     /// one of the files or the columns are no longer there, nothing is exchanged.
-    async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         base: &TableSnapshot,
         rewritten: Rewritten,
@@ -203,8 +210,8 @@ impl Lake {
         }
     }
 
-    /// Deletes data files that neither the newest version names nor one of `keep_versions`, once they are older than `grace` says. The
-    /// writer is held up for moments only.
+    /// Deletes data files that neither the newest version names nor one of `keep_versions`, once they are older than `grace` says, and an
+    /// earlier pass saw them that long ago. The writer is held up for moments only.
     pub async fn vacuum(
         &self,
         table: &TableName,
@@ -215,7 +222,8 @@ impl Lake {
         let handle = self.handle(table)?;
         let newest = self.require(table).await?;
         let removed = removed_at(&newest).await?;
-        let mut kept: HashSet<String> = newest.files().into_iter().map(|file| file.path).collect();
+        let active: HashSet<String> = newest.files().into_iter().map(|file| file.path).collect();
+        let mut kept = active.clone();
         for version in keep_versions.iter().filter(|version| **version < newest.version()) {
             match newest.at(*version).await {
                 Ok(then) => kept.extend(then.files().into_iter().map(|file| file.path)),
@@ -224,6 +232,7 @@ impl Lake {
                 Err(error) => return Err(error),
             }
         }
+        let of_old = paths(kept.difference(&active).map(String::as_str));
         let kept = paths(kept.iter().map(String::as_str));
         let store = handle.store();
         let all: Vec<ObjectMeta> = store.list(None).try_collect().await.map_err(StorageError::store("list", table))?;
@@ -232,13 +241,30 @@ impl Lake {
         let (removed_before, unnamed_before) = (before(grace.removed), before(grace.unnamed));
         let is_unneeded = |object: &ObjectMeta| {
             let is_log = object.location.parts().next().is_some_and(|part| part.as_ref() == "_delta_log");
+            !is_log && !kept.contains(&object.location)
+        };
+        let mut unneeded: Vec<ObjectMeta> = all.into_iter().filter(is_unneeded).collect();
+        // The log does not name a file any more that was removed long ago and is of an old version that nobody keeps since.
+        let subject = format!("{table}.kept");
+        let was_kept = self.names_seen(&subject).await?;
+        let is_known = |path: &Path| removed.contains_key(path) || was_kept.contains(&path.to_string());
+        let going = unneeded.iter().map(|object| &object.location).filter(|path: &&Path| is_known(path));
+        let of_old = of_old.iter().chain(going).map(|path| (path.to_string(), Duration::ZERO)).collect();
+        self.seen_before(&subject, of_old, !dry_run).await?;
+        let names = unneeded.iter().map(|object| {
+            let grace = if is_known(&object.location) { grace.removed } else { grace.seen() };
+            (object.location.to_string(), grace)
+        });
+        let seen = self.seen_before(&format!("{table}.files"), names.collect(), !dry_run).await?;
+        let seen: HashSet<String> = seen.into_iter().collect();
+        unneeded.retain(|object| {
             let is_old = match removed.get(&object.location) {
                 Some(at) => *at < removed_before,
+                None if was_kept.contains(&object.location.to_string()) => object.last_modified < removed_before,
                 None => object.last_modified < unnamed_before,
             };
-            !is_log && is_old && !kept.contains(&object.location)
-        };
-        let unneeded: Vec<ObjectMeta> = all.into_iter().filter(is_unneeded).collect();
+            is_old && seen.contains(&object.location.to_string())
+        });
         let mut report = VacuumReport::default();
         for some in unneeded.chunks(DELETED_AT_ONCE) {
             let _writer = handle.writer.lock().await;
@@ -254,7 +280,9 @@ impl Lake {
             }
         }
         if let Some(folder) = self.local_path().map(|lake| lake.join(table.schema()).join(table.name())) {
-            remove_unnamed(&folder, folder.clone(), grace.unnamed, dry_run, &mut report).await?;
+            let subject = format!("{table}.leftovers");
+            let left = Left { subject: &subject, folders: vec![folder.clone()], is_left: is_unnamed };
+            self.remove_left(&folder, left, grace, dry_run, &mut report).await?;
         }
         Ok(report)
     }

@@ -121,6 +121,14 @@ pub enum IntakeError {
         /// The system's reason.
         reason: String,
     },
+    /// The disk has less room than it is to have.
+    #[error("{table}: nothing is taken at the moment: {reason}")]
+    NoRoom {
+        /// `<source>.<table>`.
+        table: String,
+        /// How much there is, and where.
+        reason: String,
+    },
     /// The server stops.
     #[error("the server is stopping; send again to its successor")]
     Stopping,
@@ -130,7 +138,7 @@ impl HasErrorKind for IntakeError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::KeyReused => ErrorKind::Conflict,
-            Self::Busy { .. } | Self::NotStored { .. } | Self::Stopping => ErrorKind::Unavailable,
+            Self::Busy { .. } | Self::NotStored { .. } | Self::NoRoom { .. } | Self::Stopping => ErrorKind::Unavailable,
         }
     }
 }
@@ -180,6 +188,8 @@ pub struct Feed {
     requests: mpsc::Sender<Request>,
     waiting: Arc<Waiting>,
     damage: Vec<Damage>,
+    /// Why nothing is taken.
+    no_room: Mutex<Option<String>>,
     /// One load at a time.
     loading: tokio::sync::Mutex<()>,
 }
@@ -286,7 +296,8 @@ impl Feed {
             writer::Opening { folder: folder.clone(), options: options.clone(), loaded, waiting: Arc::clone(&waiting) };
         let found = tokio::task::spawn_blocking(move || opening.start(receive)).await??;
         let damage = damage::keep(workspace, &options, &folder, found, loaded).await?;
-        Ok(Self { options, folder, requests, waiting, damage, loading: tokio::sync::Mutex::default() })
+        let (no_room, loading) = Default::default();
+        Ok(Self { options, folder, requests, waiting, damage, no_room, loading })
     }
 
     /// `<source>.<table>`.
@@ -338,6 +349,10 @@ impl Feed {
         &self,
         delivery: Delivery,
     ) -> Result<oneshot::Receiver<Result<Receipt, IntakeError>>, (IntakeError, Delivery)> {
+        let no_room = self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(reason) = no_room {
+            return Err((IntakeError::NoRoom { table: self.options.label.clone(), reason }, delivery));
+        }
         let waiting_bytes = self.waiting_bytes();
         if waiting_bytes > self.options.max_waiting_bytes {
             return Err((IntakeError::Busy { table: self.options.label.clone(), waiting_bytes }, delivery));
@@ -347,6 +362,11 @@ impl Feed {
             Ok(()) => Ok(receive),
             Err(mpsc::error::SendError(request)) => Err((IntakeError::Stopping, request.delivery)),
         }
+    }
+
+    /// Takes nothing from now on, for this reason; with none, takes deliveries again. What was taken is loaded all the same.
+    pub fn note_room(&self, shortage: Option<String>) {
+        *self.no_room.lock().unwrap_or_else(PoisonError::into_inner) = shortage;
     }
 
     /// Commits what waits to bronze; the new version, if anything did.

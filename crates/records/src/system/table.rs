@@ -1,6 +1,6 @@
 //! A table of the lake's own: put together column by column, appended to once per ledger entry.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::{
     array::{
@@ -13,12 +13,33 @@ use arrow::{
 use chrono::{DateTime, Utc};
 use datafusion::{execution::SendableRecordBatchStream, physical_plan::memory::MemoryStream};
 use wardlake_core::{LedgerEntry, TableName};
-use wardlake_storage::{Commit, Lake, SchemaChange};
+use wardlake_storage::{Commit, LEDGER_RETENTION, Lake, SchemaChange, ledger_retention};
 
-use crate::error::RecordsError;
+use crate::{error::RecordsError, findings};
 
 /// The schema of the lake's own tables; readers always see their newest versions.
 pub const SCHEMA: &str = "system";
+
+/// For how many hours one of the lake's own tables knows which runs it has rows of; none if for ever. Every run, of a wave too, adds an
+/// entry to its ledger, and the entries would grow for ever.
+///
+/// A run's records are written once, and what is tried again is so by the same process. Findings of a model may be written down by its next
+/// run, after a crash (`audit/aside.rs`). What any later process may try again has an entry of its file, feed or decision, which stays.
+pub fn ledger_hours(table: &TableName) -> Option<u32> {
+    const BY_RUN: [&str; 8] =
+        ["accounting", "alerts", "anomalies", "kpi_bounds", "profiles", "rule_results", "run_nodes", "runs"];
+    match table.schema() {
+        findings::SCHEMA => Some(24),
+        SCHEMA if BY_RUN.contains(&table.name()) => Some(1),
+        _ => None,
+    }
+}
+
+/// Properties of one of the lake's own tables when it is new.
+fn properties(table: &TableName) -> BTreeMap<String, String> {
+    let retention = ledger_hours(table).map(|hours| (LEDGER_RETENTION.to_owned(), ledger_retention(hours)));
+    retention.into_iter().collect()
+}
 
 /// A table being put together column by column.
 #[derive(Default)]
@@ -90,7 +111,8 @@ pub async fn append_streams(
     rows: Vec<SendableRecordBatchStream>,
     ledger: LedgerEntry,
 ) -> Result<(), RecordsError> {
-    let commit = Commit { ledger: vec![ledger], schema_change: SchemaChange::AppendNewColumns, ..Commit::default() };
+    let (schema_change, properties) = (SchemaChange::AppendNewColumns, properties(table));
+    let commit = Commit { ledger: vec![ledger], schema_change, properties, ..Commit::default() };
     lake.append(table, rows, commit).await?;
     Ok(())
 }
@@ -102,6 +124,7 @@ pub async fn replace(
     rows: Vec<SendableRecordBatchStream>,
     ledger: LedgerEntry,
 ) -> Result<(), RecordsError> {
-    lake.overwrite(table, rows, Commit::consuming(vec![ledger])).await?;
+    let commit = Commit { properties: properties(table), ..Commit::consuming(vec![ledger]) };
+    lake.overwrite(table, rows, commit).await?;
     Ok(())
 }

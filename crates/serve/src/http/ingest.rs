@@ -97,7 +97,7 @@ pub(crate) async fn ingest(
 fn refused(error: IntakeError) -> Refusal {
     match &error {
         IntakeError::Busy { .. } => Refusal::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).retry_after(1),
-        IntakeError::NotStored { .. } => Refusal::of(&error).retry_after(5),
+        IntakeError::NotStored { .. } | IntakeError::NoRoom { .. } => Refusal::of(&error).retry_after(5),
         IntakeError::Stopping => Refusal::of(&error).retry_after(2),
         IntakeError::KeyReused => Refusal::of(&error),
     }

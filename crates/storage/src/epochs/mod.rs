@@ -1,5 +1,6 @@
 //! Epochs: what readers see. One small immutable record per publication, `_epochs/<N>.json`, put if absent.
 
+mod pins;
 mod record;
 mod thin;
 
@@ -12,7 +13,10 @@ use serde_json::Value;
 use wardlake_core::TableName;
 
 pub(crate) use self::record::EpochCache;
-pub use self::thin::{EpochRetention, PublishedVersions};
+pub use self::{
+    pins::Pin,
+    thin::{EpochRetention, PublishedVersions},
+};
 use crate::{Lake, StorageError};
 
 const FOLDER: &str = "_epochs";
@@ -219,9 +223,16 @@ impl Lake {
 
     async fn find_epoch(&self, number: u64) -> Result<Option<Epoch>, StorageError> {
         let Some(record) = self.record(number).await? else { return Ok(None) };
-        let is_whole = record.since.is_none();
-        let epoch = self.resolve(record).await?;
-        if is_whole {
+        let (is_base, since) = (record.is_base(), record.since);
+        let epoch = match self.resolve(record).await {
+            // It may have been made whole meanwhile, so that the one it was told from could go.
+            Err(error @ StorageError::Damaged { .. }) => match self.record(number).await? {
+                Some(again) if again.since != since => self.resolve(again).await?,
+                _ => return Err(error),
+            },
+            resolved => resolved?,
+        };
+        if is_base {
             self.epochs.note_whole(&epoch);
         }
         Ok(Some(epoch))

@@ -1,7 +1,8 @@
 //! How an epoch lies on disk: small enough to be written with every wave.
 //!
 //! A record is *whole*, or says what differs from a whole one before it (`since`), never from another difference: two files are read for any
-//! epoch, and what lies between them can be forgotten. The SQL of a view stands once in `_epochs/sql/<hash>.sql`.
+//! epoch, and what lies between them can be forgotten. A difference that outlives the whole one is *retold*: its record becomes whole, and the
+//! epoch shows what it showed. The SQL of a view stands once in `_epochs/sql/<hash>.sql`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,6 +21,8 @@ use crate::{Lake, StorageError};
 
 /// After so many epochs one is whole again, and when more than half of the map differs.
 const WHOLE_EVERY: u64 = 512;
+/// And after so long: an epoch that others are told from stays, with every version that it names.
+const WHOLE_WITHIN: chrono::Duration = chrono::Duration::hours(20);
 /// Texts of views that are kept in memory; more means that they change all the time.
 const MOST_TEXTS: usize = 4096;
 
@@ -33,6 +36,9 @@ pub(super) struct Record {
     /// The whole epoch that the maps are the difference from; none if they are whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<u64>,
+    /// It was the difference from one that is gone. No other is told from it: who publishes need not know of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_retold: bool,
     pub(super) tables: BTreeMap<TableName, u64>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     tables_gone: BTreeSet<TableName>,
@@ -138,6 +144,7 @@ impl Record {
             run_id: epoch.run_id.clone(),
             parent: epoch.parent,
             since: None,
+            is_retold: false,
             tables: epoch.tables.clone(),
             tables_gone: BTreeSet::new(),
             views: BTreeMap::new(),
@@ -147,9 +154,11 @@ impl Record {
             rollback_of: epoch.rollback_of,
             withdrawn: epoch.withdrawn.clone(),
         };
-        let Some(since) = since.filter(|since| epoch.number.saturating_sub(since.number) < WHOLE_EVERY) else {
-            return whole;
+        let is_near = |since: &&Epoch| {
+            epoch.number.saturating_sub(since.number) < WHOLE_EVERY
+                && epoch.published_at - since.published_at < WHOLE_WITHIN
         };
+        let Some(since) = since.filter(is_near) else { return whole };
         let (tables, tables_gone) = difference(&since.tables, &epoch.tables);
         let (views, views_gone) = difference(&since.views, &epoch.views);
         let differences = tables.len() + tables_gone.len() + views.len() + views_gone.len();
@@ -158,6 +167,11 @@ impl Record {
         }
         let view_hashes = views.iter().map(|(name, sql)| (name.clone(), hash_of(sql))).collect();
         Self { since: Some(since.number), tables, tables_gone, view_hashes, views_gone, ..whole }
+    }
+
+    /// Whether others may be told from it.
+    pub(super) fn is_base(&self) -> bool {
+        self.since.is_none() && !self.is_retold
     }
 }
 
@@ -221,9 +235,8 @@ impl Lake {
         Ok(sql.into())
     }
 
-    /// Writes the record of an epoch, unless its number is taken. The SQL that it names is on disk before it.
-    pub(super) async fn put_record(&self, epoch: &Arc<Epoch>) -> Result<bool, StorageError> {
-        let record = Record::of(epoch, self.epochs.whole().as_deref());
+    /// Writes the SQL that a record names.
+    async fn put_texts(&self, epoch: &Epoch, record: &Record) -> Result<(), StorageError> {
         for name in record.view_hashes.keys() {
             let Some(sql) = epoch.views.get(name) else { continue };
             let hash = hash_of(sql);
@@ -232,6 +245,25 @@ impl Lake {
                 self.epochs.note_text(hash, sql);
             }
         }
+        Ok(())
+    }
+
+    /// Tells an epoch from itself alone. It shows what it showed.
+    pub(super) async fn make_whole(&self, number: u64) -> Result<(), StorageError> {
+        let Some(record) = self.record(number).await?.filter(|record| record.since.is_some()) else { return Ok(()) };
+        let epoch = self.resolve(record).await?;
+        let whole = Record { is_retold: true, ..Record::of(&epoch, None) };
+        self.put_texts(&epoch, &whole).await?;
+        let at = path(number);
+        let bytes = serde_json::to_vec(&whole)
+            .map_err(|error| StorageError::Damaged { path: at.to_string(), reason: error.to_string() })?;
+        self.put(&at, bytes).await
+    }
+
+    /// Writes the record of an epoch, unless its number is taken. The SQL that it names is on disk before it.
+    pub(super) async fn put_record(&self, epoch: &Arc<Epoch>) -> Result<bool, StorageError> {
+        let record = Record::of(epoch, self.epochs.whole().as_deref());
+        self.put_texts(epoch, &record).await?;
         let at = path(epoch.number);
         let damaged =
             |error: serde_json::Error| StorageError::Damaged { path: at.to_string(), reason: error.to_string() };
@@ -275,5 +307,8 @@ mod tests {
         assert_eq!((next.since, next.tables.len()), (Some(1), 1));
         let late = Record::of(&epoch(1 + WHOLE_EVERY, &[("a", 2), ("b", 1), ("c", 1), ("d", 1)]), Some(&whole));
         assert_eq!(late.since, None);
+        let mut next_day = epoch(2, &[("a", 2), ("b", 1), ("c", 1), ("d", 1)]);
+        next_day.published_at += chrono::Duration::days(1);
+        assert_eq!(Record::of(&next_day, Some(&whole)).since, None);
     }
 }

@@ -2,7 +2,7 @@
 //! goes back to one of yesterday by its number.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use object_store::ObjectStoreExt;
 use wardlake_core::TableName;
 
-use super::path;
+use super::{Epoch, FRESH, path, record::Record};
 use crate::{Lake, StorageError};
 
 /// How long epochs stay.
@@ -40,6 +40,8 @@ struct Old {
     number: u64,
     published_at: DateTime<Utc>,
     since: Option<u64>,
+    /// Whether others may be told from it.
+    is_base: bool,
 }
 
 impl EpochRetention {
@@ -58,45 +60,158 @@ impl EpochRetention {
     fn kept(&self, old: &[Old], now: DateTime<Utc>) -> BTreeSet<u64> {
         let last: BTreeMap<(i64, i64), u64> =
             old.iter().filter_map(|epoch| Some((self.span(epoch.published_at, now)?, epoch.number))).collect();
-        let kept: BTreeSet<u64> = last.into_values().collect();
-        let told_from = old.iter().filter(|epoch| kept.contains(&epoch.number)).filter_map(|epoch| epoch.since);
-        told_from.chain(kept.iter().copied()).collect()
+        last.into_values().collect()
     }
 }
 
+/// The old epochs, oldest first, the newest of all left out.
+struct OldEpochs {
+    old: Vec<Old>,
+    /// Whatever is younger is told from this whole epoch or from a later one.
+    told_from: u64,
+}
+
 impl Lake {
-    /// Forgets epochs by age. Those that others are told from stay, and the newest, whatever their age. Looks at `limit` of them at most,
-    /// oldest first, and returns how many were forgotten.
+    /// Forgets epochs by age. Pinned ones stay, those that younger ones are told from, and the newest, whatever their age. Looks at `limit` of
+    /// them at most, oldest first, and returns how many were forgotten.
     pub async fn thin_epochs(
         &self,
         retention: EpochRetention,
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<usize, StorageError> {
-        let mut numbers = self.epoch_numbers().await?.into_iter().peekable();
-        // Whatever is younger than the old ones is told from this whole epoch or from a later one.
-        let mut told_from = 0;
-        let mut old = Vec::new();
-        while let Some(number) = numbers.next() {
-            let record = match self.record(number).await {
-                Ok(Some(record)) => record,
-                // It is gone, or damaged: evidence stays.
-                Ok(None) | Err(StorageError::Damaged { .. }) => continue,
+        let old = self.old_epochs(retention.all, now, limit).await?;
+        let kept = retention.kept(&old.old, now);
+        self.forget(old, kept).await
+    }
+
+    /// Forgets those of the epochs that are older than `retention.all`; pinned ones stay, and the newest. Returns how many were forgotten.
+    pub async fn forget_epochs(
+        &self,
+        numbers: &BTreeSet<u64>,
+        retention: EpochRetention,
+        now: DateTime<Utc>,
+    ) -> Result<usize, StorageError> {
+        let old = self.old_epochs(retention.all, now, usize::MAX).await?;
+        let kept = old.old.iter().map(|epoch| epoch.number).filter(|number| !numbers.contains(number)).collect();
+        self.forget(old, kept).await
+    }
+
+    /// The epochs that are older than `age`, oldest first, without the newest of all.
+    pub async fn epochs_older_than(&self, age: Duration, now: DateTime<Utc>) -> Result<Vec<Epoch>, StorageError> {
+        let mut epochs = Vec::new();
+        for Old { number, .. } in self.old_epochs(age, now, usize::MAX).await?.old {
+            match self.epoch(number).await {
+                Ok(epoch) => epochs.push(epoch),
+                Err(StorageError::EpochNotFound { .. } | StorageError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
-            };
-            told_from = record.since.unwrap_or(number);
-            let is_old = (now - record.published_at).to_std().is_ok_and(|age| age > retention.all);
+            }
+        }
+        Ok(epochs)
+    }
+
+    async fn old_epochs(&self, age: Duration, now: DateTime<Utc>, limit: usize) -> Result<OldEpochs, StorageError> {
+        let mut numbers = self.epoch_numbers().await?.into_iter().peekable();
+        let (mut old, mut told_from) = (Vec::new(), 0);
+        while let Some(number) = numbers.next() {
+            let Some(record) = self.readable_record(number).await? else { continue };
+            // Of one that was retold it is not known what those after it are told from.
+            told_from = record.since.unwrap_or(if record.is_base() { number } else { 0 });
+            let is_old = (now - record.published_at).to_std().is_ok_and(|own| own > age);
             if !is_old || old.len() == limit || numbers.peek().is_none() {
                 break;
             }
-            old.push(Old { number, published_at: record.published_at, since: record.since });
+            let (published_at, since, is_base) = (record.published_at, record.since, record.is_base());
+            old.push(Old { number, published_at, since, is_base });
         }
-        let kept = retention.kept(&old, now);
+        Ok(OldEpochs { old, told_from })
+    }
+
+    /// Forgets all of the old epochs but those that are `kept` or pinned.
+    async fn forget(&self, epochs: OldEpochs, mut kept: BTreeSet<u64>) -> Result<usize, StorageError> {
+        let OldEpochs { old, told_from } = epochs;
+        kept.extend(self.pinned_numbers().await?);
+        let is_told_from = |epoch: &&Old| epoch.is_base && epoch.number >= told_from;
+        kept.extend(old.iter().filter(is_told_from).map(|epoch| epoch.number));
+        let numbers = old.iter().map(|epoch| epoch.number);
+        let mut going: BTreeSet<u64> = numbers.filter(|number| !kept.contains(number)).collect();
+        // What stays is not to hold, for its own sake alone, another one with all the versions that it names.
+        for epoch in old.iter().filter(|epoch| kept.contains(&epoch.number)) {
+            let Some(since) = epoch.since.filter(|since| going.contains(since)) else { continue };
+            if let Err(error) = self.make_whole(epoch.number).await {
+                // On a full disk nothing can be retold, and others can go.
+                tracing::warn!(%error, epoch = epoch.number, "an epoch cannot be retold");
+                going.remove(&since);
+            }
+        }
+        for number in &going {
+            self.forget_one(*number).await?;
+        }
+        Ok(going.len())
+    }
+
+    /// None if it is gone, or damaged: evidence stays.
+    async fn readable_record(&self, number: u64) -> Result<Option<Record>, StorageError> {
+        match self.record(number).await {
+            Err(StorageError::Damaged { .. }) => Ok(None),
+            found => found,
+        }
+    }
+
+    async fn forget_one(&self, number: u64) -> Result<(), StorageError> {
+        let path = path(number);
+        self.store.delete(&path).await.map_err(self.failed("delete", &path))
+    }
+
+    /// Of tables that are made anew each time only the last `versions` stay: of the epochs not older than `age`, those are forgotten that name an
+    /// earlier one. Pinned ones stay, those that others are told from, those of the last minutes, behind which publishers count on, and the
+    /// newest. Returns how many were forgotten.
+    pub async fn thin_rebuilt(
+        &self,
+        tables: &BTreeSet<TableName>,
+        versions: usize,
+        age: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<usize, StorageError> {
+        let mut wholes: BTreeMap<u64, BTreeMap<TableName, u64>> = BTreeMap::new();
+        let mut last: BTreeMap<TableName, BTreeSet<u64>> = BTreeMap::new();
+        let mut kept_bases = self.pinned_numbers().await?;
+        let mut going = Vec::new();
+        for (place, number) in self.epoch_numbers().await?.into_iter().rev().enumerate() {
+            let Some(record) = self.readable_record(number).await? else { continue };
+            let own_age = now - record.published_at;
+            if own_age.to_std().is_ok_and(|own| own > age) {
+                break;
+            }
+            let mut named = match record.since {
+                None => BTreeMap::new(),
+                Some(since) => match wholes.entry(since) {
+                    Entry::Occupied(whole) => whole.get().clone(),
+                    Entry::Vacant(place) => {
+                        let Some(whole) = self.readable_record(since).await? else { continue };
+                        place.insert(whole.tables).clone()
+                    }
+                },
+            };
+            named.extend(record.tables);
+            let mut is_behind = false;
+            for (table, version) in named.into_iter().filter(|(table, _)| tables.contains(table)) {
+                let seen = last.entry(table).or_default();
+                if seen.len() < versions {
+                    seen.insert(version);
+                }
+                is_behind |= !seen.contains(&version);
+            }
+            let may_go = place > 0 && own_age > FRESH * 2 && !kept_bases.contains(&number);
+            if is_behind && may_go {
+                going.push(number);
+            } else {
+                kept_bases.extend(record.since);
+            }
+        }
         let mut forgotten = 0;
-        let is_told_from = |epoch: &Old| epoch.since.is_none() && epoch.number >= told_from;
-        for epoch in old.iter().filter(|epoch| !kept.contains(&epoch.number) && !is_told_from(epoch)) {
-            let path = path(epoch.number);
-            self.store.delete(&path).await.map_err(self.failed("delete", &path))?;
+        for number in going.into_iter().filter(|number| !kept_bases.contains(number)) {
+            self.forget_one(number).await?;
             forgotten += 1;
         }
         Ok(forgotten)
@@ -108,11 +223,7 @@ impl Lake {
         let mut versions = PublishedVersions::new();
         for number in self.epoch_numbers().await? {
             // What a difference does not name stands in the whole epoch that it is told from.
-            let record = match self.record(number).await {
-                Ok(Some(record)) => record,
-                Ok(None) | Err(StorageError::Damaged { .. }) => continue,
-                Err(error) => return Err(error),
-            };
+            let Some(record) = self.readable_record(number).await? else { continue };
             for (name, version) in record.tables {
                 versions.entry(name).or_default().insert(version, record.published_at);
             }
@@ -129,10 +240,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_of_each_hour_and_day_stay_with_what_they_are_told_from() {
+    fn the_last_of_each_hour_and_day_stay() {
         let now = DateTime::from_timestamp(100 * 86_400, 0).unwrap();
         let at = |hours: i64, minutes: i64| now - chrono::Duration::minutes(60 * hours + minutes);
-        let old = |number, published_at, since| Old { number, published_at, since };
+        let old = |number, published_at, since: Option<u64>| {
+            let is_base = since.is_none();
+            Old { number, published_at, since, is_base }
+        };
         let epochs = [
             old(1, at(24 * 40, 0), None),
             old(2, at(24 * 10, 90), None),
@@ -142,6 +256,6 @@ mod tests {
             old(6, at(4, 10), None),
         ];
         let kept = EpochRetention::default().kept(&epochs, now);
-        assert_eq!(kept.into_iter().collect::<Vec<_>>(), [2, 3, 5, 6]);
+        assert_eq!(kept.into_iter().collect::<Vec<_>>(), [3, 5, 6]);
     }
 }

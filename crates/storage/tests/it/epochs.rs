@@ -156,6 +156,61 @@ async fn c02_epochs_are_thinned_by_age_and_what_stays_is_read() {
     assert_eq!(versions[&table("silver.t7")].keys().copied().collect::<Vec<u64>>(), [1, 40]);
 }
 
+/// A year later, some of them at a time.
+async fn thin_all(lake: &Lake) {
+    let later = Utc::now() + Duration::days(400);
+    while lake.thin_epochs(EpochRetention::default(), later, 300).await.unwrap() > 0 {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c02_a_pinned_epoch_outlives_the_one_it_was_told_from() {
+    const PINNED: u64 = 100;
+    let lake = lake().await;
+    let mut published = Vec::new();
+    for version in 1..=1100 {
+        published.push(lake.publish(large(version)).await.unwrap());
+    }
+    lake.pin_epoch(PINNED, Some("report".to_owned())).await.unwrap();
+    assert!(lake.pin_epoch(9999, None).await.is_err());
+    thin_all(&lake).await;
+    let other = Lake::open(lake.url().as_str()).await.unwrap();
+    let left = all(&other).await;
+    let of = |number: u64| published[number as usize - 1].clone();
+    assert_eq!(
+        left,
+        [of(1100), of(1025), of(PINNED)],
+        "the newest, the whole one that it is told from, the pinned one"
+    );
+    let pins = other.pinned_epochs().await.unwrap();
+    assert_eq!(pins[&PINNED].note.as_deref(), Some("report"));
+    // Who publishes after that is told from nothing that may go.
+    let next = other.publish(large(2000)).await.unwrap();
+    assert!(other.unpin_epoch(PINNED).await.unwrap() && !other.unpin_epoch(PINNED).await.unwrap());
+    thin_all(&other).await;
+    assert!(other.epoch(PINNED).await.is_err());
+    assert_eq!(Lake::open(lake.url().as_str()).await.unwrap().newest_epoch().await.unwrap(), Some(next));
+}
+
+/// Tables that are made anew each time are large, and an hour has many refreshes.
+#[tokio::test(flavor = "multi_thread")]
+async fn c10_the_last_versions_of_a_rebuilt_table_stay() {
+    let lake = lake().await;
+    for version in 1..=20 {
+        lake.publish(large(version)).await.unwrap();
+    }
+    lake.pin_epoch(3, None).await.unwrap();
+    let rebuilt = std::collections::BTreeSet::from([table("silver.t7")]);
+    let hour = std::time::Duration::from_secs(3600);
+    let thin = async |after: Duration| lake.thin_rebuilt(&rebuilt, 5, hour, Utc::now() + after).await.unwrap();
+    assert_eq!(thin(Duration::minutes(5)).await, 0, "publishers count on from those of the last minutes");
+    assert_eq!(thin(Duration::minutes(90)).await, 0, "older ones are thinned by age");
+    assert_eq!(thin(Duration::minutes(30)).await, 13);
+    let numbers: Vec<u64> = all(&lake).await.iter().map(|epoch| epoch.number).collect();
+    assert_eq!(numbers, [20, 19, 18, 17, 16, 3, 1]);
+    assert_eq!(thin(Duration::minutes(30)).await, 0);
+    assert_eq!(lake.publish(large(21)).await.unwrap().number, 21);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn c08_a_damaged_newest_epoch_is_passed_over() {
     let lake = lake().await;

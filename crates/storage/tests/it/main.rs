@@ -8,6 +8,7 @@
 )]
 
 mod epochs;
+mod expire;
 mod held;
 mod incremental;
 mod landing;

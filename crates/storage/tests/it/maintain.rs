@@ -53,11 +53,11 @@ async fn what_killed_writers_left_goes_once_it_is_old() {
     }
     let (t, none, hour) = (table("s.t"), BTreeSet::new(), Duration::from_secs(3600));
     assert_eq!(lake.vacuum(&t, VacuumGrace::both(hour), &none, false).await.unwrap().files.len(), 0);
-    assert_eq!(lake.sweep(hour, false).await.unwrap().files.len(), 0);
+    assert_eq!(lake.sweep(VacuumGrace::both(hour), false).await.unwrap().files.len(), 0);
     for dry_run in [true, false] {
         let in_table = lake.vacuum(&t, VacuumGrace::both(Duration::ZERO), &none, dry_run).await.unwrap();
         assert_eq!(in_table.files, ["_delta_log/00000000000000000001.json#77", "part-0.parquet#1"]);
-        let beside = lake.sweep(Duration::ZERO, dry_run).await.unwrap();
+        let beside = lake.sweep(VacuumGrace::both(Duration::ZERO), dry_run).await.unwrap();
         assert_eq!(
             (beside.files, beside.bytes),
             (["_landing/tmp/half", "_epochs/1.json#5"].map(str::to_owned).to_vec(), 8)

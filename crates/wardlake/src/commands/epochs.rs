@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use clap::{Args, Subcommand};
 use futures::TryStreamExt;
+use wardlake_storage::{Epoch, Pin};
 
 use super::Outcome;
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
     rows,
 };
 
-/// List, show, compare and roll back what was published
+/// List, show, compare, pin and roll back what was published
 #[derive(Debug, Args)]
 pub(crate) struct EpochsArgs {
     #[command(subcommand)]
@@ -46,21 +47,37 @@ enum Action {
         /// The epoch to go back to
         number: u64,
     },
+    /// Keep an epoch for ever, with all that it shows
+    Pin {
+        /// The epoch
+        number: u64,
+        /// What it is kept for
+        #[arg(long, value_name = "TEXT")]
+        note: Option<String>,
+    },
+    /// Let a pinned epoch go as its age says
+    Unpin {
+        /// The epoch
+        number: u64,
+    },
 }
 
 pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcome, Failure> {
     // Of the lake alone: going back is needed most where the project is broken.
     let lake = open::lake(global, "epochs").await?;
-    match args.action {
+    match &args.action {
         Action::List { json } => {
+            let pins = lake.pinned_epochs().await?;
             let mut epochs = pin!(lake.epochs().await?);
             while let Some(epoch) = epochs.try_next().await? {
-                if json {
-                    out_json(&serde_json::to_string(&epoch).map_err(rows::output)?)?;
+                let pin = pins.get(&epoch.number);
+                if *json {
+                    out_json(&serde_json::to_string(&Listed { epoch: &epoch, pinned: pin }).map_err(rows::output)?)?;
                 } else {
                     let back = epoch.rollback_of.map(|of| format!("  (epoch {of} again)")).unwrap_or_default();
+                    let pin = pin.map(pinned).unwrap_or_default();
                     out(format_args!(
-                        "{:>6}  {}  {} tables  {} views  run {}{back}",
+                        "{:>6}  {}  {} tables  {} views  run {}{back}{pin}",
                         epoch.number,
                         epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"),
                         epoch.tables.len(),
@@ -72,13 +89,14 @@ pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcom
         }
         Action::Show { number } => {
             let epoch = match number {
-                Some(number) => Some(lake.epoch(number).await?),
+                Some(number) => Some(lake.epoch(*number).await?),
                 None => lake.newest_epoch().await?,
             };
             let epoch =
                 epoch.ok_or_else(|| Failure::Usage("nothing is published yet; run `wardlake build`".to_owned()))?;
+            let pin = lake.pinned_epochs().await?.get(&epoch.number).map(pinned).unwrap_or_default();
             out(format_args!(
-                "epoch {}  {}  run {}",
+                "epoch {}  {}  run {}{pin}",
                 epoch.number,
                 epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"),
                 epoch.run_id
@@ -91,13 +109,34 @@ pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcom
             }
         }
         Action::Diff { from, to } => {
-            let diff = lake.diff(from, to).await?;
+            let diff = lake.diff(*from, *to).await?;
             out_json(&serde_json::to_string_pretty(&diff).map_err(rows::output)?)?;
         }
         Action::Rollback { number } => {
-            let epoch = lake.rollback(number, &open::run_id(global)).await?;
+            let epoch = lake.rollback(*number, &open::run_id(global)).await?;
             note(format_args!("Published epoch {}, which shows what epoch {number} showed.", epoch.number));
         }
+        Action::Pin { number, note: text } => {
+            lake.pin_epoch(*number, text.clone()).await?;
+            note(format_args!("Epoch {number} is kept until `wardlake epochs unpin {number}`."));
+        }
+        Action::Unpin { number } => match lake.unpin_epoch(*number).await? {
+            true => note(format_args!("Epoch {number} goes as its age says.")),
+            false => note(format_args!("Epoch {number} was not pinned.")),
+        },
     }
     Ok(Outcome::Done)
+}
+
+/// An epoch of the list, for another program.
+#[derive(serde::Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    epoch: &'a Epoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<&'a Pin>,
+}
+
+fn pinned(pin: &Pin) -> String {
+    pin.note.as_ref().map_or_else(|| "  (pinned)".to_owned(), |note| format!("  (pinned: {note})"))
 }

@@ -14,9 +14,10 @@ use crate::{
     printing::{note, out},
 };
 
-/// Keep the lake in shape: forget old epochs, merge small files, delete files and log entries that nobody can read
+/// Keep the lake in shape: let go what is past its time, merge small files, delete what nobody can read
 ///
-/// A server does this by itself, and a build or ingest once a day.
+/// A server does this by itself, and a build or ingest once a day. A file goes when an earlier pass, an hour ago at least, saw that nobody
+/// needs it.
 #[derive(Debug, Args)]
 pub(crate) struct MaintainArgs {
     /// Say what would be deleted, and do nothing
@@ -54,8 +55,13 @@ pub(crate) async fn daily(workspace: &Arc<Workspace>) {
 fn sentence(report: &UpkeepReport, is_dry: bool) -> String {
     let megabytes = report.bytes_deleted as f64 / f64::from(1 << 20);
     let verb = if is_dry { "Would delete" } else { "Deleted" };
+    let expired: Vec<String> = report.expired.iter().map(|(table, rows)| format!("{rows} of {table}")).collect();
+    let expired = match expired.is_empty() {
+        true => String::new(),
+        false => format!("; rows past their retention: {}", expired.join(", ")),
+    };
     format!(
-        "{verb} {} files ({megabytes:.1} MB); forgot {} epochs; merged the small files of {} tables.",
+        "{verb} {} files ({megabytes:.1} MB){expired}; forgot {} epochs; merged the small files of {} tables.",
         report.files_deleted,
         report.epochs_forgotten,
         report.merged.len()

@@ -142,6 +142,7 @@ fn a_full_and_a_read_only_disk_refuse_and_lose_nothing() {
     let Some(disk) = crate::faults::Disk::mount(64 << 10) else { return };
     let intake = disk.path().join("intake").to_string_lossy().into_owned();
     let world = ward();
+    world.write("wardlake.yml", "min_free: 0\n");
     let served = Served::start(&world, &["--intake", &intake], &["http"]);
     let headers = |key: &str| {
         vec![("Authorization".to_owned(), "Bearer secret".to_owned()), ("Idempotency-Key".to_owned(), key.to_owned())]

@@ -329,7 +329,7 @@ fn e08_examples_run_as_written() {
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
     let help = |command: &[&str]| world.ok(&[command, &["--help"]].concat());
     let below = |command: &str| match command {
-        "epochs" => &["list", "show", "diff", "rollback"][..],
+        "epochs" => &["list", "show", "diff", "pin", "unpin", "rollback"][..],
         "quarantine" => &["list", "show", "fix", "dismiss", "reopen"],
         "identity" => &["list", "merge", "unmerge", "distinct", "history"],
         _ => &[],

@@ -37,6 +37,7 @@ mod quality;
 mod readings;
 mod remaining;
 mod replay;
+mod retention;
 mod schemas;
 mod score;
 mod serve;
