@@ -8,6 +8,7 @@ mod check;
 mod figures;
 mod kafka;
 mod kinds;
+mod owners;
 mod process;
 mod python;
 mod reference;
@@ -57,6 +58,8 @@ enum Task {
     Reference,
     /// Every test of the workspace, with what they need set up first.
     Test(test::Args),
+    /// Kill and pause the servers of one lake over and over; compare what senders were told with the lake.
+    Owners(owners::Args),
     /// Measure Wardlake beside its peers and print the table.
     Bench(bench::Args),
     /// What CI runs, in CI's order.
@@ -84,6 +87,7 @@ fn run(task: Task) -> TaskResult {
         Task::Figures => figures::check(),
         Task::Reference => reference::write(),
         Task::Test(args) => test::run(&args),
+        Task::Owners(args) => owners::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci(),
     }

@@ -36,6 +36,17 @@ pub enum LoadError {
         /// Who.
         holder: Holder,
     },
+    /// This server owned the lake, and another one may own it now.
+    #[error(
+        "this server no longer owns {what}: {reason}. It writes nothing more and stops; what it acknowledged is in its journal. Start it \
+         again with the same --journal, and with --standby beside another server"
+    )]
+    Lost {
+        /// The lake.
+        what: String,
+        /// What became of its lease.
+        reason: String,
+    },
     /// The lock that shows who serves a lake cannot be taken.
     #[error("the lock on {folder} cannot be taken: {reason}; let this user write there")]
     Lock {
@@ -43,6 +54,16 @@ pub enum LoadError {
         folder: String,
         /// The system's reason.
         reason: String,
+    },
+    /// Deliveries have to be on a disk before they are acknowledged, and the lake is on none.
+    #[error(
+        "what is delivered to {} is acknowledged once it is on a disk of this machine, and the lake is in an object store; name a folder \
+         of this machine with --journal DIR, the same one at every start",
+        tables.join(", ")
+    )]
+    NoJournal {
+        /// The tables that take deliveries, as `<source>.<table>`.
+        tables: Vec<String>,
     },
     /// A journal cannot be opened or kept.
     #[error("the journal of {table} in {folder} cannot be used: {reason}")]
@@ -98,13 +119,18 @@ pub enum LoadError {
 impl HasErrorKind for LoadError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Project(_) | Self::Name(_) | Self::Config { .. } | Self::Shape { .. } | Self::NotReadAgain { .. } => {
-                ErrorKind::Invalid
-            }
+            Self::Project(_)
+            | Self::Name(_)
+            | Self::Config { .. }
+            | Self::Shape { .. }
+            | Self::NoJournal { .. }
+            | Self::NotReadAgain { .. } => ErrorKind::Invalid,
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Source { error, .. } => error.kind(),
-            Self::Owned { .. } | Self::Lock { .. } | Self::Journal { .. } | Self::Cancelled => ErrorKind::Unavailable,
+            Self::Owned { .. } | Self::Lost { .. } | Self::Lock { .. } | Self::Journal { .. } | Self::Cancelled => {
+                ErrorKind::Unavailable
+            }
             Self::Task { .. } => ErrorKind::Internal,
             Self::Records(error) => error.kind(),
         }

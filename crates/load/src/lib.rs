@@ -6,6 +6,7 @@ pub mod bronze;
 mod error;
 mod ingest;
 mod intake;
+mod lease;
 mod maintain;
 mod old_epochs;
 mod ownership;
@@ -22,7 +23,7 @@ pub use intake::{
     TopicLoad, delivered, load_topic, segment_of, topic_position,
 };
 pub use maintain::{MaintainOptions, maintain, maintain_if_due};
-pub use ownership::{Holder, Ownership};
+pub use ownership::{Claim, Holder, Ownership};
 pub use publish::{Changes, publish};
 pub use seed::read_seed;
 pub use upkeep::{Checkpoints, Upkeep};

@@ -100,7 +100,7 @@ pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepRepo
         lake.end_writing(false)?;
         return Ok(None);
     }
-    let _owner = match Ownership::take(lake, None) {
+    let owner = match Ownership::take(lake, None).await {
         Ok(owner) => owner,
         Err(LoadError::Owned { .. }) => {
             lake.end_writing(false)?;
@@ -110,6 +110,7 @@ pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepRepo
     };
     let done = maintain(workspace, &MaintainOptions { alone_at, ..MaintainOptions::default() }).await;
     lake.put(&kept, now).await?;
+    owner.give_up().await;
     if alone_at.is_none() {
         lake.end_writing(false)?;
     }

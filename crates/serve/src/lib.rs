@@ -26,7 +26,14 @@ mod stop;
 mod topics;
 mod waves;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -35,12 +42,12 @@ use tokio::{
 };
 use wardlake_build::{Live, LiveOptions, Pictures};
 use wardlake_connect::source::Monitor;
-use wardlake_load::{Workspace, source_tables};
+use wardlake_load::{LoadError, Workspace, source_tables};
 use wardlake_records::RunEvent;
 
 use self::{
-    background::Background, doors::Doors, folders::Files, readiness::Readiness, sources::Sources, stop::Parts,
-    topics::Topics, waves::Waves,
+    background::Background, doors::Doors, folders::Files, readiness::Readiness, sources::Sources, standby::Owner,
+    stop::Parts, topics::Topics, waves::Waves,
 };
 
 pub use self::{
@@ -68,7 +75,7 @@ pub struct ServeOptions {
     /// Bytes of one table that may wait to be loaded before senders are told to come back.
     pub max_waiting_bytes: u64,
     /// The folder of the journals, if not within the lake.
-    pub intake: Option<PathBuf>,
+    pub journal: Option<PathBuf>,
     /// The project's folder: roots of sources start there.
     pub project_dir: PathBuf,
     /// Hosts that the server is known by, beside loopback, the address it listens on and the machine's name.
@@ -98,6 +105,8 @@ pub(crate) struct Server {
     pub(crate) background: Background,
     pub(crate) doors: Arc<Doors>,
     pub(crate) readiness: Readiness,
+    /// Told when another server has loaded what comes behind what this one loaded.
+    pub(crate) overtaken: Notify,
 }
 
 impl Server {
@@ -111,14 +120,27 @@ impl Server {
     }
 }
 
-/// Serves until `stop` says so, then drains.
+/// Serves until `stop` says so, then drains. An error if another server may own the lake meanwhile: then nothing is written any more.
 pub async fn serve(
     workspace: Arc<Workspace>,
     options: ServeOptions,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
+    sources::require_journal(&workspace, &options)?;
     let mut stop = pin!(stop);
     let Some(mut owner) = standby::own(&workspace, &options, &mut stop).await? else { return Ok(()) };
+    let served = run(workspace, options, &mut owner, &mut stop).await;
+    owner.leave().await;
+    served
+}
+
+/// Serves the lake that `owner` has.
+async fn run(
+    workspace: Arc<Workspace>,
+    options: ServeOptions,
+    owner: &mut Owner,
+    stop: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<(), ServeError> {
     let news = Arc::new(Notify::new());
     let sources = Sources::open(&workspace, &options, &news).await?;
     let newest = workspace.lake.newest_epoch().await?;
@@ -137,6 +159,7 @@ pub async fn serve(
         background: Background::start(options.threads)?,
         doors,
         readiness: Readiness::default(),
+        overtaken: Notify::default(),
     });
     readiness::measure(&server).await;
     let listener = owner.listener(options.http).await?;
@@ -169,7 +192,22 @@ pub async fn serve(
         doors.spawn(listener.run(Arc::clone(&server), closed.clone()));
     }
     doors.spawn(http::serve(Arc::clone(&server), listener, options.hosts.clone(), closed));
-    stop.await;
+    let lost = tokio::select! {
+        () = stop => None,
+        lost = owner.lost() => Some(lost),
+        () = server.overtaken.notified() => Some(LoadError::Lost {
+            what: workspace.lake.url().to_string(),
+            reason: "another server has loaded deliveries into it".to_owned(),
+        }),
+    };
+    if let Some(lost) = lost {
+        // Nobody waits for what runs: its commits fail, and no delivery is acknowledged.
+        workspace.lake.write_until(Some(Instant::now()));
+        server.readiness.note_stop();
+        let _ = closing.send(true);
+        let _ = stopping.send(true);
+        return Err(lost.into());
+    }
     let parts = Parts { closing, doors, stopping, conversations, alarms, work };
     parts.end(&server, options.drain).await
 }

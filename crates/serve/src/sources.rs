@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use wardlake_connect::source::{Messages, Push, Requests};
 use wardlake_core::did_you_mean;
-use wardlake_load::{Feed, FeedOptions, Workspace, source_tables};
+use wardlake_load::{Feed, FeedOptions, LoadError, SourceTable, Workspace, source_tables};
 
 use crate::{ServeError, ServeOptions};
 
@@ -20,6 +20,23 @@ pub(crate) struct Sources {
     topics: Vec<FeedOptions>,
 }
 
+fn takes_deliveries(source: &SourceTable) -> bool {
+    source.table.pushes().next().is_some()
+}
+
+/// Says before anything is opened that what is delivered has no place, if so.
+pub(crate) fn require_journal(workspace: &Workspace, settings: &ServeOptions) -> Result<(), ServeError> {
+    if settings.journal.is_some() || workspace.lake.local_path().is_some() {
+        return Ok(());
+    }
+    let sources = source_tables(workspace, &settings.project_dir)?;
+    let tables: Vec<String> = sources.into_iter().filter(takes_deliveries).map(|source| source.label).collect();
+    match tables.is_empty() {
+        true => Ok(()),
+        false => Err(LoadError::NoJournal { tables }.into()),
+    }
+}
+
 impl Sources {
     /// Opens the journal of every table to which deliveries come; a table without rows gets its declared columns.
     pub(crate) async fn open(
@@ -27,11 +44,11 @@ impl Sources {
         settings: &ServeOptions,
         news: &Arc<Notify>,
     ) -> Result<Self, ServeError> {
-        let intake = settings.intake.as_deref();
+        let journal = settings.journal.as_deref();
         let (mut feeds, mut topics) = (BTreeMap::new(), Vec::new());
         for mut source in source_tables(workspace, &settings.project_dir)? {
             source.create(workspace).await?;
-            let takes_deliveries = source.table.pushes().next().is_some();
+            let takes_deliveries = takes_deliveries(&source);
             let options = FeedOptions {
                 label: source.label.clone(),
                 name: source.name.clone(),
@@ -44,7 +61,7 @@ impl Sources {
                 topics.push(options.clone());
             }
             if takes_deliveries {
-                let feed = Feed::open(workspace, options, intake, Arc::clone(news)).await?;
+                let feed = Feed::open(workspace, options, journal, Arc::clone(news)).await?;
                 feeds.insert(source.label, Arc::new(feed));
             }
         }

@@ -10,13 +10,14 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use wardlake_load::{LoadError, Ownership, Workspace};
+use wardlake_core::{ErrorKind, HasErrorKind};
+use wardlake_load::{Claim, LoadError, Ownership, Workspace};
 use wardlake_records::RunEvent;
 
 use crate::{ServeError, ServeOptions, announce, bind};
 
-/// Between two looks at whether the lake is free.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A listener that failed is asked again after so long.
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// One who asks has so long for the head of the request and for taking the answer.
 const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// So many are answered at once, and read so far.
@@ -26,7 +27,7 @@ const HEAD_BYTES: usize = 16 << 10;
 /// The right to serve.
 pub(crate) struct Owner {
     /// It lasts as long as this.
-    _ownership: Ownership,
+    ownership: Ownership,
     answering: Option<Answering>,
 }
 
@@ -44,6 +45,16 @@ impl Owner {
         drop(go_on);
         task.await.map_err(ServeError::task)
     }
+
+    /// Waits until another server may own the lake; the error to stop with. To be called once.
+    pub(crate) async fn lost(&mut self) -> LoadError {
+        self.ownership.lost().await
+    }
+
+    /// Lets the next server have the lake when this process has ended.
+    pub(crate) async fn leave(self) {
+        self.ownership.leave_to_end_of_process().await;
+    }
 }
 
 /// Owns the lake, or waits for it. `None`: the server was stopped before it had it.
@@ -52,12 +63,41 @@ pub(crate) async fn own(
     options: &ServeOptions,
     stop: &mut (impl Future<Output = ()> + Unpin),
 ) -> Result<Option<Owner>, ServeError> {
-    let take = || Ownership::take(&workspace.lake, options.intake.as_deref());
-    let holder = match take() {
-        Ok(ownership) => return Ok(Some(Owner { _ownership: ownership, answering: None })),
-        Err(error @ LoadError::Owned { .. }) if options.standby => error.to_string(),
-        Err(error) => return Err(error.into()),
+    let mut claim = Claim::new(&workspace.lake, options.journal.as_deref());
+    let mut is_told = false;
+    let holder = loop {
+        let taken = tokio::select! {
+            taken = claim.take() => taken,
+            () = &mut *stop => return Ok(None),
+        };
+        match taken {
+            Ok(ownership) => return Ok(Some(Owner { ownership, answering: None })),
+            Err(error @ LoadError::Owned { .. }) if options.standby => break error.to_string(),
+            // It may have died a moment ago.
+            Err(LoadError::Owned { what, holder }) if claim.is_undecided() => {
+                if !is_told {
+                    tell(workspace, &format!("{what} was served by {holder}; waiting to see whether it still is"));
+                    is_told = true;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = sleep(Claim::LOOK_EVERY) => {}
+            () = &mut *stop => return Ok(None),
+        }
     };
+    stand_by(workspace, options, claim, holder, stop).await
+}
+
+/// Answers for the server until `claim` has the lake.
+async fn stand_by(
+    workspace: &Workspace,
+    options: &ServeOptions,
+    mut claim: Claim,
+    holder: String,
+    stop: &mut (impl Future<Output = ()> + Unpin),
+) -> Result<Option<Owner>, ServeError> {
     let listener = bind(options.http, "http")?;
     announce(workspace, "http", None, &listener)?;
     tell(workspace, &format!("standby: {holder}"));
@@ -65,17 +105,25 @@ pub(crate) async fn own(
     let (go_on, end) = oneshot::channel();
     let task = tokio::spawn(answer(listener, holder, end));
     loop {
-        tokio::select! {
-            () = sleep(LOOK_EVERY) => {}
+        let look = async {
+            sleep(Claim::LOOK_EVERY).await;
+            claim.take().await
+        };
+        let taken = tokio::select! {
+            taken = look => taken,
             () = &mut *stop => return Ok(None),
-        }
-        match take() {
+        };
+        match taken {
             Ok(ownership) => {
                 tell(workspace, "this server owns the lake now");
                 say.send_replace("it begins to serve".to_owned());
-                return Ok(Some(Owner { _ownership: ownership, answering: Some(Answering { task, go_on }) }));
+                return Ok(Some(Owner { ownership, answering: Some(Answering { task, go_on }) }));
             }
             Err(error @ LoadError::Owned { .. }) => drop(say.send_replace(error.to_string())),
+            // A store that does not answer now will, and who waits has the time.
+            Err(error @ LoadError::Storage(_)) if error.kind() == ErrorKind::Unavailable => {
+                drop(say.send_replace(error.to_string()));
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -104,7 +152,7 @@ async fn answer(listener: TcpListener, holder: watch::Receiver<String>, mut end:
                 });
             }
             // Out of file handles, most often: some are given back in a moment.
-            Err(_) => sleep(LOOK_EVERY).await,
+            Err(_) => sleep(ACCEPT_AGAIN_AFTER).await,
         }
     }
 }

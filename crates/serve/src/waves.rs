@@ -16,6 +16,7 @@ use wardlake_build::{BuildError, Built, Live, Pace, Refresher, StoppedModel};
 use wardlake_core::TableName;
 use wardlake_load::{Feed, LoadError, Upkeep};
 use wardlake_records::RunSummary;
+use wardlake_storage::StorageError;
 
 use crate::Server;
 
@@ -91,6 +92,10 @@ impl Loads {
                     self.moved.extend(version.map(|version| (feed.table_name().clone(), version)));
                 }
                 Err(error) => {
+                    if matches!(error, LoadError::Storage(StorageError::LedgerMoved { .. })) {
+                        // Only a server that starts anew reads where the table stands now.
+                        server.overtaken.notify_one();
+                    }
                     let now = std::time::Instant::now();
                     let pace = self.paused.get(feed.label());
                     let pace = pace.map_or_else(|| Pace::after_failure(now), |pace| pace.slower(now));

@@ -233,6 +233,7 @@ impl TableHandle {
         let bytes = data.get_bytes().map_err(|error| delta(error.into()))?;
         let version = now.map_or(0, |now| now.version() + 1);
         let entry = CommitOrBytes::LogBytes(bytes.clone());
+        self.fence.check(&self.name)?;
         match self.log_store.write_commit_entry(version, entry, uuid::Uuid::new_v4()).await {
             Ok(()) => {
                 self.take_in(now, version, &bytes).await;

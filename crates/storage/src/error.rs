@@ -161,6 +161,12 @@ pub enum StorageError {
         /// The entry.
         app_id: String,
     },
+    /// This process owned the lake for a time, and that is over.
+    #[error("{what} is not written: this process no longer owns the lake, and another may; start it again")]
+    LeaseOver {
+        /// The table or file.
+        what: String,
+    },
     /// Other writers were first each time.
     #[error("other writers changed {table} during each of {attempts} attempts; run it again when they are done")]
     Conflict {
@@ -363,7 +369,7 @@ impl HasErrorKind for StorageError {
             | Self::EpochNotFound { .. } => ErrorKind::NotFound,
             Self::PartlyApplied { .. } | Self::LedgerMoved { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Damaged { .. } | Self::Task { .. } => ErrorKind::Internal,
-            Self::Memory { .. } => ErrorKind::Unavailable,
+            Self::Memory { .. } | Self::LeaseOver { .. } => ErrorKind::Unavailable,
             Self::Store { source, .. } => store_kind(source),
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,

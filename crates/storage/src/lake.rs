@@ -90,6 +90,7 @@ impl Lake {
 
     /// Writes a small file, replacing it if it is there.
     pub async fn put(&self, path: &Path, bytes: impl Into<bytes::Bytes> + Send) -> Result<(), StorageError> {
+        self.location.fence.check(path)?;
         let result = self.store.put(path, bytes.into().into()).await;
         result.map(drop).map_err(self.failed("write", path))
     }
@@ -100,6 +101,7 @@ impl Lake {
         path: &Path,
         bytes: impl Into<bytes::Bytes> + Send,
     ) -> Result<bool, StorageError> {
+        self.location.fence.check(path)?;
         let options = PutOptions { mode: PutMode::Create, ..Default::default() };
         match self.store.put_opts(path, bytes.into().into(), options).await {
             Ok(_) => Ok(true),

@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** on a local disk a commit is visible only after everything it names is synced.
 
+mod claim;
 mod clean_log;
 mod commit;
 mod data_writer;
@@ -18,6 +19,7 @@ mod durable_store;
 mod epochs;
 mod error;
 mod expire;
+mod fence;
 mod file_stats;
 mod grace;
 mod held;
@@ -44,6 +46,7 @@ mod types;
 mod views;
 mod write;
 
+pub use claim::Mark;
 pub use clean_log::LogReaders;
 pub use commit::{Commit, CommitOutcome, Follows};
 pub use disk::free_bytes;

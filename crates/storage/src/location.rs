@@ -12,7 +12,7 @@ use std::{
 use object_store::{ObjectStore, memory::InMemory, path::Path, prefix::PrefixStore};
 use url::Url;
 
-use crate::{StorageError, durable_store::DurableStore};
+use crate::{StorageError, durable_store::DurableStore, fence::Fence};
 
 /// Where a lake is.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub(crate) struct Location {
     pub(crate) root: Arc<dyn ObjectStore>,
     /// The lake within the store.
     pub(crate) prefix: Path,
+    /// Ends the writing of this process.
+    pub(crate) fence: Arc<Fence>,
 }
 
 impl Location {
@@ -63,7 +65,8 @@ impl Location {
         let folder = path.canonicalize().map_err(io)?;
         let url = Url::from_directory_path(&folder).map_err(|()| invalid("it is not an absolute path"))?;
         let prefix = Path::from_url_path(url.path()).map_err(|_| invalid("its name cannot be written as a URL"))?;
-        Ok(Self { url, folder: Some(folder), root: Arc::new(DurableStore::new()), prefix })
+        let (root, fence) = (Arc::new(DurableStore::new()), Arc::default());
+        Ok(Self { url, folder: Some(folder), root, prefix, fence })
     }
 
     fn remote(text: &str, root: Arc<dyn ObjectStore>) -> Result<Self, StorageError> {
@@ -73,7 +76,7 @@ impl Location {
             url.set_path(&format!("{}/", url.path()));
         }
         let prefix = Path::from_url_path(url.path()).map_err(|error| invalid(error.to_string()))?;
-        Ok(Self { url, folder: None, root, prefix })
+        Ok(Self { url, folder: None, root, prefix, fence: Arc::default() })
     }
 
     /// A store rooted at the lake.

@@ -12,6 +12,7 @@ use wardlake_core::TableName;
 
 use crate::{
     StorageError,
+    fence::Fence,
     location::Location,
     log::{LogFiles, checkpoint_lines, commit_lines, parse_commit},
     state::{Replay, TableState},
@@ -33,6 +34,8 @@ pub(crate) struct TableHandle {
     /// The newest state that is known comes last. Those before it are there for readers, who hold epochs while writers go on. Held while
     /// the newest is brought up to date: who asks meanwhile takes what comes out.
     known: tokio::sync::Mutex<VecDeque<Arc<TableState>>>,
+    /// The lake's.
+    pub(crate) fence: Arc<Fence>,
 }
 
 impl TableHandle {
@@ -46,7 +49,7 @@ impl TableHandle {
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&location.root), prefix));
         let log_store = default_logstore(store, Arc::clone(&location.root), &url, &StorageConfig::default());
         let (writer, known) = Default::default();
-        Ok(Self { name, log_store, writer, known })
+        Ok(Self { name, log_store, writer, known, fence: Arc::clone(&location.fence) })
     }
 
     /// Rooted at the table.

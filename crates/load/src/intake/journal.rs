@@ -4,10 +4,14 @@
 //! was delivered and are never rewritten: what a crash or a damaged disk left unreadable stays where it is and is told of, and rows
 //! go on in a new segment. `numbers.json` beside them is written before numbers are used: whatever becomes of the segments, no
 //! number is given out twice.
+//!
+//! A table may have several journals, one on each machine that serves its lake by turns. What one of them holds when another takes over is not
+//! in bronze and has numbers that the other gives out as well: when its machine serves again, it is written down once more behind all others.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    ops::Range,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -39,6 +43,44 @@ struct Numbers {
     given_out_to: u64,
     /// The newest segment; none before the first.
     newest_segment: Option<String>,
+    /// Tells the journal from others of the same table; none where there can be no others.
+    #[serde(default)]
+    id: Option<String>,
+    /// Every row up to this one is in bronze, or stands behind it once more.
+    #[serde(default)]
+    done_to: u64,
+    /// From this number on rows are being written down once more; before that is over, none of those counts.
+    #[serde(default)]
+    moving_to: Option<u64>,
+    /// Numbers that other journals gave out.
+    #[serde(default)]
+    elsewhere: Vec<Range<u64>>,
+}
+
+/// One of several journals of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// By what bronze's ledger knows it.
+    pub(crate) id: String,
+    /// Every row of it up to this one is in bronze, or stands behind it once more.
+    pub(crate) done_to: u64,
+}
+
+/// Which journal the folder holds; a new one if it does not say. `loaded`: the last row that bronze has. None if its record of numbers cannot be
+/// read, which is told when it is opened.
+pub(crate) fn identity(folder: &Path, loaded: u64) -> io::Result<Option<Identity>> {
+    fs::create_dir_all(folder)?;
+    let Some(mut numbers) = read_numbers(folder)? else { return Ok(None) };
+    let id = match &numbers.id {
+        Some(id) => id.clone(),
+        None => {
+            let id = uuid::Uuid::new_v4().to_string();
+            (numbers.id, numbers.done_to) = (Some(id.clone()), loaded);
+            write_synced(folder, NUMBERS, &serde_json::to_vec(&numbers)?)?;
+            id
+        }
+    };
+    Ok(Some(Identity { id, done_to: numbers.done_to }))
 }
 
 /// The journal, open for appending.
@@ -70,11 +112,16 @@ impl Journal {
         mut seen: impl FnMut(&str, Frame),
     ) -> io::Result<(Self, Vec<Damage>)> {
         fs::create_dir_all(folder)?;
+        let numbers = match read_numbers(folder)? {
+            Some(Numbers { moving_to: Some(row), .. }) => Some(undo_move(folder, row)?),
+            numbers => numbers,
+        };
+        let elsewhere = numbers.as_ref().map(|numbers| numbers.elsewhere.clone()).unwrap_or_default();
         let segments = segments(folder)?;
         let (mut next_row, mut damages) = (segments.first().map_or(1, |first| first.first_row), Vec::new());
         let mut has_lost_end = false;
         for segment in &segments {
-            if segment.first_row > next_row {
+            if segment.first_row > next_row && !elsewhere.contains(&(next_row..segment.first_row)) {
                 damages.push(Damage::missing("", next_row..segment.first_row));
             }
             next_row = next_row.max(segment.first_row);
@@ -83,7 +130,7 @@ impl Journal {
                 _ => has_lost_end = read(segment, &mut next_row, &mut damages, &mut seen)?,
             }
         }
-        let numbers = match read_numbers(folder)? {
+        let mut numbers = match numbers {
             Some(numbers) => numbers,
             None => {
                 damages.push(Damage::numbers(next_row));
@@ -92,6 +139,7 @@ impl Journal {
                     set_aside_to: next_row.max(least_row) + NUMBERS_BEYOND,
                     given_out_to: next_row,
                     newest_segment,
+                    ..Numbers::default()
                 }
             }
         };
@@ -100,7 +148,9 @@ impl Journal {
             damages.push(Damage::missing(name, next_row..next_row));
             has_lost_end = true;
         }
-        if numbers.given_out_to > next_row && !has_lost_end {
+        // Numbers that were passed over are noted before the first one behind them is used.
+        let passed = elsewhere.iter().filter(|range| range.start == next_row).map(|range| range.end).max();
+        if numbers.given_out_to > passed.unwrap_or(next_row) && !has_lost_end {
             damages.push(Damage::missing("", next_row..next_row));
             has_lost_end = true;
         }
@@ -111,6 +161,9 @@ impl Journal {
             let open = damages.iter_mut().filter(|damage| damage.rows == (first_lost..first_lost));
             open.for_each(|damage| damage.rows.end = next_row);
         }
+        if next_row < least_row && !segments.is_empty() && numbers.id.is_some() {
+            numbers.elsewhere.push(next_row..least_row);
+        }
         next_row = next_row.max(least_row);
         let journal = Self { folder: folder.to_owned(), segment: None, next_row, numbers, noted_at: None, torn: None };
         Ok((journal, damages))
@@ -119,6 +172,26 @@ impl Journal {
     /// The number the next row gets.
     pub(crate) fn next_row(&self) -> u64 {
         self.next_row
+    }
+
+    /// Nothing that is there has to be loaded any more.
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
+        self.note(Numbers { done_to: self.next_row - 1, ..self.numbers.clone() })
+    }
+
+    /// Writes all frames that are not in bronze down once more, behind all others: other journals gave out their numbers. The segment, and
+    /// the frames as they are numbered now.
+    pub(crate) fn move_up(&mut self, mut frames: Vec<Frame>) -> io::Result<(String, Vec<Frame>)> {
+        let first = self.next_row;
+        let mut next = first;
+        for frame in &mut frames {
+            frame.first_row = next;
+            next = frame.end_row();
+        }
+        self.note(Numbers { moving_to: Some(first), ..self.numbers.clone() })?;
+        let segment = self.append(&frames)?;
+        self.note(Numbers { moving_to: None, done_to: first - 1, ..self.numbers.clone() })?;
+        Ok((segment, frames))
     }
 
     /// Appends the frames, which are numbered from [`Self::next_row`] on, and syncs them. Returns the segment's name. After an
@@ -219,6 +292,20 @@ fn read(
         // A file that was cut off between two frames is found by the number of the segment behind it.
         (None, _) => Ok(false),
     }
+}
+
+/// Takes back what was written from a row on by a move that was cut off. All of it stands before.
+fn undo_move(folder: &Path, row: u64) -> io::Result<Numbers> {
+    let segments = segments(folder)?;
+    let (before, moved): (Vec<_>, Vec<_>) = segments.into_iter().partition(|segment| segment.first_row < row);
+    for segment in moved {
+        fs::remove_file(segment.path)?;
+    }
+    let newest_segment = before.last().map(|segment| segment.name.clone());
+    let numbers = read_numbers(folder)?.unwrap_or_default();
+    let numbers = Numbers { newest_segment, moving_to: None, given_out_to: 0, ..numbers };
+    write_synced(folder, NUMBERS, &serde_json::to_vec(&numbers)?)?;
+    Ok(numbers)
 }
 
 /// None if they cannot be read.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use wardlake_core::RowHasher;
 
-use super::Receipt;
+use super::{Receipt, segment::Frame};
 
 /// So many keys are remembered whatever the clock says: it may jump.
 const LEAST_KEYS: usize = 200_000;
@@ -17,11 +17,49 @@ pub(crate) struct Keys {
     window_us: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
     content: u128,
     first_row: u64,
     rows: u32,
+}
+
+/// A delivery by its key, as other journals of the table hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Noted {
+    key: u128,
+    known: Known,
+}
+
+impl Noted {
+    /// None of a frame without a key.
+    pub(crate) fn of(frame: &Frame) -> Option<Self> {
+        if frame.key.is_empty() {
+            return None;
+        }
+        let content = hash(&[frame.payload.as_slice()]);
+        let known = Known { content, first_row: frame.first_row, rows: frame.rows };
+        Some(Self { key: hash(&[frame.key.as_slice()]), known })
+    }
+
+    /// Key and content: what makes two deliveries one.
+    pub(crate) fn delivery(&self) -> (u128, u128) {
+        (self.key, self.known.content)
+    }
+
+    /// For [`Noted::read`]. It tells nothing of key and content themselves.
+    pub(crate) fn text(&self) -> String {
+        let Known { content, first_row, rows } = self.known;
+        format!("{:032x} {content:032x} {first_row} {rows}", self.key)
+    }
+
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let mut hash = || u128::from_str_radix(parts.next()?, 16).ok();
+        let (key, content) = (hash()?, hash()?);
+        let (first_row, rows) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(Self { key, known: Known { content, first_row, rows } })
+    }
 }
 
 /// What is known of a delivery.
@@ -77,6 +115,13 @@ impl Keys {
             if let Some((key, _)) = self.order.pop_front() {
                 self.known.remove(&key);
             }
+        }
+    }
+
+    /// Remembers a delivery that another journal took.
+    pub(crate) fn take_in(&mut self, noted: Noted, received_us: i64) {
+        if self.known.insert(noted.key, noted.known).is_none() {
+            self.order.push_back((noted.key, received_us));
         }
     }
 

@@ -14,6 +14,7 @@ use arrow::{
 };
 use chrono::DateTime;
 use datafusion::physical_plan::memory::MemoryStream;
+use serde_json::Value;
 use wardlake_connect::{Chunk, hl7};
 use wardlake_core::{
     ErrorKind, HasErrorKind, LedgerEntry, TableName,
@@ -21,9 +22,9 @@ use wardlake_core::{
     lineage,
 };
 use wardlake_records::system::{self, RejectedRow};
-use wardlake_storage::{Commit, SchemaChange};
+use wardlake_storage::{Commit, HistoryEntry, SchemaChange};
 
-use super::{Accepted, FeedOptions, Origin, Records, RejectedRecord, Waiting, frame_of, segment_of};
+use super::{Accepted, FeedOptions, Origin, Records, RejectedRecord, Waiting, frame_of, keys::Noted, segment_of};
 use crate::{
     Workspace,
     bronze::{self, Lineage, hex_hashes},
@@ -42,6 +43,61 @@ pub(crate) async fn loaded_rows(workspace: &Workspace, options: &FeedOptions) ->
         Some(snapshot) => snapshot.consumed(&ledger_id(&options.label)).await?.unwrap_or_default().unsigned_abs(),
         None => 0,
     })
+}
+
+/// The name under which bronze keeps how far it has loaded one of several journals.
+fn journal_id(label: &str, journal: &str) -> String {
+    format!("journal:{label}:{journal}")
+}
+
+/// The number of the last row of one of several journals that bronze has.
+pub(crate) async fn loaded_of_journal(
+    workspace: &Workspace,
+    options: &FeedOptions,
+    journal: &str,
+) -> Result<u64, LoadError> {
+    Ok(match workspace.lake.snapshot(&options.name, None).await? {
+        Some(snapshot) => {
+            snapshot.consumed(&journal_id(&options.label, journal)).await?.unwrap_or_default().unsigned_abs()
+        }
+        None => 0,
+    })
+}
+
+/// In which journal a commit's deliveries were, and which they were: in the commit's metadata.
+const JOURNAL: &str = "wardlake.journal";
+const DELIVERIES: &str = "wardlake.deliveries";
+/// Commits that are looked through for deliveries of other journals: in steps, each eight times the one before.
+const FIRST_COMMITS: usize = 64;
+/// For a journal that has nothing in bronze: senders that were not answered by another server send again in a while.
+const COMMITS_OF_ALL: usize = FIRST_COMMITS * 8;
+/// For one that has, as long as its own last commit is not found: each is a request.
+const COMMITS_SINCE_OWN: usize = COMMITS_OF_ALL * 8;
+
+/// Deliveries of other journals that bronze has taken since it took something of `journal`, as far as its newest commits say. `is_new`: it
+/// has taken nothing of that one.
+pub(crate) async fn delivered_elsewhere(
+    workspace: &Workspace,
+    options: &FeedOptions,
+    journal: &str,
+    is_new: bool,
+) -> Result<Vec<Noted>, LoadError> {
+    let Some(snapshot) = workspace.lake.snapshot(&options.name, None).await? else { return Ok(Vec::new()) };
+    let most = if is_new { COMMITS_OF_ALL } else { COMMITS_SINCE_OWN };
+    let mut count = FIRST_COMMITS;
+    loop {
+        // Newest first.
+        let commits = snapshot.history(Some(count)).await?;
+        let is_own = |commit: &HistoryEntry| commit.metadata.get(JOURNAL).and_then(Value::as_str) == Some(journal);
+        let own = commits.iter().position(is_own);
+        if own.is_none() && commits.len() >= count && count < most {
+            count *= 8;
+            continue;
+        }
+        let others = commits.iter().take(own.unwrap_or(commits.len()));
+        let deliveries = others.filter_map(|commit| commit.metadata.get(DELIVERIES)?.as_array()).flatten();
+        return Ok(deliveries.filter_map(|text| Noted::read(text.as_str()?)).collect());
+    }
 }
 
 /// The columns of a feed's table that are its source's own; those that are described, as long as there is no table.
@@ -189,7 +245,16 @@ impl Load<'_> {
         let loaded = self.waiting.loaded.load(Ordering::Relaxed);
         let place = || (ledger.app_id.clone(), (loaded > 0).then(|| number(loaded)));
         let requires = if workspace.lake.local_path().is_none() { vec![place()] } else { Vec::new() };
-        match append(workspace, options, prepared, vec![ledger], requires).await {
+        let mut commit = Commit { requires, ..Commit::default() };
+        if let Some(journal) = &self.waiting.journal {
+            let all = self.aside.iter().map(|(delivery, _)| delivery).chain(deliveries);
+            let noted: Vec<String> = all.filter_map(|delivery| Some(delivery.noted?.text())).collect();
+            commit.notes = vec![LedgerEntry::new(journal_id(&options.label, journal), ledger.version)];
+            commit.metadata.insert(JOURNAL.to_owned(), journal.as_str().into());
+            commit.metadata.insert(DELIVERIES.to_owned(), noted.into());
+        }
+        commit.ledger = vec![ledger];
+        match append(workspace, options, prepared, commit).await {
             Ok(version) => {
                 self.version = Some(version);
                 self.waiting.note_columns(columns);
@@ -420,25 +485,16 @@ fn origin_of_parts(parts: &[Part<'_>]) -> Vec<(&'static str, ArrayRef)> {
     ]
 }
 
-/// Appends rows to a bronze table; the new version.
+/// Appends rows to a bronze table; the new version. `commit` says what they are made from.
 pub(crate) async fn append(
     workspace: &Workspace,
     options: &FeedOptions,
     prepared: Prepared,
-    ledger: Vec<LedgerEntry>,
-    requires: Vec<(String, Option<i64>)>,
+    mut commit: Commit,
 ) -> Result<u64, LoadError> {
-    let mut metadata = serde_json::Map::new();
-    metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
-    let commit = Commit {
-        ledger,
-        requires,
-        metadata,
-        schema_change: SchemaChange::AppendNewColumns,
-        properties: reading::created(&options.table, &uuid::Uuid::now_v7().to_string()),
-        is_frequent: true,
-        ..Commit::default()
-    };
+    commit.metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
+    commit.properties = reading::created(&options.table, &uuid::Uuid::now_v7().to_string());
+    let commit = Commit { schema_change: SchemaChange::AppendNewColumns, is_frequent: true, ..commit };
     let schema = prepared.rows.schema();
     let stream = MemoryStream::try_new(vec![prepared.rows], schema, None)?;
     Ok(workspace.lake.append(&options.name, vec![Box::pin(stream)], commit).await?.version())
@@ -452,7 +508,7 @@ pub(crate) async fn judged(workspace: &Workspace, options: &FeedOptions, error: 
     }
     let nothing = async {
         let columns = table_columns(workspace, options).await?;
-        append(workspace, options, prepare(options, &[], columns)?, Vec::new(), Vec::new()).await
+        append(workspace, options, prepare(options, &[], columns)?, Commit::default()).await
     };
     match nothing.await {
         Ok(_) => Failure::Content { error, is_certain: false },

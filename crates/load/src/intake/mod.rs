@@ -27,8 +27,9 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use wardlake_connect::{Chunk, ConnectError, FileTable, RejectedRecord, hl7, source::FileFormat};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName, columns::ColumnList};
+use wardlake_storage::Lake;
 
-use self::{segment::Frame, writer::Request};
+use self::{keys::Noted, segment::Frame, writer::Request};
 use crate::{Workspace, bronze, error::LoadError};
 
 pub use self::delivered::delivered;
@@ -192,6 +193,7 @@ pub struct Feed {
     no_room: Mutex<Option<String>>,
     /// One load at a time.
     loading: tokio::sync::Mutex<()>,
+    lake: Arc<Lake>,
 }
 
 /// Accepted deliveries that bronze does not have yet.
@@ -205,6 +207,8 @@ pub(crate) struct Waiting {
     error: Mutex<Option<String>>,
     /// The columns that the table had after the last load.
     columns: Mutex<Arc<ColumnList>>,
+    /// Which journal they are in, where a table may have several.
+    journal: Option<String>,
     /// Told after each accepted delivery.
     news: Arc<Notify>,
 }
@@ -214,6 +218,8 @@ pub(crate) struct Accepted {
     pub(crate) first_row: u64,
     pub(crate) rows: u32,
     pub(crate) bytes: u64,
+    /// By what other journals of the table know it, if it has a key.
+    pub(crate) noted: Option<Noted>,
     pub(crate) records: Records,
 }
 
@@ -268,18 +274,31 @@ impl Feed {
         folder: Option<&Path>,
         news: Arc<Notify>,
     ) -> Result<Self, LoadError> {
+        let root_is_within_lake = folder.is_none();
         let Some(root) =
             folder.map(Path::to_path_buf).or_else(|| workspace.lake.local_path().map(|lake| lake.join(FOLDER)))
         else {
-            return Err(LoadError::Config {
-                message: "deliveries are acknowledged when they are on a disk of this machine, and the lake is not; name a folder \
-                          with --intake"
-                    .to_owned(),
-            });
+            return Err(LoadError::NoJournal { tables: vec![options.label] });
         };
         let folder = root.join(&options.label);
         bronze::create(workspace, &options.label, &options.name, &options.table, &options.columns, None).await?;
         let loaded = load::loaded_rows(workspace, &options).await?;
+        let journal = match root_is_within_lake {
+            true => None,
+            false => journal_in(&options, &folder, loaded).await?,
+        };
+        let (done_to, elsewhere) = match &journal {
+            Some(journal) if loaded > 0 => {
+                let own = load::loaded_of_journal(workspace, &options, &journal.id).await?;
+                let elsewhere = match own == loaded {
+                    true => Vec::new(),
+                    false => load::delivered_elsewhere(workspace, &options, &journal.id, own == 0).await?,
+                };
+                (own.max(journal.done_to), elsewhere)
+            }
+            // Of a table that was made anew, all is loaded again.
+            _ => (loaded, Vec::new()),
+        };
         let waiting = Arc::new(Waiting {
             deliveries: Mutex::default(),
             bytes: AtomicU64::new(0),
@@ -289,15 +308,28 @@ impl Feed {
             last_accepted_us: AtomicU64::new(0),
             error: Mutex::default(),
             columns: Mutex::new(Arc::new(load::table_columns(workspace, &options).await?)),
+            journal: journal.map(|journal| journal.id),
             news,
         });
         let (requests, receive) = mpsc::channel(REQUESTS);
-        let opening =
-            writer::Opening { folder: folder.clone(), options: options.clone(), loaded, waiting: Arc::clone(&waiting) };
-        let found = tokio::task::spawn_blocking(move || opening.start(receive)).await??;
-        let damage = damage::keep(workspace, &options, &folder, found, loaded).await?;
-        let (no_room, loading) = Default::default();
-        Ok(Self { options, folder, requests, waiting, damage, no_room, loading })
+        let opening = writer::Opening {
+            folder: folder.clone(),
+            options: options.clone(),
+            loaded,
+            done_to,
+            elsewhere,
+            waiting: Arc::clone(&waiting),
+        };
+        let opened = tokio::task::spawn_blocking(move || opening.start(receive)).await??;
+        if opened.moved > 0 {
+            workspace.events.warn(format!(
+                "{}: {} deliveries that were accepted here before another server had the lake are loaded now",
+                options.label, opened.moved
+            ));
+        }
+        let damage = damage::keep(workspace, &options, &folder, opened.damage, loaded).await?;
+        let ((no_room, loading), lake) = (Default::default(), Arc::clone(&workspace.lake));
+        Ok(Self { options, folder, requests, waiting, damage, no_room, loading, lake })
     }
 
     /// `<source>.<table>`.
@@ -349,6 +381,10 @@ impl Feed {
         &self,
         delivery: Delivery,
     ) -> Result<oneshot::Receiver<Result<Receipt, IntakeError>>, (IntakeError, Delivery)> {
+        // Another server may have the lake: what this one acknowledged now would wait here for its next start.
+        if !self.lake.may_write() {
+            return Err((IntakeError::Stopping, delivery));
+        }
         let no_room = self.no_room.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(reason) = no_room {
             return Err((IntakeError::NoRoom { table: self.options.label.clone(), reason }, delivery));
@@ -406,6 +442,17 @@ impl Feed {
             damage: self.damage.clone(),
         }
     }
+}
+
+/// Which journal a folder outside the lake holds; none if it does not say any more.
+async fn journal_in(options: &FeedOptions, folder: &Path, loaded: u64) -> Result<Option<journal::Identity>, LoadError> {
+    let place = folder.to_owned();
+    let found = tokio::task::spawn_blocking(move || journal::identity(&place, loaded)).await?;
+    found.map_err(|error| LoadError::Journal {
+        table: options.label.clone(),
+        folder: folder.display().to_string(),
+        reason: error.to_string(),
+    })
 }
 
 /// What stands for a delivery in errors.

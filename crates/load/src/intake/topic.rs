@@ -5,7 +5,7 @@
 use chrono::Utc;
 use wardlake_connect::source::{Fit, Part, Rows, Stretches};
 use wardlake_core::LedgerEntry;
-use wardlake_storage::StorageError;
+use wardlake_storage::{Commit, StorageError};
 
 use super::{
     FeedOptions, Origin, Records, RejectedRecord,
@@ -170,7 +170,8 @@ async fn try_load(
         let records: Vec<&Records> = records.iter().collect();
         load::keep_rejected(workspace, options, &records, last).await.map_err(Failure::Elsewhere)?;
     }
-    match load::append(workspace, options, prepared, ledger, requires).await {
+    let commit = Commit { ledger, requires, ..Commit::default() };
+    match load::append(workspace, options, prepared, commit).await {
         Ok(version) => outcome.version = Some(version),
         Err(error) => return Err(load::judged(workspace, options, error).await),
     }

@@ -1,6 +1,6 @@
 //! The one thread that writes a table's journal.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{collections::HashSet, io, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +10,7 @@ use super::{
     damage::Damage,
     file_of, format_of, frame,
     journal::Journal,
-    keys::{Keys, Seen},
+    keys::{Keys, Noted, Seen},
     read,
     segment::{Frame, Origin, SegmentFile},
 };
@@ -33,9 +33,21 @@ type Answer = oneshot::Sender<Result<Receipt, IntakeError>>;
 pub(crate) struct Opening {
     pub(crate) folder: PathBuf,
     pub(crate) options: FeedOptions,
-    /// Rows that bronze has.
+    /// The last row that bronze has.
     pub(crate) loaded: u64,
+    /// The last row of this journal that is in bronze or stands behind once more.
+    pub(crate) done_to: u64,
+    /// What bronze has of other journals since it had something of this one, as far as that is known.
+    pub(crate) elsewhere: Vec<Noted>,
     pub(crate) waiting: Arc<Waiting>,
+}
+
+/// What a journal turned out to be.
+pub(crate) struct Opened {
+    /// What cannot be read of it.
+    pub(crate) damage: Vec<Damage>,
+    /// Deliveries that it took before another journal did.
+    pub(crate) moved: usize,
 }
 
 struct Writer {
@@ -46,37 +58,61 @@ struct Writer {
 }
 
 impl Opening {
-    /// Reads the journal's past and starts the thread, which ends when every sender is gone. What cannot be read of it.
-    pub(crate) fn start(self, receive: mpsc::Receiver<Request>) -> Result<Vec<Damage>, LoadError> {
-        let Self { folder, options, loaded, waiting } = self;
+    /// Reads the journal's past and starts the thread, which ends when every sender is gone.
+    pub(crate) fn start(self, receive: mpsc::Receiver<Request>) -> Result<Opened, LoadError> {
+        let Self { folder, options, loaded, done_to, elsewhere, waiting } = self;
         let mut keys = Keys::new(options.key_window);
         let mut again: Vec<Accepted> = Vec::new();
+        // Another journal gave out the numbers behind those, and bronze has them of it.
+        let is_overtaken = loaded > done_to;
+        let mut overtaken: Vec<Frame> = Vec::new();
         let window_us = i64::try_from(options.key_window.as_micros()).unwrap_or(i64::MAX);
         let oldest_us = Utc::now().timestamp_micros().saturating_sub(window_us);
         let wants = |segment: &SegmentFile| {
-            segment.written_us >= oldest_us || segment.end_row.is_some_and(|end| end > loaded + 1)
+            segment.written_us >= oldest_us || segment.end_row.is_some_and(|end| end > done_to + 1)
         };
-        let opened = Journal::open(&folder, loaded + 1, wants, |segment, frame| {
-            let receipt = Receipt { first_row: frame.first_row, rows: frame.rows, is_repeated: false };
-            keys.note(&frame.key, &frame.payload, receipt, frame.received_us);
-            if frame.end_row() > loaded + 1 {
-                again.push(accepted_again(&options, segment, frame));
+        let opened = Journal::open(&folder, loaded.max(done_to) + 1, wants, |segment, frame| {
+            note(&mut keys, &frame);
+            match frame.end_row() > done_to + 1 {
+                true if is_overtaken => overtaken.push(frame),
+                true => again.push(accepted_again(&options, segment, frame)),
+                false => {}
             }
         });
         let label = options.label.clone();
-        let (journal, damage) = opened.map_err(|error| LoadError::Journal {
+        let failed = |error: io::Error| LoadError::Journal {
             table: label.clone(),
             folder: folder.display().to_string(),
             reason: error.to_string(),
-        })?;
+        };
+        let (mut journal, damage) = opened.map_err(failed)?;
+        // A sender that was not answered here has sent again to the other server.
+        let is_there: HashSet<(u128, u128)> = elsewhere.iter().map(Noted::delivery).collect();
+        overtaken.retain(|frame| Noted::of(frame).is_none_or(|noted| !is_there.contains(&noted.delivery())));
+        let moved = overtaken.len();
+        if moved > 0 {
+            let (segment, frames) = journal.move_up(overtaken).map_err(failed)?;
+            frames.iter().for_each(|frame| note(&mut keys, frame));
+            again.extend(frames.into_iter().map(|frame| accepted_again(&options, &segment, frame)));
+        } else if is_overtaken {
+            journal.settle().map_err(failed)?;
+        }
+        let now_us = Utc::now().timestamp_micros();
+        elsewhere.into_iter().for_each(|noted| keys.take_in(noted, now_us));
         waiting.push(again);
         let writer = Writer { options, journal, keys, waiting };
         std::thread::Builder::new()
             .name(format!("journal {label}"))
             .spawn(move || writer.run(receive))
             .map_err(|error| LoadError::Task { message: error.to_string() })?;
-        Ok(damage)
+        Ok(Opened { damage, moved })
     }
+}
+
+/// Remembers by its key that a frame is there.
+fn note(keys: &mut Keys, frame: &Frame) {
+    let receipt = Receipt { first_row: frame.first_row, rows: frame.rows, is_repeated: false };
+    keys.note(&frame.key, &frame.payload, receipt, frame.received_us);
 }
 
 /// A frame that bronze does not have, read once more. By settings that were changed since it may be no record any more: then it is kept
@@ -96,6 +132,7 @@ fn accepted_again(options: &FeedOptions, segment: &str, frame: Frame) -> Accepte
 
 fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
     let first_position = i64::try_from(frame.first_row).unwrap_or(i64::MAX);
+    let noted = Noted::of(&frame);
     let mut records = Records {
         file: Arc::clone(file),
         received_us: frame.received_us,
@@ -117,7 +154,7 @@ fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
             bytes: frame.payload,
         }),
     }
-    Accepted { first_row: frame.first_row, rows: frame.rows, bytes, records }
+    Accepted { first_row: frame.first_row, rows: frame.rows, bytes, noted, records }
 }
 
 /// What is said of a rejected record: in rows, columns tell by which way it came.
@@ -199,5 +236,123 @@ impl Writer {
             };
             let _ = answer.send(result);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::{
+        Workspace,
+        intake::{
+            Feed,
+            testing::{lines, open},
+        },
+    };
+
+    async fn feed(workspace: &Workspace, options: &FeedOptions, folder: &Path) -> Feed {
+        Feed::open(workspace, options.clone(), Some(folder), Arc::new(Notify::new())).await.unwrap()
+    }
+
+    async fn deliver(feed: &Feed, id: u64) -> Receipt {
+        let payload = format!("{{\"id\":{id}}}").into_bytes();
+        let reading = feed.read(&payload, None).unwrap();
+        let content = Content::Records { format: reading.format, chunks: reading.chunks };
+        feed.deliver(Delivery { key: format!("key {id}").into_bytes(), payload, content, origin: Origin::default() })
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a01_what_a_journal_holds_when_another_takes_over_is_loaded_when_its_turn_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, mut options) = open(folder.path(), &["id"]).await;
+        options.key_window = Duration::from_secs(3600);
+        let (north, south) = (folder.path().join("north"), folder.path().join("south"));
+        let mut id = 0;
+        // So often that each has something of its own before the other's, and behind it.
+        for _ in 0..3 {
+            for journal in [&north, &south] {
+                let open = feed(&workspace, &options, journal).await;
+                assert!(open.status().damage.is_empty(), "{:?}", open.status().damage);
+                while open.status().waiting_bytes > 0 {
+                    open.load(&workspace).await.unwrap();
+                }
+                for is_loaded in [true, true, false, false] {
+                    id += 1;
+                    deliver(&open, id).await;
+                    if is_loaded {
+                        open.load(&workspace).await.unwrap();
+                    }
+                }
+            }
+        }
+        for journal in [&north, &south, &north, &south] {
+            let open = feed(&workspace, &options, journal).await;
+            // What it took is known by its key, under the number that it has now.
+            let first = deliver(&open, if journal == &north { 3 } else { 7 }).await;
+            assert!(first.is_repeated, "{first:?}");
+            while open.status().waiting_bytes > 0 {
+                open.load(&workspace).await.unwrap();
+            }
+        }
+        let sql = "select count(*), count(distinct id), count(distinct _position) from bronze.adt";
+        let rows = lines(&workspace, sql).await;
+        assert_eq!(rows, [format!("{id} {id} {id}")]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a01_what_is_sent_again_to_another_server_is_there_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, mut options) = open(folder.path(), &["id"]).await;
+        options.key_window = Duration::from_secs(3600);
+        let (north, south) = (folder.path().join("north"), folder.path().join("south"));
+        let first = feed(&workspace, &options, &north).await;
+        deliver(&first, 1).await;
+        first.load(&workspace).await.unwrap();
+        deliver(&first, 2).await;
+        drop(first);
+        // Neither was answered.
+        let second = feed(&workspace, &options, &south).await;
+        assert_eq!(deliver(&second, 1).await, Receipt { first_row: 1, rows: 1, is_repeated: true });
+        assert_eq!(deliver(&second, 2).await, Receipt { first_row: 2, rows: 1, is_repeated: false });
+        second.load(&workspace).await.unwrap();
+        drop(second);
+        for _ in 0..2 {
+            let first = feed(&workspace, &options, &north).await;
+            assert_eq!(first.status().waiting_bytes, 0);
+            assert!(deliver(&first, 2).await.is_repeated);
+        }
+        let rows = lines(&workspace, "select id, _position from bronze.adt order by id").await;
+        assert_eq!(rows, ["1 1", "2 2"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a01_a_move_that_was_cut_off_is_done_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, options) = open(folder.path(), &["id"]).await;
+        let (north, south) = (folder.path().join("north"), folder.path().join("south"));
+        deliver(&feed(&workspace, &options, &north).await, 1).await;
+        let other = feed(&workspace, &options, &south).await;
+        deliver(&other, 2).await;
+        other.load(&workspace).await.unwrap();
+        // The process dies when all is written down once more, and before that counts.
+        let journal = north.join(&options.label);
+        let numbers = std::fs::read_to_string(journal.join("numbers.json")).unwrap();
+        drop(feed(&workspace, &options, &north).await);
+        let mut numbers: serde_json::Value = serde_json::from_str(&numbers).unwrap();
+        numbers["moving_to"] = 2.into();
+        std::fs::write(journal.join("numbers.json"), numbers.to_string()).unwrap();
+        let open = feed(&workspace, &options, &north).await;
+        assert!(open.status().damage.is_empty(), "{:?}", open.status().damage);
+        while open.status().waiting_bytes > 0 {
+            open.load(&workspace).await.unwrap();
+        }
+        let rows = lines(&workspace, "select id, _position from bronze.adt order by id").await;
+        assert_eq!(rows, ["1 2", "2 1"]);
     }
 }

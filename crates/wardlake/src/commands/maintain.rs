@@ -27,10 +27,11 @@ pub(crate) struct MaintainArgs {
 
 pub(crate) async fn run(global: &GlobalArgs, args: &MaintainArgs) -> Result<Outcome, Failure> {
     let workspace = open::quiet_workspace(open::project(global, "maintain", false)?).await?;
-    let _owner = Ownership::take(&workspace.lake, None)?;
+    let owner = Ownership::take(&workspace.lake, None).await?;
     let alone_at = workspace.lake.alone_at();
     let options = MaintainOptions { dry_run: args.dry_run, alone_at, ..MaintainOptions::default() };
     let (report, failures) = wardlake_load::maintain(&workspace, &options).await;
+    owner.give_up().await;
     out(format_args!("{}", sentence(&report, args.dry_run)))?;
     for failure in &failures {
         note(format_args!("put off: {failure}"));

@@ -49,9 +49,9 @@ pub(crate) struct ServeArgs {
     /// Megabytes of one table that may wait to be loaded before senders are told to come back
     #[arg(long, default_value_t = 256, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     max_waiting: u64,
-    /// The folder of this machine for what is acknowledged and not loaded yet [default: within the lake]
+    /// The folder of this machine for what is acknowledged and not loaded yet; a lake in an object store needs one [default: within the lake]
     #[arg(long, value_name = "DIR")]
-    intake: Option<PathBuf>,
+    journal: Option<PathBuf>,
     /// Wait while another server has the lake, and serve when it ends; meanwhile every request is answered with 503
     #[arg(long)]
     standby: bool,
@@ -148,7 +148,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ServeArgs) -> Result<Outcome
         refresh: Duration::from_secs(args.refresh),
         exclude: args.exclude.clone(),
         max_waiting_bytes: args.max_waiting << 20,
-        intake: args.intake.clone(),
+        journal: args.journal.clone(),
         project_dir: project.dir().to_owned(),
         hosts: project.target().serve_hosts.clone(),
         standby: args.standby,

@@ -23,14 +23,14 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
 }
 
 /// Numbers, always the same ones.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed | 1)
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -39,7 +39,7 @@ impl Dice {
 }
 
 /// A port that is free now. The server is restarted on it.
-fn free_port() -> SocketAddr {
+pub(crate) fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
@@ -143,7 +143,7 @@ fn a_full_and_a_read_only_disk_refuse_and_lose_nothing() {
     let intake = disk.path().join("intake").to_string_lossy().into_owned();
     let world = ward();
     world.write("wardlake.yml", "min_free: 0\n");
-    let served = Served::start(&world, &["--intake", &intake], &["http"]);
+    let served = Served::start(&world, &["--journal", &intake], &["http"]);
     let headers = |key: &str| {
         vec![("Authorization".to_owned(), "Bearer secret".to_owned()), ("Idempotency-Key".to_owned(), key.to_owned())]
     };
@@ -172,7 +172,7 @@ fn a_full_and_a_read_only_disk_refuse_and_lose_nothing() {
     }
     served.wait_until_shown("feed.events", number + 1);
     served.kill();
-    let served = Served::start(&world, &["--intake", &intake], &["http"]);
+    let served = Served::start(&world, &["--journal", &intake], &["http"]);
     served.wait_until_shown("feed.events", number + 1);
     served.stop();
     assert_each_once(&world, number + 1);

@@ -46,9 +46,9 @@ fn a01_a_second_server_of_a_lake_is_refused_and_told_who_has_it() {
     let other = ward();
     let folder = other.path().join("journals");
     let folder = folder.to_str().unwrap();
-    let second = Served::start(&other, &["--intake", folder], &["http"]);
+    let second = Served::start(&other, &["--journal", folder], &["http"]);
     let third = ward();
-    let refused = third.fails(2, &["serve", "--http", "127.0.0.1:0", "--intake", folder]);
+    let refused = third.fails(2, &["serve", "--http", "127.0.0.1:0", "--journal", folder]);
     assert!(refused.contains("is served by process"), "{refused}");
     post(&second, 1);
     // Other commands stay allowed, and a killed owner's lake is free at once.

@@ -31,6 +31,7 @@ mod mllp;
 mod names;
 mod object_store;
 mod own_models;
+mod owners;
 mod passing;
 mod peers;
 mod quality;

@@ -11,14 +11,14 @@ use crate::{
 };
 
 /// A server with an empty bucket; it ends with the test.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     endpoint: String,
 }
 
 impl Server {
     /// Starts it on a free port; says why not where the peers are not installed.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let mut process = Command::new(python()?)
             .arg(repository().join("peers/s3_server.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -35,7 +35,7 @@ impl Server {
     }
 
     /// `world` with its lake in the bucket.
-    fn holds(&self, world: World, lake: &str) -> World {
+    pub(crate) fn holds(&self, world: World, lake: &str) -> World {
         world
             .env("WARDLAKE_LAKE", &format!("s3://bucket/{lake}"))
             .env("AWS_ENDPOINT", &self.endpoint)

@@ -44,7 +44,7 @@ fn a08_a_full_disk_is_told_as_something_that_passes() {
     let intake = disk.path().join("intake").to_string_lossy().into_owned();
     let world = clinic("true");
     world.write("wardlake.yml", "min_free: 0\n");
-    let served = Served::start(&world, &["--intake", &intake, "--mllp", "127.0.0.1:0"], &["http", "mllp"]);
+    let served = Served::start(&world, &["--journal", &intake, "--mllp", "127.0.0.1:0"], &["http", "mllp"]);
     let mut sender = Sender::connect(served.mllp.unwrap()).unwrap();
     let mut send = |number: u64| {
         let answer = sender.send(&admission(number)).unwrap();
