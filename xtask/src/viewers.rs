@@ -14,11 +14,12 @@ use crate::{
 };
 
 /// Each file with the variants of `SystemReason` for which it reads.
-const SYSTEM: [(&str, &[&str]); 9] = [
+const SYSTEM: [(&str, &[&str]); 10] = [
     ("crates/build/src/context.rs", &["Build", "Wave"]),
     ("crates/load/src/ingest/log.rs", &["Load"]),
     ("crates/load/src/ingest/reload.rs", &["Load"]),
     ("crates/load/src/ingest/writer.rs", &["Load"]),
+    ("crates/load/src/intake/replay.rs", &["Load"]),
     ("crates/load/src/maintain.rs", &["Maintenance"]),
     ("crates/load/src/upkeep.rs", &["Maintenance"]),
     ("crates/serve/src/alerts.rs", &["Alert"]),

@@ -15,7 +15,7 @@ use wardlake_records::system::{self, AuditRecord};
 use crate::{error::BuildError, fingerprint::NodeStates};
 
 /// What to run, and how.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct BuildOptions {
     /// The command's name, for the records.
     pub command: String,

@@ -19,8 +19,9 @@ mod workspace;
 pub use error::LoadError;
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, check_sources, ingest, source_tables};
 pub use intake::{
-    Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Origin, Reading, Receipt,
-    TopicLoad, delivered, load_topic, segment_of, topic_position,
+    Aside, Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Origin, Reading, Receipt,
+    ReplayOptions, Replayed, TopicLoad, delivered, load_topic, payloads, replay, segment_of, set_aside, set_aside_sql,
+    topic_position,
 };
 pub use maintain::{MaintainOptions, maintain, maintain_if_due};
 pub use ownership::{Claim, Holder, Ownership};

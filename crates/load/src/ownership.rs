@@ -133,6 +133,27 @@ pub struct Ownership {
 }
 
 impl Ownership {
+    /// Who has it, if somebody does. Looking takes nothing from who wants to have it.
+    pub fn holder(lake: &Lake) -> Result<Option<Holder>, LoadError> {
+        let Some(folder) = lake.local_path() else { return Ok(None) };
+        let failed =
+            |error: std::io::Error| LoadError::Lock { folder: folder.display().to_string(), reason: error.to_string() };
+        let mut file = match File::open(folder.join(FILE)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let holder = file.read_to_string(&mut text).ok().and_then(|_| serde_json::from_str(&text).ok());
+                Ok(Some(holder.unwrap_or_default()))
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
     /// Takes it, if nobody has it, which may take as long as a lease lasts whose holder died. `journal`: the folder of the journals, if it is
     /// not within the lake.
     pub async fn take(lake: &Arc<Lake>, journal: Option<&Path>) -> Result<Self, LoadError> {

@@ -144,7 +144,7 @@ impl Reader<'_> {
             }
         };
         let lasting = block.get("for").and_then(|lasting| {
-            let read = lasting.as_str().and_then(duration);
+            let read = lasting.as_str().and_then(parse_duration);
             if read.is_none() {
                 self.wrong(lasting.at, format!("{what}: `for` is no time; write 90s, 15m, 4h or 1d"));
             }
@@ -225,8 +225,8 @@ fn problem(code: &'static str, message: impl Into<String>, at: Mark) -> Diagnost
     Diagnostic::error(code, message).at(FILE, at.line, at.column)
 }
 
-/// `90s`, `15m`, `4h`, `1d`.
-fn duration(text: &str) -> Option<Duration> {
+/// A time as people write it: `90s`, `15m`, `4h`, `1d`.
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let seconds = match unit {
         's' => 1,
@@ -245,10 +245,10 @@ mod tests {
 
     #[test]
     fn times_are_written_with_a_unit() {
-        assert_eq!(duration("90s"), Some(Duration::from_secs(90)));
-        assert_eq!(duration("4 h"), Some(Duration::from_secs(14_400)));
+        assert_eq!(parse_duration("90s"), Some(Duration::from_secs(90)));
+        assert_eq!(parse_duration("4 h"), Some(Duration::from_secs(14_400)));
         for wrong in ["", "15", "m", "-1m", "15 minutes", "5é", "99999999999999999999d"] {
-            assert_eq!(duration(wrong), None, "{wrong}");
+            assert_eq!(parse_duration(wrong), None, "{wrong}");
         }
     }
 }

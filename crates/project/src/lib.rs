@@ -33,7 +33,7 @@ mod templates;
 mod yaml;
 
 pub use adapter::{Adapter, AdapterError, Cell, Column, QueryResult};
-pub use alerts::{AlertClock, AlertRule, AlertRules, AlertSeverity};
+pub use alerts::{AlertClock, AlertRule, AlertRules, AlertSeverity, parse_duration};
 pub use artifacts::{Manifest, Metadata, RunResult, RunResults, RunStatus, Timing};
 pub use compile::Compiled;
 pub use config::{

@@ -12,8 +12,10 @@ mod alarms;
 mod alerts;
 mod background;
 mod doors;
+mod errands;
 mod error;
 mod folders;
+mod handover;
 mod http;
 mod limits;
 mod mllp;
@@ -42,16 +44,18 @@ use tokio::{
 };
 use wardlake_build::{Live, LiveOptions, Pictures};
 use wardlake_connect::source::Monitor;
+use wardlake_core::TableName;
 use wardlake_load::{LoadError, Workspace, source_tables};
 use wardlake_records::RunEvent;
 
 use self::{
-    background::Background, doors::Doors, folders::Files, readiness::Readiness, sources::Sources, standby::Owner,
-    stop::Parts, topics::Topics, waves::Waves,
+    background::Background, doors::Doors, folders::Files, handover::Contact, readiness::Readiness, sources::Sources,
+    standby::Owner, stop::Parts, topics::Topics, waves::Waves,
 };
 
 pub use self::{
     error::ServeError,
+    handover::{BuildErrand, Errand, HandOverError, hand_over},
     http::status::KEPT_STATUS,
     limits::{Limits, STOP_WITHIN},
 };
@@ -107,6 +111,12 @@ pub(crate) struct Server {
     pub(crate) readiness: Readiness,
     /// Told when another server has loaded what comes behind what this one loaded.
     pub(crate) overtaken: Notify,
+    /// Whoever builds beside the waves: refreshes and builds that commands handed over come one after the other.
+    pub(crate) building: tokio::sync::Mutex<()>,
+    /// Whoever sends set-aside deliveries through again, one at a time.
+    pub(crate) replaying: tokio::sync::Mutex<()>,
+    /// Tables that others than the journals loaded, on their way to a wave.
+    pub(crate) moved: mpsc::UnboundedSender<(TableName, u64)>,
 }
 
 impl Server {
@@ -147,6 +157,7 @@ async fn run(
     let (epoch, _) = watch::channel(newest.map_or(0, |epoch| epoch.number));
     let topics: Vec<Topics> =
         sources.topics().filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir)).collect();
+    let (moved, moves) = mpsc::unbounded_channel();
     let doors = Doors::new(options.limits.clone(), sources.largest_delivery());
     let server = Arc::new(Server {
         workspace: Arc::clone(&workspace),
@@ -160,9 +171,14 @@ async fn run(
         doors,
         readiness: Readiness::default(),
         overtaken: Notify::default(),
+        building: Default::default(),
+        replaying: Default::default(),
+        moved: moved.clone(),
     });
     readiness::measure(&server).await;
     let listener = owner.listener(options.http).await?;
+    let contact = Contact::new(listener.local_addr().map_err(|source| ServeError::Listen { source })?);
+    let _published = publish(&workspace, &contact);
     announce(&workspace, "http", None, &listener)?;
     let listeners = mllp::bind_all(&server, options.mllp)?;
     let (closing, closed) = watch::channel(false);
@@ -170,7 +186,6 @@ async fn run(
     let live_options =
         LiveOptions { threads: options.threads, refresh: options.refresh, exclude: options.exclude.clone() };
     let live = Live::new(Arc::clone(&workspace), live_options)?;
-    let (moved, moves) = mpsc::unbounded_channel();
     let tables = source_tables(&workspace, &options.project_dir)?;
     let files = Files::new(Arc::clone(&server), tables, options.project_dir.clone(), options.threads, moved.clone());
     let mut waves = Waves::new(Arc::clone(&server), live, news, moves);
@@ -191,7 +206,7 @@ async fn run(
     for listener in listeners {
         doors.spawn(listener.run(Arc::clone(&server), closed.clone()));
     }
-    doors.spawn(http::serve(Arc::clone(&server), listener, options.hosts.clone(), closed));
+    doors.spawn(http::serve(Arc::clone(&server), listener, options.hosts.clone(), contact, closed));
     let lost = tokio::select! {
         () = stop => None,
         lost = owner.lost() => Some(lost),
@@ -210,6 +225,17 @@ async fn run(
     }
     let parts = Parts { closing, doors, stopping, conversations, alarms, work };
     parts.end(&server, options.drain).await
+}
+
+/// Leaves word where commands of this machine find the server, for as long as what it gives back is kept. Without it commands work beside.
+fn publish(workspace: &Workspace, contact: &Contact) -> Option<handover::Published> {
+    let published = contact.publish(workspace.lake.local_path()?);
+    let untold = |error: std::io::Error| {
+        workspace
+            .events
+            .warn(format!("commands find no way to this server, for its contact cannot be written: {error}"));
+    };
+    published.map_err(untold).ok()
 }
 
 /// Listens. A peer that vanished without a word is found out by the system, which asks the quiet ones whether they are there.

@@ -183,7 +183,12 @@ impl Waves {
     /// Runs until the server stops and everything that was accepted has been through a wave.
     pub(crate) async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let refresher = self.live.refresher();
-        match self.loads.beside(finished(refresher.prepare())).await {
+        let server = Arc::clone(&self.server);
+        let preparing = async {
+            let _alone = server.building.lock().await;
+            finished(refresher.prepare()).await
+        };
+        match self.loads.beside(preparing).await {
             Ok(summary) => summary.epoch.into_iter().for_each(|epoch| self.server.show(epoch)),
             Err(error) => self.server.workspace.events.warn(format!("the live models could not be prepared: {error}")),
         }
@@ -285,7 +290,7 @@ impl Waves {
 }
 
 /// A build, what follows from it, and its records.
-async fn finished(build: impl Future<Output = Result<Built, BuildError>>) -> Result<RunSummary, BuildError> {
+pub(crate) async fn finished(build: impl Future<Output = Result<Built, BuildError>>) -> Result<RunSummary, BuildError> {
     let built = build.await?;
     wardlake_trust::after(&built).await;
     built.finish().await
@@ -299,8 +304,12 @@ async fn keep_refreshing(server: Arc<Server>, mut refresher: Refresher, mut stop
             () = server.readiness.room() => {}
             _ = stopped.wait_for(|is_stopped| *is_stopped) => break,
         }
+        let refreshing = async {
+            let _alone = server.building.lock().await;
+            finished(refresher.refresh()).await
+        };
         let refreshed = tokio::select! {
-            refreshed = finished(refresher.refresh()) => refreshed,
+            refreshed = refreshing => refreshed,
             _ = stopped.changed() => break,
         };
         match refreshed {

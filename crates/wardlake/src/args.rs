@@ -1,15 +1,18 @@
 //! The arguments all commands share, and how they are read. Each command's own stand in its file, its examples in `examples.rs`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue},
 };
 use wardlake_core::{ErrorKind, did_you_mean};
+use wardlake_project::parse_duration;
 
 use crate::{
-    commands, examples,
+    commands,
+    environment::Asked,
+    examples,
     json_log::CommandEvent,
     printing::{Stream, err, painted},
     teller::Teller,
@@ -65,6 +68,9 @@ pub(crate) struct GlobalArgs {
     /// How all of this is told; settled once the command is known.
     #[arg(skip)]
     pub(crate) teller: Teller,
+    /// The environment variables that the project asked for.
+    #[arg(skip)]
+    pub(crate) asked: Asked,
 }
 
 /// dbt's selection flags.
@@ -88,6 +94,25 @@ impl SelectArgs {
     }
 }
 
+/// For how long a command that is handed to the lake's server waits if that does not answer.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// If a server has the lake and does not answer: how long to wait for its answer or its end (90s, 10m, 1h)
+    #[arg(long, default_value = "10m", value_name = "TIME", value_parser = parse_wait)]
+    pub(crate) wait: Duration,
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a number and its unit: 90s, 10m, 1h".to_owned())
+}
+
+/// Ten minutes, as without the flag.
+impl Default for WaitArgs {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(600) }
+    }
+}
+
 /// Flags of the commands that run nodes.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct RunArgs {
@@ -102,6 +127,8 @@ pub(crate) struct RunArgs {
     /// Keep the rows that tests find in tables
     #[arg(long)]
     pub(crate) store_failures: bool,
+    #[command(flatten)]
+    pub(crate) wait: WaitArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -125,6 +152,7 @@ pub(crate) enum Command {
     Quarantine(commands::quarantine::QuarantineArgs),
     Explain(commands::explain::ExplainArgs),
     Identity(commands::identity::IdentityArgs),
+    Feed(commands::feed::FeedArgs),
     Maintain(commands::maintain::MaintainArgs),
     Clean(commands::clean::CleanArgs),
     Debug(commands::debug::DebugArgs),

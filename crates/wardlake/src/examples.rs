@@ -147,6 +147,16 @@ const EXAMPLES: &[Examples] = &[
         )],
     ),
     ("quarantine replay", &[("Let corrected rows flow on", "wardlake quarantine replay")]),
+    ("feed", &[("What could not be loaded, and why", "wardlake feed list")]),
+    ("feed list", &[("For another program", "wardlake feed list --output json")]),
+    ("feed show", &[("What was delivered, as it came", "wardlake feed show 12 --raw > delivery")]),
+    (
+        "feed replay",
+        &[
+            ("All, after the table or its settings were put right", "wardlake feed replay --all"),
+            ("Some of one feed", "wardlake feed replay 12 15 --feed hl7.messages"),
+        ],
+    ),
     (
         "explain",
         &[(

@@ -52,6 +52,9 @@ pub(crate) enum Failure {
     /// The server failed.
     #[error(transparent)]
     Serve(wardlake_serve::ServeError),
+    /// The server that has the lake did not do what was handed to it.
+    #[error(transparent)]
+    HandOver(#[from] wardlake_serve::HandOverError),
     /// The simulator failed.
     #[error(transparent)]
     Simulate(#[from] wardlake_simulate::SimulateError),
@@ -118,6 +121,7 @@ impl Failure {
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Serve(error) => error.kind(),
+            Self::HandOver(error) => error.kind(),
             Self::Simulate(_) | Self::File { .. } => ErrorKind::Unavailable,
             Self::Usage(_) | Self::Output(_) | Self::Unread => ErrorKind::Invalid,
         }

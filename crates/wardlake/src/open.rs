@@ -50,6 +50,8 @@ fn load_options(global: &GlobalArgs, which: &str, full_refresh: bool) -> Result<
     options.threads = global.threads.map(usize::from);
     options.full_refresh = full_refresh;
     options.which = which.to_owned();
+    let asked = global.asked.clone();
+    options.env = Arc::new(move |name: &str| asked.look_up(name));
     let teller = global.teller.clone();
     options.log = Arc::new(move |text| teller.message(text));
     Ok(options)

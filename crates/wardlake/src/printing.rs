@@ -100,10 +100,20 @@ pub(crate) fn out_code(text: &str) -> Result<(), Failure> {
 
 /// [`out`] for what is made for other programs, as it is.
 pub(crate) fn raw(text: &str) -> Result<(), Failure> {
-    Stream::Out.write(text).map_err(|error| match error.kind() {
+    Stream::Out.write(text).map_err(unwritten)
+}
+
+/// [`raw`] for bytes, which may be no text.
+pub(crate) fn raw_bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(unwritten)
+}
+
+fn unwritten(error: io::Error) -> Failure {
+    match error.kind() {
         io::ErrorKind::BrokenPipe => Failure::Unread,
         _ => Failure::Output(error.to_string()),
-    })
+    }
 }
 
 /// Says on standard output what was done.

@@ -112,7 +112,8 @@ pub(crate) fn shows_token(app: &App, request: &Request) -> bool {
     token.zip(bearer(request.headers())).is_some_and(|(token, shown)| token.is(shown))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+/// The secret that a request shows.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(AUTHORIZATION)?.as_bytes().strip_prefix(b"Bearer ")
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod connection;
+mod handover;
 mod hosts;
 mod ingest;
 pub(crate) mod status;
@@ -23,6 +24,7 @@ use self::hosts::Hosts;
 use crate::{
     Server,
     doors::{self, Guest},
+    handover::{Contact, PATH},
 };
 
 /// What handlers are given.
@@ -30,6 +32,8 @@ use crate::{
 pub(crate) struct App {
     pub(crate) server: Arc<Server>,
     pub(crate) hosts: Arc<Hosts>,
+    /// What commands that hand their work over show and are shown.
+    pub(crate) contact: Arc<Contact>,
     /// Turns for complete bodies.
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) stopped: watch::Receiver<bool>,
@@ -40,12 +44,14 @@ pub(crate) async fn serve(
     server: Arc<Server>,
     listener: TcpListener,
     names: Vec<String>,
+    contact: Contact,
     closing: watch::Receiver<bool>,
 ) {
     let listens_on = listener.local_addr().ok().map(|address| address.ip());
     let app = App {
         server: Arc::clone(&server),
         hosts: Arc::new(Hosts::new(listens_on, &names)),
+        contact: Arc::new(contact),
         turns: Arc::new(Semaphore::new(server.doors.limits().bodies_at_once)),
         stopped: closing.clone(),
     };
@@ -55,6 +61,7 @@ pub(crate) async fn serve(
         .route("/v1/status", get(status::status))
         .route("/healthz", get(status::health))
         .route("/ready", get(status::ready))
+        .route(PATH, get(handover::prove).post(handover::take))
         .layer(middleware::from_fn_with_state(app.clone(), hosts::guard))
         .with_state(app);
     let told = closing.clone();

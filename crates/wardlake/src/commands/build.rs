@@ -6,13 +6,15 @@ use clap::Args;
 use wardlake_build::BuildOptions;
 use wardlake_load::Workspace;
 use wardlake_project::{Project, ResourceType};
-use wardlake_records::{NodeResult, RunSummary, Status};
+use wardlake_records::{NodeResult, RunEvent, RunSummary, Status};
+use wardlake_serve::{BuildErrand, Errand};
 
 use super::{Outcome, maintain};
 use crate::{
     args::{GlobalArgs, RunArgs},
     artifacts,
     failure::Failure,
+    handed,
     open::{self, Opened},
     terminal::counted,
 };
@@ -78,11 +80,62 @@ pub(crate) async fn snapshots(global: &GlobalArgs, args: &SnapshotArgs) -> Resul
 async fn run(global: &GlobalArgs, command: &str, args: &RunArgs, types: Vec<ResourceType>) -> Result<Outcome, Failure> {
     let project = open::project(global, command, args.full_refresh)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
-    opened.workspace.lake.begin_writing();
-    let result = build_and_record(&opened.workspace, &project, command, args, types, opened.threads).await;
+    let result = hand_over_or_build(global, &opened, command, args, types).await;
     maintain::daily(&opened.workspace).await;
     opened.close().await;
     Ok(if result?.is_success() { Outcome::Done } else { Outcome::Failed })
+}
+
+/// Lets the server that has the lake run the nodes, or runs them here, and writes the artifacts.
+pub(crate) async fn hand_over_or_build(
+    global: &GlobalArgs,
+    opened: &Opened,
+    command: &str,
+    args: &RunArgs,
+    types: Vec<ResourceType>,
+) -> Result<RunSummary, Failure> {
+    let (workspace, threads) = (&opened.workspace, opened.threads);
+    let project = &workspace.project;
+    let read = project.options();
+    let errand = Errand::Build(Box::new(BuildErrand {
+        dir: project.dir().to_owned(),
+        target: read.target.clone(),
+        lake: read.lake.clone(),
+        vars: read.vars.clone(),
+        env: global.asked.so_far(),
+        invocation_id: read.invocation_id.clone(),
+        run_started_at: read.run_started_at,
+        options: build_options(command, args, types.clone(), threads),
+    }));
+    let mut summary = RunSummary::default();
+    let tell = |event: RunEvent| {
+        match &event {
+            RunEvent::NodeFinished { result, .. } => summary.results.push(result.clone()),
+            RunEvent::EpochPublished { epoch } => summary.epoch = Some(*epoch),
+            RunEvent::RunFinished { totals, duration_s, .. } => {
+                (summary.totals, summary.duration_s) = (*totals, *duration_s);
+            }
+            _ => {}
+        }
+        let published = match event {
+            RunEvent::EpochPublished { epoch } => Some(epoch),
+            _ => None,
+        };
+        workspace.events.tell(event);
+        if let Some(warning) = published.and_then(|epoch| untested(project, &summary.results, epoch)) {
+            workspace.events.warn(warning);
+        }
+    };
+    match handed::to_server(workspace, &errand, args.wait.wait, tell).await? {
+        Some(_) => {
+            write_artifacts(project, command, &summary)?;
+            Ok(summary)
+        }
+        None => {
+            workspace.lake.begin_writing();
+            build_and_record(workspace, project, command, args, types, threads).await
+        }
+    }
 }
 
 /// Runs the nodes and writes the artifacts.
@@ -94,16 +147,7 @@ pub(crate) async fn build_and_record(
     types: Vec<ResourceType>,
     threads: usize,
 ) -> Result<RunSummary, Failure> {
-    let options = BuildOptions {
-        command: command.to_owned(),
-        select: args.select.taken(),
-        exclude: args.select.exclude.clone(),
-        resource_types: types,
-        full_refresh: args.full_refresh,
-        fail_fast: args.fail_fast,
-        threads,
-        store_failures: args.store_failures,
-    };
+    let options = build_options(command, args, types, threads);
     let built = wardlake_build::build(Arc::clone(workspace), options).await?;
     if let Some(epoch) = built.epoch()
         && let Some(warning) = untested(project, built.results(), epoch)
@@ -112,9 +156,26 @@ pub(crate) async fn build_and_record(
     }
     wardlake_trust::after(&built).await;
     let summary = built.finish().await?;
-    artifacts::write_manifest(project)?;
-    artifacts::write_results(project, command, &summary)?;
+    write_artifacts(project, command, &summary)?;
     Ok(summary)
+}
+
+fn build_options(command: &str, args: &RunArgs, types: Vec<ResourceType>, threads: usize) -> BuildOptions {
+    BuildOptions {
+        command: command.to_owned(),
+        select: args.select.taken(),
+        exclude: args.select.exclude.clone(),
+        resource_types: types,
+        full_refresh: args.full_refresh,
+        fail_fast: args.fail_fast,
+        threads,
+        store_failures: args.store_failures,
+    }
+}
+
+fn write_artifacts(project: &Project, command: &str, summary: &RunSummary) -> Result<(), Failure> {
+    artifacts::write_manifest(project)?;
+    artifacts::write_results(project, command, summary)
 }
 
 /// What is said of an epoch whose tables have tests that this command did not run: nothing held bad rows back from readers.

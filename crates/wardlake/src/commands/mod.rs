@@ -8,6 +8,7 @@ pub(crate) mod debug;
 pub(crate) mod demo;
 pub(crate) mod epochs;
 pub(crate) mod explain;
+pub(crate) mod feed;
 pub(crate) mod functions;
 pub(crate) mod identity;
 pub(crate) mod ingest;
@@ -60,6 +61,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Identity(args) => identity::run(&global, &args).await,
         Command::Quality(args) => quality::run(&global, &args).await,
         Command::Quarantine(args) => quarantine::run(&global, &args).await,
+        Command::Feed(args) => feed::run(&global, &args).await,
         Command::Explain(args) => explain::run(&global, &args).await,
         Command::Score(args) => score::run(&global, &args).await,
         Command::Maintain(args) => maintain::run(&global, &args).await,

@@ -17,7 +17,7 @@ use wardlake_engine::{ReadState, Session};
 use wardlake_load::Workspace;
 use wardlake_trust::{Corrected, Correction, Decided, Decision, audited_models, correct, decide};
 
-use super::{Outcome, build::build_and_record};
+use super::{Outcome, build::hand_over_or_build};
 use crate::{
     args::{GlobalArgs, RunArgs, SelectArgs},
     failure::Failure,
@@ -333,8 +333,7 @@ async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failu
         let select = models.iter().map(|model| format!("{model}+")).chain(sources).collect();
         let select = SelectArgs { select, ..Default::default() };
         let args = RunArgs { select, ..Default::default() };
-        let (workspace, threads) = (&opened.workspace, opened.threads);
-        build_and_record(workspace, &project, "build", &args, Vec::new(), threads).await.map(Some)
+        hand_over_or_build(global, &opened, "build", &args, Vec::new()).await.map(Some)
     };
     let result: Result<_, Failure> = result.await;
     opened.close().await;

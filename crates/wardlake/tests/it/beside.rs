@@ -30,7 +30,7 @@ select 'received' as way, id from {{ changes(source('feed', 'events')) }}";
 const MODELS: [(&str, &str); 3] = [("delivered", DELIVERED), ("counted", COUNTED), ("both", BOTH)];
 
 /// A ward all of whose models can be built: nobody delivers its lists.
-fn ward_of_events() -> World {
+pub(crate) fn ward_of_events() -> World {
     let world = ward();
     fs::remove_file(world.path().join("models/names.sql")).unwrap();
     world

@@ -95,11 +95,14 @@ impl Served {
         self.signal("TERM");
     }
 
+    /// Lets it stand still, or go on.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        self.signal(if is_frozen { "STOP" } else { "CONT" });
+    }
+
     /// Sends its process a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let process = self.process().to_string();
-        let sent = std::process::Command::new("kill").args([&format!("-{name}"), &process]).status().unwrap();
-        assert!(sent.success());
+        signal(self.child.id(), name);
     }
 
     /// The number of its process.
@@ -154,6 +157,12 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Sends a process a signal.
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = std::process::Command::new("kill").args([&format!("-{name}"), &process.to_string()]).status().unwrap();
+    assert!(sent.success());
 }
 
 fn read_events(stdout: ChildStdout) -> mpsc::Receiver<Value> {
