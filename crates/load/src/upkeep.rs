@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use wardlake_access::{SystemReason, Viewer};
 use wardlake_core::TableName;
 use wardlake_engine::ReadState;
@@ -23,8 +23,8 @@ use crate::{
 
 /// A table that is trimmed is so, or its files are merged, when it has so many of them.
 const TRIMMED_FILES: usize = 40;
-/// Every so many rounds, in place of the rest, the whole lake is kept in shape.
-const MAINTAIN_ROUNDS: u32 = 30;
+/// The whole lake is kept in shape so often, by the machine's clock: what is deleted grows old by it.
+const MAINTAIN_EVERY: TimeDelta = TimeDelta::minutes(10);
 /// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
 /// there are.
 const TRIM_GROWTH: u64 = 2;
@@ -49,7 +49,8 @@ impl Checkpoints {
 /// Keeps the tables in shape that grow with every wave.
 pub struct Upkeep {
     workspace: Workspace,
-    rounds: u32,
+    /// When the whole lake was kept in shape last.
+    maintained_at: Option<DateTime<Utc>>,
     tables: BTreeSet<TableName>,
     /// Of tables whose models say so (`meta: {wardlake: {trimmed_to: …}}`): the view that shows the rows that stay.
     views: BTreeMap<TableName, TableName>,
@@ -66,21 +67,29 @@ impl Upkeep {
             .filter_map(|node| node.relation.table_name().zip(node.trimmed_to.as_ref().and_then(relation)))
             .collect();
         let tables = models.iter().filter_map(|node| node.relation.table_name()).chain(sources).collect();
-        Self { workspace, rounds: 0, tables, views, left: BTreeMap::new() }
+        Self { workspace, maintained_at: None, tables, views, left: BTreeMap::new() }
     }
 
-    /// One round: merging often, deleting seldom. Tells what it did, if it did anything, and gives back what failed: that is left to a later
-    /// round, and keeps nothing else from being done.
+    /// One round: merging often, deleting seldom, and with the first, for a server may be started over and over. Tells what it did, if it did
+    /// anything, and gives back what failed: that is left to a later round, and keeps nothing else from being done.
     pub async fn round(&mut self) -> Vec<LoadError> {
-        let started = Instant::now();
-        self.rounds += 1;
+        let (started, now) = (Instant::now(), Utc::now());
         let mut report = UpkeepReport::default();
-        let failures = match self.rounds % MAINTAIN_ROUNDS {
-            0 => self.maintain(false, &mut report).await,
-            _ => self.tidy(&mut report).await,
-        };
+        let mut failures = self.tidy(&mut report).await;
         self.tell(report, started);
+        // A clock that was set back is due as well.
+        if self.maintained_at.is_none_or(|last| (now - last).abs() >= MAINTAIN_EVERY) {
+            let mut report = UpkeepReport::default();
+            failures.extend(self.maintain(false, &mut report).await);
+            self.maintained_at = Some(now);
+            self.tell(report, started);
+        }
         failures
+    }
+
+    /// When a pass over the whole lake began last, if one has ended.
+    pub fn maintained_at(&self) -> Option<DateTime<Utc>> {
+        self.maintained_at
     }
 
     /// Room is short: what may go goes now, and nothing is merged.

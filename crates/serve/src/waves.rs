@@ -45,6 +45,8 @@ pub(crate) struct WaveStatus {
     pub(crate) last_wave_ms: Option<u64>,
     /// When the models that do not live with waves were last refreshed.
     pub(crate) last_refresh_at: Option<DateTime<Utc>>,
+    /// When the pass over the whole lake began that ended last: what nobody reads any more was deleted.
+    pub(crate) last_maintained_at: Option<DateTime<Utc>>,
     /// What failed last, and is not mended since.
     pub(crate) last_error: Option<String>,
     /// Models that stand still until they go through.
@@ -353,6 +355,7 @@ async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::
                 tokio::time::sleep(TIDY_EVERY).await;
             } else {
                 tell(upkeep.round().await);
+                server.progress.write(|status| status.last_maintained_at = upkeep.maintained_at());
             }
         }
     };

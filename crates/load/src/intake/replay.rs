@@ -509,7 +509,7 @@ fn records(
 mod tests {
     use std::{path::Path, sync::Arc};
 
-    use arrow::array::StringArray;
+    use arrow::array::{Int64Array, StringArray};
     use datafusion::physical_plan::memory::MemoryStream;
     use tokio::sync::Notify;
 
@@ -558,7 +558,11 @@ mod tests {
         // A table of texts in the place of the other, which has what that had.
         workspace.lake.drop_table(&options.name).await.unwrap();
         let ids = Arc::new(StringArray::from(vec!["1", "4"])) as ArrayRef;
-        let ids = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+        let (files, positions) = (StringArray::new_null(2), Int64Array::new_null(2));
+        let lineage =
+            [("_file", Arc::new(files) as ArrayRef, true), ("_position", Arc::new(positions) as ArrayRef, true)];
+        let columns = std::iter::once(("id", ids, true)).chain(lineage);
+        let ids = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         let stream = MemoryStream::try_new(vec![ids.clone()], ids.schema(), None).unwrap();
         let commit = Commit::consuming(vec![LedgerEntry::new("intake:feed.adt", 4)]);
         workspace.lake.append(&options.name, vec![Box::pin(stream)], commit).await.unwrap();

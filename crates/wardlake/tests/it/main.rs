@@ -46,6 +46,7 @@ mod score;
 mod serve;
 mod served;
 mod settings;
+mod soak;
 mod trust;
 mod unreadable;
 mod withheld;

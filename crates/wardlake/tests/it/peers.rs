@@ -48,6 +48,17 @@ fn export(world: &World, folder: &Path) -> Vec<String> {
     tables
 }
 
+/// Other engines read these tables of a world's lake alike.
+pub(crate) fn read_everywhere(world: &World, tables: &[&str]) {
+    let lake = world.path().join("lake");
+    let arguments: Vec<&str> = std::iter::once(lake.to_str().unwrap()).chain(tables.iter().copied()).collect();
+    let Some(printed) = peer("read_tables.py", &arguments) else { return };
+    let report: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    for table in tables {
+        assert!(report["tables"][table].as_object().unwrap().len() >= 2, "{printed}");
+    }
+}
+
 #[test]
 fn other_engines_read_the_same_rows() {
     let Some(world) = World::example("patient-flow") else { return };

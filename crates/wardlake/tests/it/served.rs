@@ -78,6 +78,18 @@ impl Served {
         }
     }
 
+    /// The events of a kind that it has told and nobody has waited for.
+    pub(crate) fn told(&mut self, kind: &str) -> impl Iterator<Item = Value> {
+        self.events.try_iter().filter(move |event| event["event"] == kind)
+    }
+
+    /// Bytes of memory that its process has.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -233,18 +245,25 @@ impl Stream {
     }
 
     pub(crate) fn next(&mut self) -> Sent {
+        self.try_next().expect("the stream goes on")
+    }
+
+    /// The next event, if the stream goes on.
+    pub(crate) fn try_next(&mut self) -> Option<Sent> {
         let mut sent = Sent::default();
         let mut line = String::new();
         loop {
             line.clear();
-            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the stream ended");
+            if self.0.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
             match line.trim_end().split_once(": ") {
                 Some(("id", id)) => sent.id = id.to_owned(),
                 Some(("event", kind)) => sent.kind = kind.to_owned(),
                 Some(("data", data)) => {
                     sent.rows = serde_json::from_str(data).unwrap();
                 }
-                _ if line.trim().is_empty() && !sent.id.is_empty() => return sent,
+                _ if line.trim().is_empty() && !sent.id.is_empty() => return Some(sent),
                 _ => {}
             }
         }
