@@ -13,6 +13,7 @@ mod process;
 mod python;
 mod reference;
 mod rings;
+mod soak;
 mod source;
 mod test;
 mod tools;
@@ -60,6 +61,8 @@ enum Task {
     Test(test::Args),
     /// Kill and pause the servers of one lake over and over; compare what senders were told with the lake.
     Owners(owners::Args),
+    /// A server over a day of a clock of its own: what it takes of disk, memory and time does not grow.
+    Soak(soak::Args),
     /// Measure Wardlake beside its peers and print the table.
     Bench(bench::Args),
     /// What CI runs, in CI's order.
@@ -88,6 +91,7 @@ fn run(task: Task) -> TaskResult {
         Task::Reference => reference::write(),
         Task::Test(args) => test::run(&args),
         Task::Owners(args) => owners::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Ci => ci(),
     }
