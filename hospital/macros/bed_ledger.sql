@@ -202,10 +202,37 @@ where second_encounter_id is not null
     to merge. Who has not arrived after 64 merges walks in a circle, and has walked all of it since the 32nd.
 -#}
 {% macro survivors(merges) -%}
-with recursive latest_merge as (
+with recursive told_merges as (
+
+    select
+        *,
+        row_number() over (
+            partition by hospital_id, id_type, event_id
+            order by known_at desc, received_at desc, source_file desc, source_position desc
+        ) as telling
+    from {{ merges }}
+
+),
+
+-- Of several contents of one event the one recorded last holds. Those that share no number are two events: senders give an id twice.
+held_merges as (
+
+    select told.*
+    from told_merges as told
+    left join told_merges as righted
+        on told.hospital_id = righted.hospital_id
+        and told.id_type = righted.id_type
+        and told.event_id = righted.event_id
+        and told.telling > righted.telling
+        and (righted.from_id in (told.from_id, told.to_id) or righted.to_id in (told.from_id, told.to_id))
+    where righted.event_id is null
+
+),
+
+latest_merge as (
 
     select hospital_id, id_type, from_id, to_id
-    from {{ merges }}
+    from held_merges
     qualify row_number() over (
         partition by hospital_id, id_type, from_id order by occurred_at desc, event_id desc
     ) = 1

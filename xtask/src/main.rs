@@ -8,6 +8,7 @@ mod check;
 mod figures;
 mod kafka;
 mod kinds;
+mod mutants;
 mod owners;
 mod process;
 mod python;
@@ -59,6 +60,8 @@ enum Task {
     Reference,
     /// Every test of the workspace, with what they need set up first.
     Test(test::Args),
+    /// Put ten faults into a copy of the tree, one after the other: a test fails for each. Builds each, and takes long.
+    Mutants(mutants::Args),
     /// Kill and pause the servers of one lake over and over; compare what senders were told with the lake.
     Owners(owners::Args),
     /// A server over a day of a clock of its own: what it takes of disk, memory and time does not grow.
@@ -90,6 +93,7 @@ fn run(task: Task) -> TaskResult {
         Task::Figures => figures::check(),
         Task::Reference => reference::write(),
         Task::Test(args) => test::run(&args),
+        Task::Mutants(args) => mutants::check(&args),
         Task::Owners(args) => owners::run(&args),
         Task::Soak(args) => soak::run(&args),
         Task::Bench(args) => bench::run(&args),

@@ -42,6 +42,8 @@ pub(crate) struct BuildContext {
     pub(crate) session: Session,
     pub(crate) states: NodeStates,
     pub(crate) previous: BTreeMap<TableName, u64>,
+    /// Tables whose newest commits are gone, with the newest version that is there: a version of theirs may come to stand for other rows.
+    pub(crate) set_back: BTreeMap<TableName, u64>,
     /// What the audited models of this run came to, in the order in which they ended.
     pub(crate) audits: Mutex<Vec<AuditRecord>>,
 }
@@ -71,12 +73,24 @@ impl BuildContext {
         working.extend(nodes.filter_map(|node| node.relation.table_name()));
         let newest = workspace.lake.newest_epoch().await?.map(Arc::new);
         let previous = newest.as_ref().map(|epoch| epoch.tables.clone()).unwrap_or_default();
+        let mut set_back = BTreeMap::new();
+        if !is_recurring {
+            set_back = workspace.lake.set_back(&previous).await?;
+            let lost = set_back.iter().map(|(name, newest)| {
+                format!(
+                    "the newest commits of {name} are gone: {newest} is the newest version that is there, and a later one is published; \
+                     what this build reads or makes of it is built anew"
+                )
+            });
+            let unreadable = workspace.lake.unreadable_epoch(newest.as_deref());
+            lost.chain(unreadable).for_each(|text| workspace.events.warn(text));
+        }
         let state = ReadState::Build { epoch: newest, working: Arc::new(working) };
         let session = match is_recurring {
             true => workspace.engine.recurring_session(Viewer::System(SystemReason::Wave), state)?,
             false => workspace.engine.session(Viewer::System(SystemReason::Build), state).await?,
         };
-        Ok(Self { workspace, options, session, states, previous, audits: Mutex::default() })
+        Ok(Self { workspace, options, session, states, previous, set_back, audits: Mutex::default() })
     }
 
     pub(crate) fn node(&self, id: &UniqueId) -> Option<&Node> {

@@ -166,8 +166,11 @@ async fn note(
 }
 
 /// What stands for the rows of a table at a version; none if it is gone. Of a table that was made anew under its name the versions
-/// are counted from 0 again, so its id is part of it.
+/// are counted from 0 again, so its id is part of it. Where commits are gone, versions are given out once more: they stand for nothing.
 async fn table_identity(context: &BuildContext, name: &TableName, version: u64) -> Result<Option<String>, BuildError> {
+    if context.set_back.contains_key(name) {
+        return Ok(None);
+    }
     let table = context.workspace.lake.snapshot(name, None).await?;
     Ok(table.map(|table| format!("{name}@{version} of {}", table.table_id())))
 }

@@ -182,7 +182,7 @@ pub enum StorageError {
         number: u64,
     },
     /// A file of the lake cannot be understood.
-    #[error("{path} is damaged: {reason}; restore it from a backup")]
+    #[error("{path} is damaged: {reason}; restore it from a backup{}", without_backup(path))]
     Damaged {
         /// Path within the lake.
         path: String,
@@ -298,6 +298,16 @@ impl StorageError {
     }
 }
 
+/// What else can be done about a damaged file, as the end of a sentence that names it.
+fn without_backup(path: &str) -> &'static str {
+    match path.contains("/_delta_log/") {
+        true => {
+            ", or take the table's folder away: `wardlake ingest` loads a source again, `wardlake build` makes a model anew"
+        }
+        false => "",
+    }
+}
+
 /// Which operator asked in vain, and which hold most, out of what the query engine says when memory is short: names and sizes alone.
 pub fn refused_memory(message: &str) -> String {
     let holders: Vec<String> = message
@@ -368,8 +378,8 @@ impl HasErrorKind for StorageError {
             | Self::FilesGone { .. }
             | Self::EpochNotFound { .. } => ErrorKind::NotFound,
             Self::PartlyApplied { .. } | Self::LedgerMoved { .. } | Self::Conflict { .. } => ErrorKind::Conflict,
-            Self::Damaged { .. } | Self::Task { .. } => ErrorKind::Internal,
-            Self::Memory { .. } | Self::LeaseOver { .. } => ErrorKind::Unavailable,
+            Self::Task { .. } => ErrorKind::Internal,
+            Self::Damaged { .. } | Self::Memory { .. } | Self::LeaseOver { .. } => ErrorKind::Unavailable,
             Self::Store { source, .. } => store_kind(source),
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => ErrorKind::NotFound,

@@ -1,7 +1,7 @@
 //! The lake: a folder or bucket of tables. Opens it, finds tables, hands out their states.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     path::Path as FsPath,
     sync::{Arc, Mutex, PoisonError},
@@ -166,6 +166,20 @@ impl Lake {
     /// The newest version by the log's file names alone: the cheapest way to learn whether a table changed.
     pub async fn newest_version(&self, table: &TableName) -> Result<Option<u64>, StorageError> {
         self.handle(table)?.newest_version().await
+    }
+
+    /// Of these tables those whose newest commits are gone, with the newest version that is there: each is published at a later one.
+    pub async fn set_back(
+        &self,
+        published: &BTreeMap<TableName, u64>,
+    ) -> Result<BTreeMap<TableName, u64>, StorageError> {
+        let found = futures::stream::iter(published.clone())
+            .map(|(name, version)| async move {
+                let newest = self.newest_version(&name).await?.filter(|newest| *newest < version);
+                Ok::<_, StorageError>(newest.map(|newest| (name, newest)))
+            })
+            .buffer_unordered(PARALLEL_LOOKUPS);
+        found.try_filter_map(async |found| Ok(found)).try_collect().await
     }
 
     /// The newest state of a table, or the one at `version`; `None` if the table does not exist.

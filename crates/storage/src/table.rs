@@ -86,7 +86,7 @@ impl TableHandle {
             }
         }
         known.clear();
-        let newest = self.read(None).await?;
+        let newest = self.read(None).await.map_err(missing)?;
         Ok(newest.map(|newest| keep(&mut known, newest)))
     }
 
@@ -204,6 +204,17 @@ impl TableHandle {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(StorageError::store("read", path)(error)),
         }
+    }
+}
+
+/// Of the newest state a commit that is not there is no history that was let go of.
+fn missing(error: StorageError) -> StorageError {
+    match error {
+        StorageError::HistoryGone { table, version } => StorageError::Damaged {
+            path: format!("{}/{}/_delta_log/{version:020}.json", table.schema(), table.name()),
+            reason: "it is not there".to_owned(),
+        },
+        other => other,
     }
 }
 

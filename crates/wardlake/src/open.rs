@@ -186,7 +186,13 @@ async fn state_of(lake: &Lake, epoch: Option<u64>, working: bool) -> Result<Read
     }
     let epoch = match epoch {
         Some(number) => lake.epoch(number).await?,
-        None => lake.newest_epoch().await?.unwrap_or_else(before_the_first),
+        None => {
+            let newest = lake.newest_epoch().await?;
+            if let Some(text) = lake.unreadable_epoch(newest.as_ref()) {
+                printing::err(format_args!("warning: {text}"));
+            }
+            newest.unwrap_or_else(before_the_first)
+        }
     };
     Ok(ReadState::Epoch(Arc::new(epoch)))
 }

@@ -9,7 +9,7 @@
 -- 2. An encounter merged into another gives its events to it.
 -- 3. A deleted visit (A23) loses every event up to the deletion. A discharge, leave or return told again before anything took it back is
 --    the same one put right: what was recorded last holds. So is an admission told again for the same instant; one for another instant
---    stays beside the first, with a finding.
+--    stays beside the first, with a finding. A move told again for the same instant and place is the same move.
 -- 4. A cancel takes back the latest event of its kind that happened before it and was not taken back, however often that was told;
 --    brackets are matched so. Where a cancelled transfer or discharge (A12, A13) names a place, it is where the patient is afterwards (HL7
 --    2.5.1, 3.3.12 and 3.3.13: PV1-3 "reflects the location of the patient after the cancellation"): a move, if it is another than before.
@@ -228,13 +228,16 @@ known_by_version as (
         versions.version_delivery,
         versions.version_recorded_from,
         versions.version_arrived_from,
-        versions.version_merges_known
+        versions.version_merges_known,
+        coalesce(events.replaced_by <= versions.version_delivery, false) as is_replaced
     from versions
     inner join arrivals as events
         on versions.group_number = events.group_number
         and versions.version_delivery >= events.delivery_number
     where events.replaced_by is null
         or events.replaced_by > versions.version_delivery
+        -- An encounter that a merge put right goes on without has to say so: versions of it that no row tells of would not end the last.
+        or events.role = 'merge'
 
 ),
 
@@ -248,7 +251,7 @@ counted as (
         events.version_recorded_from as recorded_from,
         events.version_arrived_from as arrived_from,
         -- The merge itself stays with the encounter that ends by it, which so keeps a version that says where it went.
-        case when events.role = 'merged' then events.encounter_id
+        case when events.role = 'merged' or events.is_replaced then events.encounter_id
             else coalesce(survivors.survivor_id, events.encounter_id) end as encounter_id,
         events.delivery_id,
         events.event_id,
@@ -275,6 +278,7 @@ counted as (
         events.known_at,
         events.expected_discharge_at,
         events.received_at,
+        events.is_replaced,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) as is_movement_cancelled,
         coalesce(events.zbe_action = 'CANCEL' and events.zbe_movement_id is not null, false) and not events.has_rivals
             as is_unknown_movement
@@ -303,7 +307,7 @@ by_patient as (
             order by
                 case_number,
                 case when patient_id is null then 1 else 0 end,
-                case when role in ('merge', 'reassign') then 0 else 1 end,
+                case when role in ('merge', 'reassign') and not is_replaced then 0 else 1 end,
                 occurred_at desc,
                 event_number desc,
                 part
@@ -366,8 +370,9 @@ undeleted as (
 
     select
         *,
-        is_movement_cancelled or coalesce(role not in ('delete', 'merged') and last_deleted_case = case_number, false)
-            as is_taken_back
+        is_replaced
+            or is_movement_cancelled
+            or coalesce(role not in ('delete', 'merged') and last_deleted_case = case_number, false) as is_taken_back
     from deletions
 
 ),
@@ -560,7 +565,11 @@ bounded as (
 
     select
         *,
-        coalesce(lag(case_number) over (order by sequence) <> case_number, true) as is_case_start
+        coalesce(lag(case_number) over (order by sequence) <> case_number, true) as is_case_start,
+        coalesce(
+            lag(occurred_at) over (order by sequence) = occurred_at and lag(event_type) over (order by sequence) = event_type,
+            false
+        ) as is_at_once
     from sequenced
 
 ),
@@ -711,10 +720,21 @@ kept_places as (
 
 ),
 
+-- A move to where the patient is, told again for the same instant, is the same move.
+told_again as (
+
+    select
+        *,
+        coalesce(is_present and is_at_once and not is_case_start and role in ('move', 'admit') and here_before = here, false)
+            as is_told_again
+    from kept_places
+
+),
+
 placed as (
 
-    select *, is_present and not (is_restated and coalesce(here_before = here, false)) as is_placed
-    from kept_places
+    select *, is_present and not is_told_again and not (is_restated and coalesce(here_before = here, false)) as is_placed
+    from told_again
 
 ),
 
@@ -796,6 +816,7 @@ told as (
         case
             when is_placed and role = 'depart' then 'ended'
             when is_placed then 'placed'
+            when is_told_again then 'void'
             when is_idle_cancel or (is_candidate and not is_restated) then 'unplaced'
             when is_void then 'void'
             when role = 'plan' then 'planned'

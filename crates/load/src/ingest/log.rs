@@ -69,6 +69,27 @@ impl SeenFiles {
         Self(BTreeMap::new(), self.0.into_iter().map(|(file, seen)| (file, seen.sequence)).collect())
     }
 
+    /// The same where the newest commits of the table are gone: what it has not consumed is made again, and loads are counted on.
+    pub(crate) fn set_back_to(mut self, label: &str, consumed: &HashMap<String, i64>) -> Self {
+        let prefix = ledger_prefix(label);
+        let held = |file: &str| consumed.get(&format!("{prefix}{file}")).map_or(0, |version| version.unsigned_abs());
+        let lost = self.0.iter().filter(|(file, seen)| held(file) < seen.sequence);
+        let lost: Vec<String> = lost.map(|(file, _)| file.clone()).collect();
+        for file in lost {
+            let Some(mut seen) = self.0.remove(&file) else { continue };
+            seen.loads.retain(|load| load.sequence <= held(&file));
+            if seen.loads.is_empty() {
+                self.1.insert(file, seen.sequence);
+            } else {
+                // No file looks like this one: it is read, and compared with what the loads before left.
+                (seen.size, seen.modified_us) = (u64::MAX, u64::MAX);
+                seen.sha256.clear();
+                self.0.insert(file, seen);
+            }
+        }
+        self
+    }
+
     fn note(&mut self, file: &LoggedFile) {
         let load = PastLoad {
             sequence: file.sequence,

@@ -150,12 +150,17 @@ pub async fn ingest(workspace: Arc<Workspace>, options: IngestOptions) -> Result
         total,
         threads: options.threads,
     });
-    let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
+    let newest = workspace.lake.newest_epoch().await?;
+    if let Some(text) = workspace.lake.unreadable_epoch(newest.as_ref()) {
+        workspace.events.warn(text);
+    }
+    let base = newest.map(|epoch| epoch.tables).unwrap_or_default();
     let (log, reload) = (Arc::new(LoadLog::read(&workspace).await?), options.reload);
     let results: Vec<NodeResult> = stream::iter(plans.into_iter().enumerate())
         .map(|(i, plan)| {
             let (workspace, log) = (Arc::clone(&workspace), Arc::clone(&log));
-            async move { load_node(&workspace, &log, plan, reload, i + 1, total).await }
+            let published = base.get(&plan.name).copied();
+            async move { load_node(&workspace, &log, plan, (reload, published), (i + 1, total)).await }
         })
         .buffer_unordered(options.threads.max(1))
         .collect()
@@ -167,9 +172,8 @@ async fn load_node(
     workspace: &Arc<Workspace>,
     log: &LoadLog,
     plan: TablePlan,
-    reload: bool,
-    index: usize,
-    total: usize,
+    (reload, published): (bool, Option<u64>),
+    (index, total): (usize, usize),
 ) -> NodeResult {
     let started_at = Utc::now();
     let label = format!("source {}", plan.label);
@@ -180,7 +184,7 @@ async fn load_node(
         label: label.clone(),
     });
     let (unique_id, relation) = (plan.unique_id.clone(), plan.name.to_string());
-    let outcome = load_table(workspace, log, plan, reload).await;
+    let outcome = load_table(workspace, log, plan, reload, published).await;
     let mut result = NodeResult {
         unique_id,
         resource_type: "source".to_owned(),
@@ -294,12 +298,13 @@ fn plan_table(source: &Source, options: &IngestOptions) -> Result<TablePlan, Vec
     })
 }
 
-/// Loads the new files of one table: one commit to bronze, then the load log.
+/// Loads the new files of one table: one commit to bronze, then the load log. `published` is the version that readers are shown.
 async fn load_table(
     workspace: &Arc<Workspace>,
     log: &LoadLog,
     mut plan: TablePlan,
     reload: bool,
+    published: Option<u64>,
 ) -> Result<TableOutcome, LoadError> {
     let mut outcome = TableOutcome::default();
     if reload {
@@ -320,13 +325,22 @@ async fn load_table(
         outcome.warnings.push("no file matches; check `root` and `path` in its source file".to_owned());
     }
     // The log says what was loaded, and the table whether it is there.
-    let is_gone = !found.is_empty() && log.knows(&plan.label) && !workspace.lake.exists(&plan.name).await?;
+    let newest = workspace.lake.newest_version(&plan.name).await?;
+    let is_gone = !found.is_empty() && log.knows(&plan.label) && newest.is_none();
     if is_gone {
         outcome.warnings.push(format!("the table {} is gone; all files are loaded again", plan.name));
     }
-    let has_news = is_gone || found.iter().any(|file| log.is_new(&plan.label, file));
+    let set_back = newest.zip(published).filter(|(newest, published)| newest < published);
+    if let Some((newest, published)) = set_back {
+        outcome.warnings.push(format!(
+            "the newest commits of {} are gone: version {published} is published, and {newest} is the newest that is there; files are \
+             loaded again where the table lacks them; build what reads it with --full-refresh",
+            plan.name
+        ));
+    }
+    let has_news = is_gone || set_back.is_some() || found.iter().any(|file| log.is_new(&plan.label, file));
     if has_news {
-        load_news(workspace, log, plan, &found, &mut outcome).await?;
+        load_news(workspace, log, plan, &found, set_back.is_some(), &mut outcome).await?;
     }
     outcome.version = workspace.lake.newest_version(&plan.name).await?;
     if outcome.version.is_none() {
@@ -346,6 +360,7 @@ async fn load_news(
     log: &LoadLog,
     plan: &TablePlan,
     found: &[FoundFile],
+    is_set_back: bool,
     outcome: &mut TableOutcome,
 ) -> Result<(), LoadError> {
     for _ in 0..ATTEMPTS {
@@ -353,6 +368,8 @@ async fn load_news(
         let mut seen = log.repaired(workspace, plan, snapshot.as_ref()).await?;
         if snapshot.is_none() && log.knows(&plan.label) {
             seen = seen.lost();
+        } else if is_set_back && let Some(snapshot) = &snapshot {
+            seen = seen.set_back_to(&plan.label, &snapshot.consumed_all().await?);
         }
         let news: Vec<FoundFile> = found.iter().filter(|file| seen.is_new(file)).cloned().collect();
         if news.is_empty() {

@@ -175,10 +175,10 @@ impl Lake {
 
     /// The newest epoch that can be read, and the first number behind all that are there.
     async fn end_of_epochs(&self) -> Result<(Option<Arc<Epoch>>, u64), StorageError> {
-        let mut newest = self.epochs.newest();
+        let (mut newest, mut hinted) = (self.epochs.newest(), None);
         if newest.is_none() {
             let hint = self.get(&Path::from_iter([FOLDER, HINT])).await?;
-            let hinted = hint.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse::<u64>().ok());
+            hinted = hint.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.trim().parse::<u64>().ok());
             newest = match hinted {
                 Some(number) => self.readable_epoch(number).await?.map(Arc::new),
                 None => None,
@@ -202,19 +202,37 @@ impl Lake {
             match self.find_epoch(next).await {
                 Ok(Some(epoch)) => newest = Some(Arc::new(epoch)),
                 Ok(None) => break,
-                Err(StorageError::Damaged { path, reason }) => tracing::warn!(%path, %reason, "an epoch is damaged"),
+                Err(StorageError::Damaged { path, reason }) => {
+                    self.epochs.note_unreadable(next, format!("{path}: {reason}"));
+                }
                 Err(error) => return Err(error),
             }
             next += 1;
+        }
+        if let Some(number) = hinted.filter(|number| *number >= next) {
+            self.epochs.note_unreadable(number, format!("{}, which {FOLDER}/{HINT} names, is not there", path(number)));
         }
         newest.iter().for_each(|epoch| self.epochs.note_newest(epoch));
         Ok((newest, next))
     }
 
+    /// What to tell whoever is shown an epoch, if there is a newer one that cannot be read.
+    pub fn unreadable_epoch(&self, shown: Option<&Epoch>) -> Option<String> {
+        let shown = shown.map(|epoch| epoch.number);
+        let (number, reason) = self.epochs.newest_unreadable().filter(|(number, _)| Some(*number) > shown)?;
+        let instead = match shown {
+            Some(shown) => format!("epoch {shown} is shown in its place"),
+            None => "nothing is shown in its place".to_owned(),
+        };
+        Some(format!(
+            "epoch {number} cannot be read ({reason}): {instead}; restore the file from a backup, or run `wardlake build`"
+        ))
+    }
+
     async fn readable_epoch(&self, number: u64) -> Result<Option<Epoch>, StorageError> {
         match self.find_epoch(number).await {
             Err(StorageError::Damaged { path, reason }) => {
-                tracing::warn!(%path, %reason, "an epoch is damaged");
+                self.epochs.note_unreadable(number, format!("{path}: {reason}"));
                 Ok(None)
             }
             found => found,

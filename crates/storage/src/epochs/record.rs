@@ -2,7 +2,8 @@
 //!
 //! A record is *whole*, or says what differs from a whole one before it (`since`), never from another difference: two files are read for any
 //! epoch, and what lies between them can be forgotten. A difference that outlives the whole one is *retold*: its record becomes whole, and the
-//! epoch shows what it showed. The SQL of a view stands once in `_epochs/sql/<hash>.sql`.
+//! epoch shows what it showed. The SQL of a view stands once in `_epochs/sql/<hash>.sql`. A record ends with its checksum: a digit that a disk
+//! changed would be another version of a table, and readers would be shown that.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -19,6 +20,8 @@ use wardlake_core::{RowHasher, TableName};
 use super::{Epoch, FOLDER, FRESH, Withdrawn, path};
 use crate::{Lake, StorageError};
 
+/// What stands before the checksum at the end of a record, and what behind it.
+const SEAL: (&str, &str) = (",\"checksum\":\"", "\"}");
 /// After so many epochs one is whole again, and when more than half of the map differs.
 const WHOLE_EVERY: u64 = 512;
 /// And after so long: an epoch that others are told from stays, with every version that it names.
@@ -68,6 +71,8 @@ struct Known {
     newest: Option<(Arc<Epoch>, Instant)>,
     /// The whole epoch that records are told from now.
     whole: Option<Arc<Epoch>>,
+    /// Epochs that were passed over, and why.
+    unreadable: BTreeMap<u64, String>,
     texts: HashMap<String, Arc<str>>,
 }
 
@@ -102,6 +107,15 @@ impl EpochCache {
         }
     }
 
+    pub(super) fn note_unreadable(&self, number: u64, reason: String) {
+        self.lock().unreadable.insert(number, reason);
+    }
+
+    /// The newest of those that were passed over.
+    pub(super) fn newest_unreadable(&self) -> Option<(u64, String)> {
+        self.lock().unreadable.last_key_value().map(|(number, reason)| (*number, reason.clone()))
+    }
+
     fn text(&self, hash: &str) -> Option<Arc<str>> {
         self.lock().texts.get(hash).cloned()
     }
@@ -115,10 +129,26 @@ impl EpochCache {
     }
 }
 
-fn hash_of(sql: &str) -> String {
+fn hash_of(text: impl AsRef<[u8]>) -> String {
     let mut hasher = RowHasher::default();
-    hasher.field(Some(sql.as_bytes()));
+    hasher.field(Some(text.as_ref()));
     hasher.finish().to_string()
+}
+
+/// A JSON object with its own checksum as the last field.
+fn sealed(mut object: Vec<u8>) -> Vec<u8> {
+    let sum = hash_of(&object);
+    object.pop();
+    object.extend_from_slice(format!("{}{sum}{}", SEAL.0, SEAL.1).as_bytes());
+    object
+}
+
+/// Whether a record is as it was written, as far as it says: those of older programs have no checksum.
+fn is_as_written(record: &[u8]) -> bool {
+    let seal =
+        record.strip_suffix(SEAL.1.as_bytes()).and_then(|rest| rest.split_at_checked(rest.len().checked_sub(32)?));
+    let body = seal.and_then(|(rest, sum)| Some((rest.strip_suffix(SEAL.0.as_bytes())?, sum)));
+    body.is_none_or(|(body, sum)| hash_of([body, b"}"].concat()).as_bytes() == sum)
 }
 
 fn sql_path(hash: &str) -> Path {
@@ -180,6 +210,9 @@ impl Lake {
         let path = path(number);
         let Some(bytes) = self.get(&path).await? else { return Ok(None) };
         let damaged = |reason: String| StorageError::Damaged { path: path.to_string(), reason };
+        if !is_as_written(&bytes) {
+            return Err(damaged("it is not what it was when it was published".to_owned()));
+        }
         let record: Record = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if record.number != number {
             return Err(damaged(format!("it says it is epoch {}", record.number)));
@@ -257,7 +290,7 @@ impl Lake {
         let at = path(number);
         let bytes = serde_json::to_vec(&whole)
             .map_err(|error| StorageError::Damaged { path: at.to_string(), reason: error.to_string() })?;
-        self.put(&at, bytes).await
+        self.put(&at, sealed(bytes)).await
     }
 
     /// Writes the record of an epoch, unless its number is taken. The SQL that it names is on disk before it.
@@ -268,7 +301,7 @@ impl Lake {
         let damaged =
             |error: serde_json::Error| StorageError::Damaged { path: at.to_string(), reason: error.to_string() };
         let bytes = serde_json::to_vec(&record).map_err(damaged)?;
-        if !self.put_if_absent(&at, bytes).await? {
+        if !self.put_if_absent(&at, sealed(bytes)).await? {
             return Ok(false);
         }
         if record.since.is_none() {
@@ -295,6 +328,22 @@ mod tests {
             gates: Value::Null,
             rollback_of: None,
             withdrawn: Withdrawn::default(),
+        }
+    }
+
+    #[test]
+    fn a_record_that_was_changed_is_none() {
+        let object = br#"{"number":12,"tables":{"main.stays":5}}"#.to_vec();
+        assert!(is_as_written(&object), "as older programs wrote it");
+        let record = sealed(object);
+        assert!(is_as_written(&record) && serde_json::from_slice::<Value>(&record).is_ok());
+        let name = record.len() - SEAL.1.len() - 32 - SEAL.0.len();
+        for at in 0..record.len() {
+            let mut changed = record.clone();
+            changed[at] ^= 1;
+            // Where the checksum's own name is another, there is none.
+            let is_named = at < name || (name + SEAL.0.len()..record.len() - SEAL.1.len()).contains(&at);
+            assert_eq!(is_as_written(&changed), !is_named, "byte {at}");
         }
     }
 

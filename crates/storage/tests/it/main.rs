@@ -7,6 +7,7 @@
     reason = "a test ends where it fails"
 )]
 
+mod damaged;
 mod epochs;
 mod expire;
 mod held;

@@ -14,6 +14,7 @@ mod beside;
 mod causes;
 mod commands;
 mod crash;
+mod damaged;
 mod doors;
 mod drift;
 mod examples;

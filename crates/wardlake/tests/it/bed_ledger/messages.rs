@@ -129,26 +129,26 @@ fn beginning(line: &str, case: &str, id: usize) -> String {
 }
 
 /// `08:00`, or `2099-01-01_08:00`, as HL7 writes it.
-fn stamp(time: &str) -> String {
+pub(super) fn stamp(time: &str) -> String {
     let (day, time) = time.split_once('_').unwrap_or((DAY, time));
     format!("{}{}00-0500", day.replace('-', ""), time.replace(':', ""))
 }
 
-/// The hospital project with all messages loaded and built.
-fn world(cases: &[Case]) -> World {
+/// The hospital project with the messages loaded and built.
+pub(super) fn world_of(messages: &str) -> World {
     let world = World::empty();
     copy_folder(&repository().join("hospital"), world.path());
     // The live models look beds and departments up in the extracts.
     let extracts = SimulationOptions { hospitals: 1, days: 1, scale: 0.1, dirt: 0.0, ..SimulationOptions::default() };
     simulate(&extracts, &world.path().join("landing"), &mut |_| {}).unwrap();
-    world.write("landing/hl7/cases.hl7", cases.iter().flat_map(|case| &case.messages).cloned().collect::<String>());
+    world.write("landing/hl7/cases.hl7", messages);
     world.ok(&["ingest"]);
     world.ok(&MODELS);
     world
 }
 
 /// Hospital → lines of a query.
-fn answer(world: &World, sql: &str) -> BTreeMap<String, BTreeSet<String>> {
+pub(super) fn answer(world: &World, sql: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut lines: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in world.sql(sql) {
         lines.entry(row["hospital"].clone()).or_default().insert(row["line"].clone());
@@ -164,7 +164,7 @@ fn lines<const N: usize>(lines: [&str; N]) -> BTreeSet<String> {
 fn d01_to_d12_messages_come_to_what_the_standard_says() {
     let cases = cases();
     assert_eq!(cases.len(), 15);
-    let world = world(&cases);
+    let world = world_of(&cases.iter().flat_map(|case| &case.messages).cloned().collect::<String>());
     let mut wrong = Vec::new();
     for (name, sql) in QUERIES {
         let answers = answer(&world, sql);

@@ -1,0 +1,236 @@
+//! A lake one of whose files is damaged: what is read is what was written, or an error says where it is, or it is told that something older
+//! is shown. Never a panic, and never other rows without a word.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use arrow::util::pretty::pretty_format_batches;
+use datafusion::{error::DataFusionError, prelude::SessionContext};
+use futures::{StreamExt, stream};
+use wardlake_storage::{Commit, EpochDraft, Lake};
+
+use crate::support::{kv, session, stream as rows, table};
+
+/// A failure is repeated with the seed that it prints: `WARDLAKE_DAMAGE_SEED`.
+const SEED: u64 = 20_261_130;
+const ROUNDS: u64 = 1000;
+const TABLES: [&str; 2] = ["bronze.t", "gold.w"];
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) % end as u64) as usize
+    }
+}
+
+/// In memory where there is such a folder: a thousand lakes are copied.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// A table of seven appends with a checkpoint among them, one that was replaced five times, a view, and an epoch behind each.
+async fn write(folder: &Path) {
+    let lake = Lake::open(folder.to_str().unwrap()).await.unwrap();
+    let [appended, replaced] = TABLES.map(table);
+    let mut tables = std::collections::BTreeMap::new();
+    for round in 0..7i64 {
+        let batch = || kv(&[(Some(round * 10), "a"), (Some(round * 10 + 1), "b"), (None, "c")]);
+        let version = lake.append(&appended, rows(batch()), Commit::default()).await.unwrap().version();
+        tables.insert(appended.clone(), version);
+        if round == 3 {
+            lake.checkpoint(&appended).await.unwrap();
+        }
+        if round < 5 {
+            let version = lake.overwrite(&replaced, rows(batch()), Commit::default()).await.unwrap().version();
+            tables.insert(replaced.clone(), version);
+        }
+        let views = [(table("gold.v"), "select 1 as n".to_owned())].into();
+        lake.publish(EpochDraft { tables: tables.clone(), views, ..EpochDraft::default() }).await.unwrap();
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let copied = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(copied.parent().unwrap()).unwrap();
+        fs::copy(&file, copied).unwrap();
+    }
+}
+
+/// What was done to a file of the log or of the epochs, and whether the file is still one that nobody can tell from a whole one: lines of
+/// JSON in a log, which has no checksum.
+fn damage(lake: &Path, random: &mut Random) -> (String, bool) {
+    let files = files(lake);
+    let files: Vec<&PathBuf> = files
+        .iter()
+        .filter(|file| ["_delta_log", "_epochs"].iter().any(|part| file.iter().any(|p| p == *part)))
+        .collect();
+    let path = files[random.below(files.len())];
+    let mut bytes = fs::read(path).unwrap();
+    let at = random.below(bytes.len().max(1));
+    let how = ["flipped", "cut", "zeroed", "lost"][random.below(4)];
+    match how {
+        "flipped" => bytes[at] ^= 1 << random.below(8),
+        "cut" => bytes.truncate(at),
+        // A page that never reached the disk.
+        "zeroed" => {
+            let start = at & !511;
+            let end = (start + 512).min(bytes.len());
+            bytes[start..end].fill(0);
+        }
+        _ => {}
+    }
+    match how {
+        "lost" => fs::remove_file(path).unwrap(),
+        _ => fs::write(path, &bytes).unwrap(),
+    }
+    let is_log = path.iter().any(|part| part == "_delta_log") && path.extension().is_some_and(|end| end == "json");
+    let is_json = |line: &[u8]| line.is_empty() || serde_json::from_slice::<serde_json::Value>(line).is_ok();
+    let is_hidden = is_log && how != "lost" && bytes.split(|byte| *byte == b'\n').all(is_json);
+    (format!("{how} at {at}: {}", path.strip_prefix(lake).unwrap().display()), is_hidden)
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// What a reader of the newest epoch sees, and whether something is told with it.
+async fn answer(lake: &Lake) -> Result<(Vec<String>, bool), String> {
+    let epoch = lake.newest_epoch().await.map_err(text)?;
+    let is_told = lake.unreadable_epoch(epoch.as_ref()).is_some();
+    let mut lines = Vec::new();
+    for name in TABLES.map(table) {
+        let Some(version) = epoch.as_ref().and_then(|epoch| epoch.tables.get(&name)) else { continue };
+        let snapshot = lake.snapshot(&name, Some(*version)).await.map_err(text)?;
+        let provider = snapshot.ok_or_else(|| format!("{name} is gone"))?.provider(&session()).await.map_err(text)?;
+        // Whoever asks names the table.
+        let failed = |error: DataFusionError| format!("{name}: {error}");
+        let ctx = SessionContext::new();
+        ctx.register_table("t", provider).map_err(failed)?;
+        let frame =
+            ctx.sql("SELECT count(*), sum(k), count(v) FROM t WHERE k > -1 OR k IS NULL").await.map_err(failed)?;
+        lines.push(pretty_format_batches(&frame.collect().await.map_err(failed)?).map_err(text)?.to_string());
+    }
+    let views = epoch.map(|epoch| epoch.views).unwrap_or_default();
+    lines.extend(views.into_iter().map(|(name, sql)| format!("{name}: {sql}")));
+    Ok((lines, is_told))
+}
+
+/// Reads, and then goes on as a writer does: each works or says why not.
+async fn read_and_go_on(folder: PathBuf) -> Result<(Vec<String>, bool), String> {
+    let lake = Lake::open(folder.to_str().unwrap()).await.map_err(text)?;
+    let read = answer(&lake).await;
+    for name in TABLES.map(table) {
+        let _ = lake.require(&name).await;
+        let _ = lake.append(&name, rows(kv(&[(Some(1), "z")])), Commit::default()).await;
+    }
+    let _ = lake.publish(EpochDraft::default()).await;
+    read
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a16_a_damaged_log_or_epoch_is_an_error_or_told() {
+    let seed = std::env::var("WARDLAKE_DAMAGE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(SEED);
+    let whole = scratch();
+    write(whole.path()).await;
+    let (expected, is_told) = answer(&Lake::open(whole.path().to_str().unwrap()).await.unwrap()).await.unwrap();
+    assert!(expected.len() == 3 && !is_told, "{expected:?}");
+
+    let round = |number: u64| {
+        let (expected, whole) = (expected.clone(), whole.path().to_owned());
+        async move {
+            let folder = scratch();
+            copy(&whole, folder.path());
+            let (what, is_hidden) = damage(folder.path(), &mut Random(seed.wrapping_add(number)));
+            let what = format!("WARDLAKE_DAMAGE_SEED={seed}, round {number}: {what}");
+            match tokio::spawn(read_and_go_on(folder.path().to_owned())).await {
+                Err(panic) => Some((format!("{what}\n  {panic}"), false)),
+                Ok(Ok((got, is_told))) if got != expected && !is_told => {
+                    Some((format!("{what}\n  {got:?} without a word"), is_hidden))
+                }
+                Ok(Err(error)) if !["bronze", "gold", "_epochs"].iter().any(|place| error.contains(place)) => {
+                    Some((format!("{what}\n  does not say where: {error}"), false))
+                }
+                Ok(_) => None,
+            }
+        }
+    };
+    let found: Vec<(String, bool)> =
+        stream::iter(0..ROUNDS).map(round).buffer_unordered(4).filter_map(async |found| found).collect().await;
+    let (hidden, wrong): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, is_hidden)| *is_hidden);
+    let lines = |found: &[(String, bool)]| found.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>().join("\n");
+    assert!(wrong.is_empty(), "{} of {ROUNDS}\n{}", wrong.len(), lines(&wrong));
+    // A digit or a letter of a log that is another one is not found: Delta's log has no checksum.
+    assert!(hidden.len() as u64 <= ROUNDS / 50, "{} of {ROUNDS}\n{}", hidden.len(), lines(&hidden));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a16_the_damaged_file_of_a_log_is_named() {
+    let folder = scratch();
+    write(folder.path()).await;
+    let log = folder.path().join("gold/w/_delta_log");
+    let commit = log.join("00000000000000000002.json");
+    let bytes = fs::read(&commit).unwrap();
+    fs::write(&commit, &bytes[..bytes.len() / 2]).unwrap();
+    let require = async || Lake::open(folder.path().to_str().unwrap()).await.unwrap().require(&table("gold.w")).await;
+    let told = require().await.unwrap_err().to_string();
+    assert!(told.contains("gold/w/_delta_log/00000000000000000002.json is damaged: "), "{told}");
+    assert!(told.contains("restore it from a backup") && !told.contains("part-"), "{told}");
+    fs::remove_file(&commit).unwrap();
+    let told = require().await.unwrap_err().to_string();
+    assert!(told.contains("gold/w/_delta_log/00000000000000000002.json is damaged: it is not there"), "{told}");
+    fs::write(&commit, bytes).unwrap();
+    require().await.unwrap();
+
+    // The newest commit is gone: nothing of the log shows that, but what was published does.
+    fs::remove_file(log.join("00000000000000000004.json")).unwrap();
+    let lake = Lake::open(folder.path().to_str().unwrap()).await.unwrap();
+    let published = lake.newest_epoch().await.unwrap().unwrap().tables;
+    assert_eq!(lake.set_back(&published).await.unwrap(), [(table("gold.w"), 3)].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c08_an_epoch_that_is_passed_over_is_told() {
+    let folder = scratch();
+    write(folder.path()).await;
+    let newest = folder.path().join("_epochs/7.json");
+    let whole = String::from_utf8(fs::read(&newest).unwrap()).unwrap();
+    let open = async || {
+        let lake = Lake::open(folder.path().to_str().unwrap()).await.unwrap();
+        let epoch = lake.newest_epoch().await.unwrap();
+        (epoch.as_ref().map(|epoch| epoch.number), lake.unreadable_epoch(epoch.as_ref()))
+    };
+    assert_eq!(open().await, (Some(7), None));
+    // Another version of a table, as far as JSON can tell.
+    for damaged in [Some(whole.replacen("bronze.t\":6", "bronze.t\":2", 1)), Some(String::new()), None] {
+        match &damaged {
+            Some(text) => fs::write(&newest, text).unwrap(),
+            None => fs::remove_file(&newest).unwrap(),
+        }
+        assert_ne!(damaged.as_ref(), Some(&whole), "the record does not name the table as this test says");
+        let (shown, told) = open().await;
+        let told = told.unwrap();
+        assert_eq!(shown, Some(6), "{told}");
+        assert!(told.contains("_epochs/7.json") && told.contains("epoch 6 is shown in its place"), "{told}");
+    }
+}
