@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use datafusion::execution::SendableRecordBatchStream;
 use wardlake_core::{LedgerEntry, TableName};
-use wardlake_project::{CheckCols, Compiled, HardDeletes, Node, ResourceType};
+use wardlake_project::{CheckCols, Compiled, HardDeletes, IncrementalStrategy, Node, ResourceType};
 use wardlake_records::NodeResult;
 use wardlake_storage::{
     Commit, CommitOutcome, DeleteInsertSpec, Follows, HardDeletes as ScdDeletes, MergeSpec, Scd2Columns, Scd2Spec,
@@ -46,19 +46,19 @@ pub(crate) async fn is_incremental(context: &BuildContext, node: &Node, name: &T
     Ok(node.config.materialized == "incremental" && !full_refresh && is_table(&context.workspace.lake, name).await?)
 }
 
-/// The strategy of an incremental model.
-fn strategy(node: &Node) -> &str {
-    let default = if node.config.unique_key.is_empty() { "append" } else { "merge" };
-    node.config.incremental_strategy.as_deref().unwrap_or(default)
+/// The strategy of an incremental model. As in dbt, one that goes by a key and has none only adds rows.
+fn strategy(node: &Node) -> IncrementalStrategy {
+    match node.config.incremental_strategy {
+        Some(IncrementalStrategy::InsertOverwrite) => IncrementalStrategy::InsertOverwrite,
+        _ if node.config.unique_key.is_empty() => IncrementalStrategy::Append,
+        Some(strategy) => strategy,
+        None => IncrementalStrategy::Merge,
+    }
 }
 
-/// Whether an increment only adds rows. As in dbt, so does one that goes by a key and has none.
+/// Whether an increment only adds rows.
 fn appends(node: &Node) -> bool {
-    match strategy(node) {
-        "append" => true,
-        "merge" | "delete+insert" => node.config.unique_key.is_empty(),
-        _ => false,
-    }
+    strategy(node) == IncrementalStrategy::Append
 }
 
 /// Whether a run brought anything to those who read the model: one that only appends may have had nothing to append.
@@ -212,9 +212,9 @@ async fn write_increment(
     let lake = &context.workspace.lake;
     let session = context.session.context().state();
     let outcome = match strategy(node) {
-        _ if appends(node) => lake.append(name, streams, commit).await?,
-        "merge" => lake.merge(&session, name, streams, merge_spec(node), commit).await?,
-        "delete+insert" => {
+        IncrementalStrategy::Append => lake.append(name, streams, commit).await?,
+        IncrementalStrategy::Merge => lake.merge(&session, name, streams, merge_spec(node), commit).await?,
+        IncrementalStrategy::DeleteInsert => {
             let spec = DeleteInsertSpec {
                 keys: config.unique_key.clone(),
                 null_safe: false,
@@ -223,18 +223,12 @@ async fn write_increment(
             lake.delete_insert(&session, name, streams, spec, commit).await?
         }
         // The partitions that the new rows have are replaced; without partitions, everything is.
-        "insert_overwrite" if config.partition_by.is_empty() => lake.overwrite(name, streams, commit).await?,
-        "insert_overwrite" => {
+        IncrementalStrategy::InsertOverwrite if config.partition_by.is_empty() => {
+            lake.overwrite(name, streams, commit).await?
+        }
+        IncrementalStrategy::InsertOverwrite => {
             let spec = DeleteInsertSpec { keys: config.partition_by.clone(), null_safe: true, predicates: Vec::new() };
             lake.delete_insert(&session, name, streams, spec, commit).await?
-        }
-        other => {
-            return Err(BuildError::Config {
-                message: format!(
-                    "{}: there is no incremental strategy `{other}`; use append, merge, delete+insert or insert_overwrite",
-                    node.unique_id
-                ),
-            });
         }
     };
     Ok(outcome)

@@ -108,6 +108,11 @@ impl RejectReason {
         }
     }
 
+    /// The reason that a stored code stands for; none for codes of others.
+    pub fn of_code(code: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::String(code.to_owned())).ok()
+    }
+
     /// Where to look when most records of a file are rejected for this reason. None for those that a source leaves out on purpose.
     pub(crate) fn advice(self) -> Option<&'static str> {
         Some(match self {
@@ -165,5 +170,24 @@ impl RejectReason {
             Self::Hl7Version => "the source does not take messages of this version",
             Self::Hl7CountMismatch => "the trailer counts other than what came before it",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_code_leads_back_to_its_reason() {
+        for reason in [
+            RejectReason::TooManyFields,
+            RejectReason::NotAnObject,
+            RejectReason::Hl7NoHeader,
+            RejectReason::Hl7ProcessingId,
+            RejectReason::Hl7CountMismatch,
+        ] {
+            assert_eq!(RejectReason::of_code(reason.code()), Some(reason));
+        }
+        assert_eq!(RejectReason::of_code("kafka_offsets_gone"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Tables that are still to come: sources of the project of which nothing was ever loaded. Until then each is an empty relation, so that what
 //! is built on it can be built. Its columns are those of every loaded table, those that are described, and whatever a query asks for: fields
-//! of sources are text in any case.
+//! of sources are text in any case. The lake's own relations, whose columns are known, are empty as well before their first row.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::{
     catalog::TableProvider, common::SchemaError, datasource::empty::EmptyTable, error::DataFusionError,
     execution::context::SessionContext, logical_expr::LogicalPlan, sql::parser::Statement,
@@ -49,22 +49,24 @@ impl Asked {
     }
 }
 
-/// The tables that sources of the project are loaded into.
+/// The tables that sources of the project are loaded into, and the lake's own.
 #[derive(Default)]
 pub(crate) struct Expected {
     /// With the columns that are described.
     tables: BTreeMap<TableName, Vec<String>>,
+    /// The lake's own: with all of their columns, and nobody is told that they are missing.
+    own: BTreeMap<TableName, SchemaRef>,
     /// Those that were read, and whether they were named to anybody.
     read: Mutex<BTreeMap<TableName, bool>>,
 }
 
 impl Expected {
-    pub(crate) fn new(tables: BTreeMap<TableName, Vec<String>>) -> Self {
-        Self { tables, read: Mutex::default() }
+    pub(crate) fn new(tables: BTreeMap<TableName, Vec<String>>, own: BTreeMap<TableName, SchemaRef>) -> Self {
+        Self { tables, own, read: Mutex::default() }
     }
 
     pub(crate) fn knows(&self, name: &TableName) -> bool {
-        self.tables.contains_key(name)
+        self.own.contains_key(name) || self.tables.contains_key(name)
     }
 
     /// The tables that were read since this was asked before, and never until then.
@@ -81,6 +83,9 @@ impl Expected {
 
     /// What stands for a table that is not there; none if nobody expects it.
     pub(crate) fn relation(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
+        if let Some(schema) = self.own.get(name) {
+            return Some(Arc::new(EmptyTable::new(Arc::clone(schema))));
+        }
         let described = self.tables.get(name)?.iter().cloned();
         self.read.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_insert(false);
         let asked = ASKED.try_with(|asked| asked.columns()).unwrap_or_default();

@@ -97,13 +97,14 @@ impl Engine {
         Ok(Self { lake, runtime, waiting, turns: None, options, recurring: Arc::default(), expected: Arc::default() })
     }
 
-    /// The same engine where these tables, with the columns that are described of them, are read as empty ones as long as they are not there.
+    /// The same engine where tables are read as empty ones as long as they are not there: `tables` of sources, with the columns that are
+    /// described of them, and the lake's `own`, with all of theirs.
     #[must_use]
-    pub fn expecting(self, tables: BTreeMap<TableName, Vec<String>>) -> Self {
-        Self { expected: Arc::new(Expected::new(tables)), ..self }
+    pub fn expecting(self, tables: BTreeMap<TableName, Vec<String>>, own: BTreeMap<TableName, SchemaRef>) -> Self {
+        Self { expected: Arc::new(Expected::new(tables, own)), ..self }
     }
 
-    /// The tables that were read as empty ones because they are not there; each is named once.
+    /// The tables of sources that were read as empty ones because they are not there; each is named once.
     pub fn missing_read(&self) -> Vec<TableName> {
         self.expected.newly_read()
     }

@@ -188,10 +188,21 @@ impl Lease {
     /// Lets the next one have it at once.
     pub(crate) async fn give_up(mut self) {
         drop(self.give_up.take());
-        if !self.keeping.is_finished() {
-            // One who is not told waits until it is over.
-            let _ = timeout(GIVE_UP_WITHIN, &mut self.keeping).await;
+        if self.keeping.is_finished() {
+            // One that was lost stays the end of all writing.
+            return;
         }
+        // One who is not told waits until it is over.
+        if let Ok(Ok(Ok(()))) = timeout(GIVE_UP_WITHIN, &mut self.keeping).await {
+            self.lake.write_until(None);
+        }
+    }
+
+    /// Lets the next one have it at once. What still runs in this process, and nobody waits for, writes nothing to the lake any more.
+    pub(crate) async fn give_up_for_good(self) {
+        let lake = Arc::clone(&self.lake);
+        self.give_up().await;
+        lake.write_until(Some(Instant::now()));
     }
 }
 
@@ -282,11 +293,12 @@ impl Keeper {
         }
     }
 
+    /// Nothing is written behind it, until who gave it up says otherwise.
     async fn end(self) {
+        self.lake.write_until(Some(Instant::now()));
         let last = Record { is_given_up: true, ..self.record.next() };
         // One who is not told waits until it is over.
         let _ = self.lake.put_over(&FILE.into(), last.text(), Some(&self.mark)).await;
-        self.lake.write_until(None);
     }
 }
 
@@ -326,6 +338,10 @@ mod tests {
         first.give_up().await;
         let (second, waited) = wait_for(&lake, &other).await;
         assert!(waited < SHORT, "what was given up is free at once");
+        second.give_up_for_good().await;
+        assert!(!lake.may_write(), "what nobody waited for writes on");
+        let (second, waited) = wait_for(&lake, &record()).await;
+        assert!(waited < SHORT && lake.may_write());
         // A holder that died gives nothing up.
         drop(second);
         let (_third, waited) = wait_for(&lake, &record()).await;

@@ -182,12 +182,13 @@ impl Ownership {
         }
     }
 
-    /// Lets the next one have it when this process has ended: until then the journals may still be written, by what nobody waited for.
+    /// Lets the next one have it when this process has ended: until then the journals may still be written, by what nobody waited for. A lease
+    /// does not end with the process, and is given up now: from then on nothing is written to the lake.
     pub async fn leave_to_end_of_process(mut self) {
         let lease = self.lease.take();
         std::mem::forget(self.locked);
         if let Some(lease) = lease {
-            lease.give_up().await;
+            lease.give_up_for_good().await;
         }
     }
 }

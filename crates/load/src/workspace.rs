@@ -6,7 +6,7 @@ use wardlake_access::Viewer;
 use wardlake_core::TableName;
 use wardlake_engine::{Engine, EngineOptions};
 use wardlake_project::{Project, Source};
-use wardlake_records::EventSink;
+use wardlake_records::{EventSink, system};
 use wardlake_storage::Lake;
 
 use crate::error::LoadError;
@@ -35,7 +35,8 @@ impl Workspace {
         run_id: String,
     ) -> Result<Self, LoadError> {
         let lake = Lake::open(lake_url).await?;
-        let engine = Arc::new(Engine::new(Arc::clone(&lake), options)?.expecting(loaded_tables(&project)));
+        let engine = Engine::new(Arc::clone(&lake), options)?;
+        let engine = Arc::new(engine.expecting(loaded_tables(&project), system::relations()?));
         Ok(Self { project, lake, engine, events, run_id })
     }
 

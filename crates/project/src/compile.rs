@@ -264,4 +264,11 @@ impl Resolve for Resolver {
             }
         }
     }
+
+    fn time_zone(&self, call: &SourceCall) -> Option<String> {
+        match self.catalog.lookup.find_source(&self.package, call) {
+            Found::Here(id) => self.catalog.time_zones.get(&id).cloned(),
+            Found::Disabled | Found::Missing | Found::Broken => None,
+        }
+    }
 }

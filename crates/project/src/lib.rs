@@ -37,7 +37,8 @@ pub use alerts::{AlertClock, AlertRule, AlertRules, AlertSeverity, parse_duratio
 pub use artifacts::{Manifest, Metadata, RunResult, RunResults, RunStatus, Timing};
 pub use compile::Compiled;
 pub use config::{
-    CheckCols, HardDeletes, Hook, NodeConfig, SeedConfig, SnapshotConfig, SnapshotMetaColumns, TestConfig, TestSeverity,
+    CheckCols, HardDeletes, Hook, IncrementalStrategy, NodeConfig, SeedConfig, SnapshotConfig, SnapshotMetaColumns,
+    TestConfig, TestSeverity,
 };
 pub use cte::InjectedCte;
 pub use graph::Graph;

@@ -25,6 +25,8 @@ pub(crate) struct Catalog {
     pub(crate) lookup: Lookup,
     /// Id → relation, and whether it is an ephemeral model.
     pub(crate) relations: BTreeMap<UniqueId, (Relation, bool)>,
+    /// Source → the zone of local times in what it receives.
+    pub(crate) time_zones: BTreeMap<UniqueId, String>,
 }
 
 /// Names → ids. A name is looked up in the root project, then in the caller's package, then anywhere.
@@ -120,10 +122,25 @@ impl Lookup {
             let places: Vec<&str> = others.iter().map(|(p, _)| p.as_str()).collect();
             return format!("`{}` is not in package `{package}`, but in {}", call.name, places.join(", "));
         }
+        let versions = self.versions(&call.name);
+        if !versions.is_empty() {
+            return format!("model versions are not supported: name one of {}", versions.join(", "));
+        }
         match did_you_mean(&call.name, self.nodes.keys().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "add the model, seed or snapshot, or correct the name".to_owned(),
         }
+    }
+
+    /// The models that dbt's versions of one would be: `dim_v1`, `dim_v2`, ….
+    fn versions(&self, name: &str) -> Vec<String> {
+        let is_version = |other: &&String| {
+            let number = other.strip_prefix(name).and_then(|rest| rest.strip_prefix("_v"));
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut versions: Vec<String> = self.nodes.keys().filter(is_version).map(|name| format!("`{name}`")).collect();
+        versions.sort();
+        versions
     }
 
     /// What the writer of an unknown `source` may have meant.

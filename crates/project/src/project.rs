@@ -63,7 +63,9 @@ impl Project {
             .map(|n| (n.unique_id.clone(), (n.relation.clone(), n.config.is_ephemeral())))
             .chain(loader.sources.values().map(|s| (s.unique_id.clone(), (s.relation.clone(), false))))
             .collect();
-        let catalog = Arc::new(Catalog { lookup: loader.lookup, relations });
+        let time_zone = |source: &Source| Some(source.wardlake.get("time_zone")?.as_str()?.to_owned());
+        let time_zones = loader.sources.values().filter_map(|s| Some((s.unique_id.clone(), time_zone(s)?))).collect();
+        let catalog = Arc::new(Catalog { lookup: loader.lookup, relations, time_zones });
         Self {
             options: loader.options,
             target: loader.target,

@@ -6,7 +6,7 @@ use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
 use crate::{
     files::SourceFile,
-    yaml::{Mark, Yaml, YamlValue},
+    yaml::{Key, Mark, Yaml, YamlValue},
 };
 
 /// One entry of a properties file.
@@ -31,6 +31,12 @@ impl Patch {
     /// An error about this entry.
     pub(crate) fn error(&self, code: &str, message: impl Into<String>, at: Mark) -> Diagnostic {
         Diagnostic::error(code, message).at(&self.shown, at.line, at.column)
+    }
+
+    /// `versions:` with anything in it, and where.
+    pub(crate) fn versions(&self) -> Option<Mark> {
+        let is_said = |(key, value): &&(Key, Yaml)| key.text == "versions" && !value.items().is_empty();
+        self.body.entries().iter().find(is_said).map(|(key, _)| key.at)
     }
 
     /// A warning about this entry.
@@ -182,7 +188,7 @@ impl Properties {
     }
 }
 
-fn unknown_section(file: &SourceFile, key: &crate::yaml::Key) -> Diagnostic {
+fn unknown_section(file: &SourceFile, key: &Key) -> Diagnostic {
     let warning = |message: String| Diagnostic::warning("WL-P003", message).at(&file.shown, key.at.line, key.at.column);
     if key.text == "unit_tests" {
         return Diagnostic { code: NOT_DONE.to_owned(), ..warning("unit tests are not run".to_owned()) }.help(
@@ -202,6 +208,14 @@ fn unknown_section(file: &SourceFile, key: &crate::yaml::Key) -> Diagnostic {
 
 fn check_keys(patch: &Patch, problems: &mut Diagnostics) {
     slips(patch, &patch.body, &ENTRY_KEYS, problems);
+    if let Some(at) = patch.versions() {
+        let name = &patch.name;
+        let message = format!("model versions are not supported: the `versions` of `{name}` are read by nothing");
+        problems.push(patch.warning(NOT_DONE, message, at).help(format!(
+            "each file is a model of its own: describe and test `{name}_v1`, `{name}_v2`, … as entries of their own; \
+             `ref('{name}', v=2)` reads `{name}_v2`, and a `ref` without `v` needs a model `{name}`"
+        )));
+    }
     unenforced(patch, &patch.body, problems);
     for column in patch.body.get("columns").map(Yaml::items).unwrap_or_default() {
         if column.get("name").and_then(Yaml::scalar_text).is_none() {

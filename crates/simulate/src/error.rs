@@ -33,6 +33,9 @@ pub enum SimulateError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Somebody asked for the end.
+    #[error("stopped before the last day; what was delivered until then stays")]
+    Stopped,
     /// A file of the truth could not be read.
     #[error("cannot read {path}: {source}; name the folder that `wardlake simulate` wrote, or its `_truth` folder")]
     Read {

@@ -2,9 +2,10 @@
 
 use crate::error::SimulateError;
 use crate::kind::DirtKind;
-use std::fs::{self, File};
+use crate::partial::Partial;
+use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A kind of extract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -339,12 +340,11 @@ fn push_json_member(entity: Entity, name: &str, field: &str, out: &mut Vec<u8>) 
     }
 }
 
-/// A file in the making: written under a temporary name and renamed when complete, so that no reader meets half a file.
+/// A file of one entity in the making.
 pub(crate) struct ExtractFile {
     entity: Entity,
     pub(crate) name: String,
-    partial: PathBuf,
-    path: PathBuf,
+    partial: Partial,
     out: BufWriter<File>,
     drift: Drift,
     rows: u64,
@@ -353,15 +353,14 @@ pub(crate) struct ExtractFile {
 
 /// A file that is complete, but not yet under its own name.
 pub(crate) struct Finished {
-    partial: PathBuf,
-    path: PathBuf,
+    partial: Partial,
     pub(crate) bytes: u64,
 }
 
 impl Finished {
     /// Gives the file its name; from then on readers see it.
-    pub(crate) fn deliver(&self) -> Result<(), SimulateError> {
-        fs::rename(&self.partial, &self.path).map_err(SimulateError::write(&self.path))
+    pub(crate) fn deliver(&mut self) -> Result<(), SimulateError> {
+        self.partial.deliver()
     }
 }
 
@@ -369,9 +368,9 @@ impl ExtractFile {
     pub(crate) fn create(root: &Path, entity: Entity, date: &str, drift: Drift) -> Result<Self, SimulateError> {
         let folder = root.join(entity.name());
         let name = format!("{}_{date}.{}", entity.name(), entity.extension());
-        let (partial, path, out) = begin_file(&folder, &name)?;
+        let (partial, out) = begin_file(&folder, &name)?;
         let name = format!("{}/{name}", entity.name());
-        let mut extract = Self { entity, name, partial, path, out, drift, rows: 0, bytes: 0 };
+        let mut extract = Self { entity, name, partial, out, drift, rows: 0, bytes: 0 };
         extract.begin()?;
         Ok(extract)
     }
@@ -417,28 +416,26 @@ impl ExtractFile {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SimulateError> {
         self.bytes += bytes.len() as u64;
-        self.out.write_all(bytes).map_err(SimulateError::write(&self.partial))
+        self.out.write_all(bytes).map_err(SimulateError::write(self.partial.temporary()))
     }
 
     pub(crate) fn finish(mut self) -> Result<Finished, SimulateError> {
         if self.entity.format() == Format::Json {
             self.write(b"]\n")?;
         }
-        self.out.flush().map_err(SimulateError::write(&self.partial))?;
-        Ok(Finished { partial: self.partial, path: self.path, bytes: self.bytes })
+        self.out.flush().map_err(SimulateError::write(self.partial.temporary()))?;
+        Ok(Finished { partial: self.partial, bytes: self.bytes })
     }
 }
 
 /// Writes a whole file under its temporary name.
 pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<Finished, SimulateError> {
-    let (partial, path, mut out) = begin_file(folder, name)?;
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(SimulateError::write(&partial))?;
-    Ok(Finished { partial, path, bytes: bytes.len() as u64 })
+    let (partial, mut out) = begin_file(folder, name)?;
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(SimulateError::write(partial.temporary()))?;
+    Ok(Finished { partial, bytes: bytes.len() as u64 })
 }
 
-fn begin_file(folder: &Path, name: &str) -> Result<(PathBuf, PathBuf, BufWriter<File>), SimulateError> {
-    fs::create_dir_all(folder).map_err(SimulateError::write(folder))?;
-    let partial = folder.join(format!(".{name}.tmp"));
-    let file = File::create(&partial).map_err(SimulateError::write(&partial))?;
-    Ok((partial, folder.join(name), BufWriter::with_capacity(1 << 16, file)))
+fn begin_file(folder: &Path, name: &str) -> Result<(Partial, BufWriter<File>), SimulateError> {
+    let (partial, file) = Partial::create(folder, name)?;
+    Ok((partial, BufWriter::with_capacity(1 << 16, file)))
 }

@@ -12,6 +12,7 @@ use crate::pace::Pace;
 use crate::rows::Fill;
 use crate::side_by_side::side_by_side;
 use crate::sink::Sink;
+use crate::stop::Stop;
 use crate::truth::TruthWriter;
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,19 @@ pub fn simulate(
     out: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Summary, SimulateError> {
+    simulate_until(options, out, &Stop::default(), progress)
+}
+
+/// [`simulate`], until its end or until `stop` is asked for: what is not complete by then is taken away.
+///
+/// # Errors
+/// Those of [`simulate`], and [`SimulateError::Stopped`].
+pub fn simulate_until(
+    options: &SimulationOptions,
+    out: &Path,
+    stop: &Stop,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, SimulateError> {
     check(options)?;
     let first = clock::day_number(options.start_date);
     let history_start = first - HISTORY_DAYS as i32;
@@ -50,7 +64,7 @@ pub fn simulate(
     let open = |number: &mut usize| Hospital::open(*number, options, &clock, history_start, outbox());
     side_by_side(&mut numbers, threads, open, |hospital| {
         hospitals.push(hospital);
-        Ok(())
+        stop.check()
     })?;
     let mut shared = outbox();
     let mut truth = TruthWriter::create(out, &entities)?;
@@ -61,8 +75,11 @@ pub fn simulate(
         sink.open(day, &mut truth)?;
         sink.take("", shared_rows(&mut shared, &hospitals, &clock, day), &mut truth)?;
         let live = |hospital: &mut Hospital| (hospital.site.id.clone(), hospital.day(&clock, day));
-        side_by_side(&mut hospitals, threads, live, |(id, parcel)| sink.take(&id, parcel, &mut truth))?;
-        sink.close(|| pace.wait_until(clock.midnight(day + 1)))?;
+        side_by_side(&mut hospitals, threads, live, |(id, parcel)| {
+            stop.check()?;
+            sink.take(&id, parcel, &mut truth)
+        })?;
+        sink.close(|| pace.wait_until(clock.midnight(day + 1), stop))?;
         progress(Progress { day: index + 1, days: options.days, date: clock::date_of(day), rows: sink.summary.rows });
     }
     hospitals.iter_mut().for_each(|hospital| hospital.close(&clock));

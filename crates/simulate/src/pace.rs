@@ -1,6 +1,7 @@
 //! Real or accelerated time: when the files of a simulated midnight may appear.
 
-use std::thread;
+use crate::error::SimulateError;
+use crate::stop::Stop;
 use std::time::{Duration, Instant};
 
 /// A clock that runs at a multiple of real time, or does not hold anybody up.
@@ -16,10 +17,11 @@ impl Pace {
         Self { speed, began: Instant::now(), first }
     }
 
-    /// Returns when the simulated instant has come.
-    pub(crate) fn wait_until(&self, at: i64) {
-        if let Some(wait) = self.left(at, self.began.elapsed()) {
-            thread::sleep(wait);
+    /// Returns when the simulated instant has come, or the end was asked for.
+    pub(crate) fn wait_until(&self, at: i64, stop: &Stop) -> Result<(), SimulateError> {
+        match self.left(at, self.began.elapsed()) {
+            Some(time) => stop.wait(time),
+            None => Ok(()),
         }
     }
 

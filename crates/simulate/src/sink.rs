@@ -88,14 +88,14 @@ impl Sink {
     }
 
     /// Completes the day's files and delivers them once `wait` returns: first those in time, then those of the day before.
-    pub(crate) fn close(&mut self, wait: impl FnOnce()) -> Result<(), SimulateError> {
+    pub(crate) fn close(&mut self, wait: impl FnOnce() -> Result<(), SimulateError>) -> Result<(), SimulateError> {
         let (mut ready, mut late) = (std::mem::take(&mut self.messages), Vec::new());
         for (entity, file) in std::mem::take(&mut self.files) {
             let file = file.finish()?;
             if self.dirt.is_file_late(entity, self.day) { late.push(file) } else { ready.push(file) }
         }
-        wait();
-        for file in ready.iter().chain(&self.late) {
+        wait()?;
+        for file in ready.iter_mut().chain(&mut self.late) {
             file.deliver()?;
         }
         let delivered = ready.iter().chain(&self.late);

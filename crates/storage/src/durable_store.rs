@@ -49,25 +49,23 @@ impl DurableStore {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
     }
 
-    /// Syncs every noted file below `folder`, and the folders that hold them.
+    /// Syncs every noted file below `folder`, and the folders that hold them. They stay noted until that is done: it may be broken off, and
+    /// a commit beside this one, or beside a checkpoint, is not to come before the files that are being synced here.
     async fn sync_below(&self, folder: &FsPath) -> Result<()> {
         let files: Vec<PathBuf> = {
-            let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
-            let found: Vec<_> = unsynced.iter().filter(|path| path.starts_with(folder)).cloned().collect();
-            for path in &found {
-                unsynced.remove(path);
-            }
-            found
+            let unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+            unsynced.iter().filter(|path| path.starts_with(folder)).cloned().collect()
         };
         let folders: BTreeSet<PathBuf> = files
             .iter()
             .flat_map(|file| file.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(folder)))
             .map(FsPath::to_path_buf)
             .collect();
-        if let Err(error) = sync_all(files.iter().cloned().chain(folders).collect()).await {
-            files.into_iter().for_each(|file| self.note(file));
-            return Err(error);
-        }
+        sync_all(files.iter().cloned().chain(folders).collect()).await?;
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        files.iter().for_each(|file| {
+            unsynced.remove(file);
+        });
         Ok(())
     }
 }
@@ -367,6 +365,20 @@ mod tests {
         store.put(&path(folder.path(), "s/a/_delta_log/0.json"), "{}".into()).await.unwrap();
         assert_eq!(pending(), 1);
         store.put(&path(folder.path(), "s/b/_delta_log/0.json"), "{}".into()).await.unwrap();
+        assert_eq!(pending(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_commit_that_is_broken_off_leaves_data_files_to_the_next_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableStore::new();
+        let pending = || store.unsynced.lock().unwrap().len();
+        store.put(&path(folder.path(), "s/a/x.parquet"), "x".into()).await.unwrap();
+        let first = path(folder.path(), "s/a/_delta_log/0.json");
+        let broken_off = tokio::time::timeout(std::time::Duration::ZERO, store.put(&first, "{}".into())).await;
+        assert!(broken_off.is_err());
+        assert_eq!(pending(), 1);
+        store.put(&path(folder.path(), "s/a/_delta_log/1.json"), "{}".into()).await.unwrap();
         assert_eq!(pending(), 0);
     }
 }

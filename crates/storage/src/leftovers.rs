@@ -98,7 +98,11 @@ impl Lake {
                 continue;
             }
             if !dry_run {
-                tokio::fs::remove_file(&file.path).await.map_err(failed)?;
+                match tokio::fs::remove_file(&file.path).await {
+                    // Another pass was first, or it has got its name.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    removed => removed.map_err(failed)?,
+                }
             }
             report.bytes += file.bytes;
             report.files.push(name);

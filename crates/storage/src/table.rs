@@ -1,6 +1,10 @@
 //! One table of the lake in this process: its writer lock and its newest known states.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,6 +25,10 @@ use crate::{
 /// States that stay in memory, with the newest one.
 const STATES: usize = 5;
 
+/// Whoever has followed a log within so long finds every entry behind what it knows: those that a cleaning deletes were seen an hour before
+/// ([`crate::Lake::clean_log`]). Behind a version that an epoch still names, a log may have a gap.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(10 * 60);
+
 /// Commits that are read side by side.
 const PARALLEL_READS: usize = 16;
 
@@ -34,8 +42,28 @@ pub(crate) struct TableHandle {
     /// The newest state that is known comes last. Those before it are there for readers, who hold epochs while writers go on. Held while
     /// the newest is brought up to date: who asks meanwhile takes what comes out.
     known: tokio::sync::Mutex<VecDeque<Arc<TableState>>>,
+    /// When the newest state that is known was seen to be the log's end.
+    followed: Mutex<Option<Followed>>,
     /// The lake's.
     pub(crate) fence: Arc<Fence>,
+}
+
+/// A moment by both clocks: that of the process stands still with its machine, and the machine's may jump.
+#[derive(Clone, Copy, Debug)]
+struct Followed {
+    here: Instant,
+    at: DateTime<Utc>,
+}
+
+impl Followed {
+    fn now() -> Self {
+        Self { here: Instant::now(), at: Utc::now() }
+    }
+
+    fn is_lately(self) -> bool {
+        let age = (Utc::now() - self.at).abs().to_std().unwrap_or(Duration::MAX);
+        self.here.elapsed().max(age) < FOLLOWED_WITHIN
+    }
 }
 
 impl TableHandle {
@@ -48,8 +76,8 @@ impl TableHandle {
             .map_err(|error| StorageError::Url { url: url.to_string(), reason: error.to_string() })?;
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&location.root), prefix));
         let log_store = default_logstore(store, Arc::clone(&location.root), &url, &StorageConfig::default());
-        let (writer, known) = Default::default();
-        Ok(Self { name, log_store, writer, known, fence: Arc::clone(&location.fence) })
+        let (writer, known, followed) = Default::default();
+        Ok(Self { name, log_store, writer, known, followed, fence: Arc::clone(&location.fence) })
     }
 
     /// Rooted at the table.
@@ -61,6 +89,9 @@ impl TableHandle {
     /// server writes has thousands of files.
     pub(crate) async fn newest_version(&self) -> Result<Option<u64>, StorageError> {
         let newest = self.known.lock().await.back().cloned();
+        if newest.is_some() && !self.has_followed() {
+            return Ok(self.state().await?.map(|newest| newest.version()));
+        }
         if let Some(newest) = newest
             && self.is_current(&newest).await?
         {
@@ -76,18 +107,33 @@ impl TableHandle {
     /// The newest state, or `None` if the table does not exist. One look at the log when nothing changed, else one per commit.
     pub(crate) async fn state(&self) -> Result<Option<Arc<TableState>>, StorageError> {
         let mut known = self.known.lock().await;
+        let now = Followed::now();
         if let Some(newest) = known.back().cloned() {
             let (is_current, next) = tokio::join!(self.is_current(&newest), self.follow(&newest));
             if is_current? {
-                return match next? {
-                    None => Ok(Some(newest)),
-                    Some(next) => Ok(Some(keep(&mut known, next))),
+                let newest = match next? {
+                    None => newest,
+                    Some(next) => keep(&mut known, next),
                 };
+                if self.has_followed() || LogFiles::list(&self.log_store).await?.newest() <= Some(newest.version()) {
+                    self.note_followed(now);
+                    return Ok(Some(newest));
+                }
             }
         }
         known.clear();
         let newest = self.read(None).await.map_err(missing)?;
+        self.note_followed(now);
         Ok(newest.map(|newest| keep(&mut known, newest)))
+    }
+
+    /// Whether the newest state that is known was the log's end a moment ago.
+    fn has_followed(&self) -> bool {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(Followed::is_lately)
+    }
+
+    fn note_followed(&self, now: Followed) {
+        *self.followed.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
     /// The state at a version, if it is in memory and the table still the same.
@@ -225,4 +271,44 @@ fn keep(known: &mut VecDeque<Arc<TableState>>, newest: TableState) -> Arc<TableS
         known.pop_front();
     }
     newest
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int64Array, RecordBatch};
+    use datafusion::physical_plan::memory::MemoryStream;
+
+    use super::*;
+    use crate::{Commit, Lake, LogReaders};
+
+    async fn append(lake: &Lake, name: &TableName) -> u64 {
+        let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap();
+        let stream = MemoryStream::try_new(vec![rows.clone()], rows.schema(), None).unwrap();
+        lake.append(name, vec![Box::pin(stream)], Commit::default()).await.unwrap().version()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_has_not_looked_for_long_commits_into_no_gap_of_the_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().to_string_lossy().into_owned();
+        let (busy, idle) = (Lake::open(&url).await.unwrap(), Lake::open(&url).await.unwrap());
+        let name: TableName = "s.t".parse().unwrap();
+        append(&busy, &name).await;
+        append(&busy, &name).await;
+        assert_eq!(idle.require(&name).await.unwrap().version(), 1);
+        for _ in 0..3 {
+            append(&busy, &name).await;
+        }
+        busy.checkpoint(&name).await.unwrap();
+        assert_eq!(append(&busy, &name).await, 5);
+        // An epoch names the version that the other one knows.
+        let readers = LogReaders { versions: [1].into(), changes_since: None };
+        let cleaned = busy.clean_log(&name, &readers, Duration::ZERO, false).await.unwrap();
+        assert_eq!(cleaned.files.len(), 2, "{cleaned:?}");
+        *idle.handle(&name).unwrap().followed.lock().unwrap() = None;
+        assert_eq!(idle.newest_version(&name).await.unwrap(), Some(5));
+        *idle.handle(&name).unwrap().followed.lock().unwrap() = None;
+        assert_eq!(append(&idle, &name).await, 6);
+        assert_eq!(busy.require(&name).await.unwrap().files().len(), 7);
+    }
 }

@@ -1,6 +1,6 @@
 //! From arguments to an opened project and lake.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 use tokio::task::JoinHandle;
@@ -8,7 +8,7 @@ use wardlake_core::Diagnostics;
 use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
 use wardlake_load::Workspace;
 use wardlake_project::{LoadOptions, Project, Target};
-use wardlake_records::EventSink;
+use wardlake_records::{EventSink, system};
 use wardlake_storage::{Epoch, Lake};
 
 use crate::{
@@ -126,7 +126,8 @@ pub(crate) async fn reader(
     working: bool,
 ) -> Result<Session, Failure> {
     let (lake, options) = lake_and_limits(global, which).await?;
-    let engine = Engine::new(Arc::clone(&lake), options)?;
+    let own = system::relations().map_err(wardlake_load::LoadError::from)?;
+    let engine = Engine::new(Arc::clone(&lake), options)?.expecting(BTreeMap::new(), own);
     Ok(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?)
 }
 

@@ -78,7 +78,8 @@ pub struct FileTable {
     pub deletes: Deletes,
     /// `order_by`: default date.
     pub order_by: OrderBy,
-    /// `time_zone`: of local times in the files, an IANA name.
+    /// `time_zone`: of local times in what it receives, an IANA name. Bronze keeps them as they came; models have it as
+    /// `source('…', '…').time_zone`.
     pub time_zone: Option<String>,
     /// `on_schema_change`: default append_new_columns.
     pub on_schema_change: OnSchemaChange,

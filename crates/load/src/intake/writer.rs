@@ -4,6 +4,7 @@ use std::{collections::HashSet, io, path::PathBuf, sync::Arc};
 
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
+use wardlake_connect::RejectReason;
 
 use super::{
     Accepted, Content, Delivery, FeedOptions, IntakeError, Receipt, Records, RejectedRecord, Waiting,
@@ -124,7 +125,7 @@ fn accepted_again(options: &FeedOptions, segment: &str, frame: Frame) -> Accepte
             Ok(reading) if reading.rejected.is_empty() => {
                 Content::Records { format: reading.format, chunks: reading.chunks }
             }
-            _ => Content::Rejected { reason: "unreadable_by_current_settings".to_owned() },
+            _ => Content::Rejected { reason: UNREADABLE_NOW.to_owned() },
         },
     };
     accepted(&file_of(&options.label, segment), frame, content)
@@ -157,9 +158,19 @@ fn accepted(file: &Arc<str>, frame: Frame, content: Content) -> Accepted {
     Accepted { first_row: frame.first_row, rows: frame.rows, bytes, noted, records }
 }
 
-/// What is said of a rejected record: in rows, columns tell by which way it came.
-fn told(reason: &str, origin: &Origin) -> String {
-    let reason = reason.replace('_', " ");
+/// The reason of a delivery that was accepted, and of which the settings of today make no row.
+const UNREADABLE_NOW: &str = "unreadable_by_current_settings";
+
+/// What is said of a rejected record: the sentence of its reason, as of a record of a file. In rows, columns tell by which way it came.
+fn told(code: &str, origin: &Origin) -> String {
+    let reason = match RejectReason::of_code(code) {
+        Some(reason) => reason.message().to_owned(),
+        None if code == UNREADABLE_NOW => {
+            "the delivery was accepted, and the table's settings of now make no row of it".to_owned()
+        }
+        // A journal of another version knows reasons of its own.
+        None => code.replace('_', " "),
+    };
     match (origin.is_unknown(), origin.answer.is_empty()) {
         (true, _) => reason,
         (false, true) => format!("{reason}; from {}, not answered", origin.peer),

@@ -22,6 +22,48 @@ pub struct Hook {
     pub transaction: bool,
 }
 
+/// How the rows of a run join those that an incremental model has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncrementalStrategy {
+    /// They are added.
+    Append,
+    /// Each takes the place of the row with its key, or is added.
+    Merge,
+    /// All rows with their keys go, then they are added.
+    DeleteInsert,
+    /// The partitions that they have are replaced; without partitions, everything is.
+    InsertOverwrite,
+}
+
+impl IncrementalStrategy {
+    const ALL: [(&'static str, Self); 4] = [
+        ("append", Self::Append),
+        ("merge", Self::Merge),
+        ("delete+insert", Self::DeleteInsert),
+        ("insert_overwrite", Self::InsertOverwrite),
+    ];
+
+    /// Of an incremental model alone: a folder may say it of tables and views too, to which it is nothing.
+    fn read(reader: &mut Reader<'_>, materialized: &str) -> Option<Self> {
+        const KEY: &str = "incremental_strategy";
+        let is_disabled = reader.value("enabled").and_then(crate::yaml::as_bool) == Some(false);
+        if materialized != "incremental" || is_disabled {
+            return None;
+        }
+        let text = match reader.value(KEY).and_then(Json::as_str) {
+            Some("microbatch") => {
+                let known = Self::ALL.map(|(name, _)| name).join(", ");
+                let message = format!("config `{KEY}` must be one of {known}; `microbatch` is not supported");
+                let help = "write `append` or `merge`, and read only what is new by `{{ changes(ref('…')) }}`";
+                reader.problem(KEY, message, Some(help.to_owned()));
+                return None;
+            }
+            _ => reader.one_of(KEY, &Self::ALL.map(|(name, _)| name))?,
+        };
+        Self::ALL.into_iter().find_map(|(name, strategy)| (name == text).then_some(strategy))
+    }
+}
+
 /// Seeds only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeedConfig {
@@ -52,8 +94,8 @@ pub struct NodeConfig {
     pub meta: Map<String, Json>,
     /// Columns that identify a row; empty means none.
     pub unique_key: Vec<String>,
-    /// `append`, `merge`, `delete+insert`, `insert_overwrite`, …
-    pub incremental_strategy: Option<String>,
+    /// Incremental models only; none goes by whether there is a key.
+    pub incremental_strategy: Option<IncrementalStrategy>,
     /// SQL conditions that narrow a merge.
     pub incremental_predicates: Vec<String>,
     /// `ignore`, `fail`, `append_new_columns`, `sync_all_columns`.
@@ -99,9 +141,11 @@ impl NodeConfig {
             _ => "view",
         };
         let meta = reader.map("meta");
+        let materialized = reader.text("materialized").unwrap_or_else(|| default_materialized.to_owned());
         let config = Self {
             enabled: reader.bool("enabled").unwrap_or(true),
-            materialized: reader.text("materialized").unwrap_or_else(|| default_materialized.to_owned()),
+            incremental_strategy: IncrementalStrategy::read(&mut reader, &materialized),
+            materialized,
             schema: reader.text("schema"),
             database: reader.text("database"),
             alias: reader.text("alias"),
@@ -109,7 +153,6 @@ impl NodeConfig {
             wardlake: meta.get("wardlake").and_then(Json::as_object).cloned().unwrap_or_default(),
             meta,
             unique_key: reader.texts("unique_key").unwrap_or_default(),
-            incremental_strategy: reader.text("incremental_strategy"),
             incremental_predicates: reader
                 .texts("incremental_predicates")
                 .or_else(|| reader.texts("predicates"))
@@ -193,6 +236,21 @@ mod tests {
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].is_error && !problems[1].is_error);
         assert_eq!(problems[1].help.as_deref(), Some("did you mean `materialized`?"));
+    }
+
+    #[test]
+    fn strategies_nobody_knows_are_reported() {
+        let of = |materialized: &str, strategy: &str| {
+            let (config, problems) =
+                read(json!({"materialized": materialized, "incremental_strategy": strategy}), ResourceType::Model);
+            (config.incremental_strategy, problems.len())
+        };
+        assert_eq!(of("incremental", "delete+insert"), (Some(IncrementalStrategy::DeleteInsert), 0));
+        assert_eq!(of("incremental", "microbatch"), (None, 1));
+        assert_eq!(of("incremental", "mergee"), (None, 1));
+        assert_eq!(of("table", "microbatch"), (None, 0), "it does nothing there");
+        let snapshot = json!({"strategy": "hourly", "unique_key": "k"});
+        assert_eq!(read(snapshot, ResourceType::Snapshot).1.len(), 1);
     }
 
     #[test]

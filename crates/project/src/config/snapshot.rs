@@ -44,7 +44,7 @@ pub struct SnapshotMetaColumns {
 /// What a snapshot needs beyond [`unique_key`](super::NodeConfig::unique_key).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotConfig {
-    /// `timestamp`, `check` or a custom strategy; empty for nodes that are no snapshots.
+    /// `timestamp` or `check`; empty for nodes that are no snapshots.
     pub strategy: String,
     /// `timestamp`: the column or expression that grows with every change.
     pub updated_at: Option<String>,
@@ -116,7 +116,11 @@ impl SnapshotConfig {
                 let help = Some("set it to `all` or to a list of columns".to_owned());
                 reader.problem("check_cols", "a snapshot of strategy `check` needs `check_cols`".to_owned(), help);
             }
-            _ => {}
+            "timestamp" | "check" => {}
+            other => {
+                let message = format!("config `strategy` must be one of timestamp, check, not `{other}`");
+                reader.problem("strategy", message, None);
+            }
         }
     }
 }

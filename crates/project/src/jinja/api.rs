@@ -60,6 +60,10 @@ pub trait Resolve: Send + Sync {
     fn resolve_ref(&self, call: &RefCall) -> Result<Relation, String>;
     /// The relation of `source(source, table)`.
     fn resolve_source(&self, call: &SourceCall) -> Result<Relation, String>;
+    /// The zone of local times in what `source(source, table)` receives, if its settings name one.
+    fn time_zone(&self, _call: &SourceCall) -> Option<String> {
+        None
+    }
 }
 
 /// One `ref(...)`.

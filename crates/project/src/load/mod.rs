@@ -3,6 +3,7 @@
 //! Each step adds what it finds wrong to one list, so that a person sees every problem of a project at once; only a
 //! broken dbt_project.yml or wardlake.yml stops early, because nothing after it could be trusted.
 
+mod declared;
 mod describe;
 mod drafts;
 mod link;
@@ -194,7 +195,8 @@ impl Loader {
         for (key, patch) in &self.properties.patches {
             // A disabled package's or node's description is no mistake.
             let disabled = self.disabled.iter().any(|n| n.name == patch.name);
-            if self.used_patches.contains(key) || disabled {
+            // Of one with versions it was said why it describes nothing.
+            if self.used_patches.contains(key) || disabled || patch.versions().is_some() {
                 continue;
             }
             let singular = patch.section.trim_end_matches('s');

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value as Json, json};
 use wardlake_core::{Diagnostic, Diagnostics, did_you_mean};
 
-use super::Loader;
+use super::{Loader, declared};
 use crate::{
     LoadOptions, Package, Target,
     jinja::{Jinja, Scope},
@@ -37,7 +37,9 @@ pub(super) fn start(options: LoadOptions) -> Result<Loader, Diagnostics> {
 
     let mut packages = Vec::new();
     packages.extend(read_package(&dir, Path::new(""), &root_tree, &bare, &mut problems));
-    for (folder, prefix) in package_folders(&dir, &root_tree) {
+    let below =
+        root_tree.get("packages-install-path").and_then(Yaml::scalar_text).unwrap_or_else(|| "dbt_packages".to_owned());
+    for (folder, prefix) in package_folders(&dir, &below) {
         match yaml::read(&folder.join("dbt_project.yml"), &prefix.join("dbt_project.yml")) {
             Ok(Some(tree)) => packages.extend(read_package(&folder, &prefix, &tree, &bare, &mut problems)),
             Ok(None) => {}
@@ -45,6 +47,7 @@ pub(super) fn start(options: LoadOptions) -> Result<Loader, Diagnostics> {
         }
     }
     check_names(&packages, &mut problems);
+    declared::check(&dir, &below, &packages, &mut problems);
     if problems.has_errors() {
         return Err(problems);
     }
@@ -146,14 +149,12 @@ fn read_package(
     Package::read(dir.to_path_buf(), prefix.to_path_buf(), tree, &render, problems)
 }
 
-fn package_folders(dir: &Path, root: &Yaml) -> Vec<(PathBuf, PathBuf)> {
-    let below =
-        root.get("packages-install-path").and_then(Yaml::scalar_text).unwrap_or_else(|| "dbt_packages".to_owned());
-    let Ok(entries) = fs::read_dir(dir.join(&below)) else { return Vec::new() };
+fn package_folders(dir: &Path, below: &str) -> Vec<(PathBuf, PathBuf)> {
+    let Ok(entries) = fs::read_dir(dir.join(below)) else { return Vec::new() };
     let mut folders: Vec<(PathBuf, PathBuf)> = entries
         .filter_map(Result::ok)
         .filter(|entry| entry.path().is_dir())
-        .map(|entry| (entry.path(), Path::new(&below).join(entry.file_name())))
+        .map(|entry| (entry.path(), Path::new(below).join(entry.file_name())))
         .collect();
     folders.sort();
     folders

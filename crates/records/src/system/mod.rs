@@ -7,6 +7,7 @@ mod audits;
 mod bounds;
 mod identity;
 mod loads;
+mod relations;
 mod runs;
 mod table;
 
@@ -17,6 +18,7 @@ pub use self::{
     bounds::{KpiBound, bound_rows},
     identity::{IDENTITY_DECISIONS, IdentityRow, append_identity, ensure_identity, prepare_identity},
     loads::{LoggedFile, RejectedRow, load_rows, rejected_rows, repeated_rows},
+    relations::relations,
     runs::record_run,
     table::{Columns, SCHEMA, append, append_streams, ledger_hours, replace},
 };

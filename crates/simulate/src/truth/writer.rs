@@ -11,6 +11,7 @@ use crate::extract::Entity;
 use crate::figures::{Figures, HospitalFigures};
 use crate::kind::DirtKind;
 use crate::outbox::{DirtyPart, Part};
+use crate::partial::Partial;
 use crate::site::Site;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -179,7 +180,7 @@ impl TruthWriter {
         let kpis = kpis(hospitals, first_day, days);
         let mut file = Table::begin(&self.folder, KPIS)?;
         serde_json::to_writer_pretty(&mut file.out, &kpis)
-            .map_err(|error| SimulateError::write(&file.partial)(error.into()))?;
+            .map_err(|error| SimulateError::write(file.partial.temporary())(error.into()))?;
         file.finish()
     }
 }
@@ -230,19 +231,17 @@ fn totals<'a>(days: impl Iterator<Item = &'a HospitalFigures>) -> Totals {
     totals
 }
 
-/// A file in the making, renamed when complete.
+/// A file of rows in the making.
 struct Table {
-    partial: PathBuf,
-    path: PathBuf,
+    partial: Partial,
     out: BufWriter<File>,
     line: Vec<u8>,
 }
 
 impl Table {
     fn begin(folder: &Path, name: &str) -> Result<Self, SimulateError> {
-        let partial = folder.join(format!(".{name}.tmp"));
-        let file = File::create(&partial).map_err(SimulateError::write(&partial))?;
-        Ok(Self { partial, path: folder.join(name), out: BufWriter::new(file), line: Vec::new() })
+        let (partial, file) = Partial::create(folder, name)?;
+        Ok(Self { partial, out: BufWriter::new(file), line: Vec::new() })
     }
 
     fn create(folder: &Path, name: &str, header: &str) -> Result<Self, SimulateError> {
@@ -261,15 +260,15 @@ impl Table {
             push_csv(field, &mut self.line);
         }
         self.line.push(b'\n');
-        self.out.write_all(&self.line).map_err(SimulateError::write(&self.partial))
+        self.out.write_all(&self.line).map_err(SimulateError::write(self.partial.temporary()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SimulateError> {
-        self.out.write_all(bytes).map_err(SimulateError::write(&self.partial))
+        self.out.write_all(bytes).map_err(SimulateError::write(self.partial.temporary()))
     }
 
     fn finish(mut self) -> Result<(), SimulateError> {
-        self.out.flush().map_err(SimulateError::write(&self.partial))?;
-        fs::rename(&self.partial, &self.path).map_err(SimulateError::write(&self.path))
+        self.out.flush().map_err(SimulateError::write(self.partial.temporary()))?;
+        self.partial.deliver()
     }
 }

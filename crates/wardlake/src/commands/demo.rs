@@ -46,7 +46,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
     let landing = args.dir.join("landing");
     let options =
         SimulationOptions { days: args.days, seed: args.seed, dirt: args.dirt, ..SimulationOptions::default() };
-    let simulated = simulate(&options, &landing)?;
+    let simulated = simulate(&options, &landing).await?;
     project_files::write(&args.dir)?;
     let global = GlobalArgs { project_dir: args.dir.clone(), ..global.clone() };
     say(

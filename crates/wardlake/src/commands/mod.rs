@@ -70,7 +70,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Outcome, Failure> {
         Command::Functions(args) => functions::run(&args),
         Command::Reference(args) => reference::run(&args),
         Command::Serve(args) => serve::run(&global, &args).await,
-        Command::Simulate(args) => simulate::run(&args),
+        Command::Simulate(args) => simulate::run(&args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

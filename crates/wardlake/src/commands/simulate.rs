@@ -1,11 +1,17 @@
 //! `simulate`: a hospital network's extracts, whose truth is known.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
 
 use chrono::NaiveDate;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use wardlake_simulate::{DirtKind, DirtRate, OutputFormat, SimulationOptions, Summary};
+use tokio::sync::oneshot;
+use wardlake_simulate::{DirtKind, DirtRate, OutputFormat, SimulationOptions, Stop, Summary};
 
 use super::Outcome;
 use crate::{
@@ -56,7 +62,7 @@ pub(crate) struct SimulateArgs {
     speed: f64,
 }
 
-pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
+pub(crate) async fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     let defaults = SimulationOptions::default();
     let mut options = SimulationOptions {
         hospitals: args.hospitals,
@@ -73,7 +79,7 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     if let Some(events) = args.events {
         options = options.for_events(events);
     }
-    let summary = simulate(&options, &args.out)?;
+    let summary = simulate(&options, &args.out).await?;
     let messages = match summary.messages {
         0 => String::new(),
         count => format!(" and {} HL7 messages", grouped(count)),
@@ -89,8 +95,25 @@ pub(crate) fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// A simulation in a thread of its own. Whoever does not wait for its end (Ctrl-C) ends it, and goes on when the files that it has not
+/// completed are gone.
+struct Running {
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.ask();
+        if let Some(thread) = self.thread.take() {
+            // One that ended by a fault of its own has told nothing, which is told below.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Runs the simulator with a progress bar.
-pub(crate) fn simulate(options: &SimulationOptions, out: &Path) -> Result<Summary, Failure> {
+pub(crate) async fn simulate(options: &SimulationOptions, out: &Path) -> Result<Summary, Failure> {
     let bar = ProgressBar::new(u64::from(options.days));
     if !Stream::Err.is_screen() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -99,10 +122,26 @@ pub(crate) fn simulate(options: &SimulationOptions, out: &Path) -> Result<Summar
         bar.set_style(style);
     }
     bar.set_prefix("Simulating");
-    let summary = wardlake_simulate::simulate(options, out, &mut |progress| {
-        bar.set_position(u64::from(progress.day));
-        bar.set_message(format!("{} rows", grouped(progress.rows)));
-    });
+    let stop = Arc::new(Stop::default());
+    let (tell, told) = oneshot::channel();
+    let work = {
+        let (options, out, bar, stop) = (options.clone(), out.to_owned(), bar.clone(), Arc::clone(&stop));
+        move || {
+            let done = wardlake_simulate::simulate_until(&options, &out, &stop, &mut |progress| {
+                bar.set_position(u64::from(progress.day));
+                bar.set_message(format!("{} rows", grouped(progress.rows)));
+            });
+            // Nobody waits for it any more after Ctrl-C.
+            let _ = tell.send(done);
+        }
+    };
+    let thread = thread::Builder::new().name("simulate".to_owned()).spawn(work).map_err(Failure::file(out))?;
+    let running = Running { stop, thread: Some(thread) };
+    let done = told.await;
+    drop(running);
     bar.finish_and_clear();
-    Ok(summary?)
+    match done {
+        Ok(summary) => Ok(summary?),
+        Err(_) => Err(Failure::file(out)(io::Error::other("the simulation ended before it was done"))),
+    }
 }

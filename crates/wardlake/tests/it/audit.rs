@@ -63,7 +63,7 @@ models:
     )
 }
 
-const RULES: &str =
+pub(crate) const RULES: &str =
     "            - {before: {column: admitted, other: discharged}, kind: wrong_order, reason: left before coming}
             - typed: beds
             - {exists_in: {column: ward, to: \"source('feed', 'wards')\", field: ward}, action: warn, name: known_ward}
@@ -79,7 +79,7 @@ const STAYS: &str = "stay,gender,admitted,discharged,beds,ward,state
 7,M,2025-01-01,,1,A,
 ";
 
-fn world(expectations: &str) -> World {
+pub(crate) fn world(expectations: &str) -> World {
     let world = World::empty();
     world.write("dbt_project.yml", PROJECT);
     world.write("sources/feed.yml", SOURCE);

@@ -23,6 +23,7 @@ mod feeds_and_files;
 mod feeds_set_aside;
 mod follow;
 mod footing;
+mod found;
 mod handed;
 mod history;
 mod identity;

@@ -77,13 +77,14 @@ fn source(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     };
     let call = SourceCall { source, table, line };
     session.progress().captured.sources.push(call.clone());
-    let relation = match (session.mode, &session.resolve) {
+    let (relation, time_zone) = match (session.mode, &session.resolve) {
         (Mode::Execute, Some(resolve)) => {
-            resolve.resolve_source(&call).map_err(|message| fault("WL-J005", message, None))?
+            let relation = resolve.resolve_source(&call).map_err(|message| fault("WL-J005", message, None))?;
+            (relation, resolve.time_zone(&call))
         }
-        _ => placeholder(&session, &call.table),
+        _ => (placeholder(&session, &call.table), None),
     };
-    Ok(RelationValue::value(relation))
+    Ok(RelationValue::of_source(relation, time_zone))
 }
 
 /// `changes(relation)`: the rows an incremental model has not consumed yet. For every other model, and in the first pass, it
@@ -99,7 +100,7 @@ fn changes(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     if !progress.captured.changes.contains(&asked) {
         progress.captured.changes.push(asked);
     }
-    Ok(RelationValue::value(read_as))
+    Ok(RelationValue::in_place_of(&relation, read_as))
 }
 
 /// `matching(relation, columns, keys)`: of a relation at least the rows whose columns are a row of the query `keys`; the model joins
@@ -114,11 +115,11 @@ fn matching(state: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
     let lookups = &mut progress.captured.lookups;
     let same = |asked: &&Lookup| asked.of == of && asked.columns == columns && asked.keys == keys;
     if let Some(asked) = lookups.iter().find(same) {
-        return Ok(RelationValue::value(asked.read_as.clone()));
+        return Ok(RelationValue::in_place_of(&relation, asked.read_as.clone()));
     }
     let read_as = stand_in(MATCHING_SCHEMA, format!("{name} {}", lookups.len() + 1), &of);
     lookups.push(Lookup { of, columns, keys, read_as: read_as.clone() });
-    Ok(RelationValue::value(read_as))
+    Ok(RelationValue::in_place_of(&relation, read_as))
 }
 
 /// The relation a function takes, which has rows of its own.

@@ -19,6 +19,8 @@ pub(crate) struct RelationValue {
     pub(crate) relation: Relation,
     included: Parts,
     quoted: Parts,
+    /// Of a source: the zone of local times in what it receives.
+    time_zone: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,18 @@ pub(crate) fn quote(name: &str) -> String {
 
 impl RelationValue {
     pub(crate) fn value(relation: Relation) -> Value {
-        Value::from_object(Self { relation, included: ALL, quoted: ALL })
+        Self::of_source(relation, None)
+    }
+
+    /// The relation of a source, which tells its models by which zone they read its local times.
+    pub(crate) fn of_source(relation: Relation, time_zone: Option<String>) -> Value {
+        Value::from_object(Self { relation, included: ALL, quoted: ALL, time_zone })
+    }
+
+    /// A relation with rows of another: what that one tells, so does this one.
+    pub(crate) fn in_place_of(other: &Value, relation: Relation) -> Value {
+        let time_zone = other.downcast_object_ref::<Self>().and_then(|other| other.time_zone.clone());
+        Self::of_source(relation, time_zone)
     }
 
     /// The relation behind a value.
@@ -162,6 +175,7 @@ impl Object for RelationValue {
                 optional(Some(relation.identifier.as_str()).filter(|name| !name.is_empty()))
             }
             "type" => optional(relation.kind.map(kind_name)),
+            "time_zone" => optional(self.time_zone.as_deref()),
             "is_table" => Value::from(relation.kind == Some(RelationKind::Table)),
             "is_view" => Value::from(relation.kind == Some(RelationKind::View)),
             "is_cte" => Value::from(relation.kind == Some(RelationKind::Cte)),
