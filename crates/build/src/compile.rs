@@ -44,9 +44,9 @@ pub async fn compile_node(
 
 /// The table a node writes.
 pub(crate) fn target_name(node: &Node) -> Result<TableName, BuildError> {
-    node.relation.table_name().ok_or_else(|| BuildError::Config {
-        message: format!("{}: `{}` is no name for a table of the lake", node.unique_id, relation_text(node)),
-    })
+    node.relation
+        .table_name()
+        .ok_or_else(|| BuildError::NoTableName { node: node.unique_id.to_string(), name: relation_text(node) })
 }
 
 pub(crate) fn relation_text(node: &Node) -> String {

@@ -61,12 +61,7 @@ pub(crate) async fn open(
             if context.session.overlay_missing(read_as, &of).await? {
                 continue;
             }
-            return Err(BuildError::Config {
-                message: format!(
-                    "{target}: changes() needs a table with versions, and {of} is none; materialize it as table or \
-                     incremental, or load it first"
-                ),
-            });
+            return Err(BuildError::ChangesOfNoTable { target: target.clone(), upstream: of });
         };
         let mut entry = entry(&of, head.version());
         let table = table_entry(&head);
@@ -96,11 +91,7 @@ pub(crate) async fn open(
         };
         let is_set_back = ahead > newest.and_then(|newest| i64::try_from(newest).ok());
         if is_another || is_set_back {
-            return Err(BuildError::Config {
-                message: format!(
-                    "{target}: {of} was made anew or set back since this model read it; run it with --full-refresh"
-                ),
-            });
+            return Err(BuildError::UpstreamReset { target: target.clone(), upstream: of });
         }
         match ahead {
             // Nothing is left for this run.
@@ -156,9 +147,7 @@ pub(crate) async fn look_up(context: &Arc<BuildContext>, compiled: &Compiled) ->
             if context.session.overlay_missing(read_as, &of).await? {
                 continue;
             }
-            return Err(BuildError::Config {
-                message: format!("matching() needs a table, and {of} is none; materialize it as table or incremental"),
-            });
+            return Err(BuildError::MatchingNoTable { upstream: of });
         };
         context.session.overlay_matching(read_as, &head, &lookup.columns, &lookup.keys).await?;
     }

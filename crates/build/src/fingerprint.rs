@@ -40,6 +40,7 @@ pub(crate) struct NodeStates {
 impl NodeStates {
     pub(crate) async fn load(lake: &Lake) -> Result<Self, BuildError> {
         let known = match lake.get(&PATH.into()).await? {
+            // States that cannot be read cost that every node runs once more.
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
@@ -104,7 +105,7 @@ impl NodeStates {
             }
         }
         if states != self.known {
-            let bytes = serde_json::to_vec(&states).unwrap_or_default();
+            let bytes = serde_json::to_vec(&states).map_err(|source| BuildError::Kept { source })?;
             lake.put(&PATH.into(), bytes).await?;
         }
         Ok(())

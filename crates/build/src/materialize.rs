@@ -87,23 +87,12 @@ pub(crate) async fn write(context: &Arc<BuildContext>, job: &ModelJob<'_>) -> Re
         return snapshot(context, node, name, compiled).await;
     }
     match node.config.materialized.as_str() {
-        "view" if node.audit.is_some() => Err(BuildError::Config {
-            message: format!(
-                "{}: expectations are evaluated while rows are written, and a view has none; materialize it as table or \
-                 incremental, or move them to a model it reads",
-                node.unique_id
-            ),
-        }),
+        "view" if node.audit.is_some() => Err(BuildError::AuditedView { node: node.unique_id.to_string() }),
         "view" => view(context, name, compiled).await,
         "table" => table(context, job).await,
         "incremental" if *is_incremental => incremental(context, job).await,
         "incremental" => table(context, job).await,
-        other => Err(BuildError::Config {
-            message: format!(
-                "{}: there is no materialization `{other}`; use view, table, incremental or ephemeral",
-                node.unique_id
-            ),
-        }),
+        other => Err(BuildError::NoMaterialization { node: node.unique_id.to_string(), name: other.to_owned() }),
     }
 }
 

@@ -38,27 +38,11 @@ pub(crate) fn label(node: &Node) -> String {
 /// Runs a node to its end; failures become part of the result.
 pub(crate) async fn run_node(context: &Arc<BuildContext>, id: &UniqueId) -> NodeResult {
     let _turn = context.workspace.engine.turn().await;
-    let started_at = Utc::now();
+    let mut result = unrun(context, id, Status::Success);
     let Some(node) = context.node(id) else {
         return skipped(context, id, "the node is not in the project".to_owned());
     };
-    let mut result = NodeResult {
-        unique_id: id.to_string(),
-        resource_type: node.resource_type.to_string(),
-        label: label(node),
-        relation: (node.resource_type != ResourceType::Test).then(|| relation_text(node)),
-        status: Status::Success,
-        message: None,
-        rows: None,
-        failures: None,
-        version: None,
-        bytes: None,
-        is_reused: false,
-        started_at,
-        finished_at: started_at,
-        compiled_code: None,
-        fingerprint: None,
-    };
+    result.relation = (node.resource_type != ResourceType::Test).then(|| relation_text(node));
     if let Err(error) = run(context, id, node, &mut result).await {
         result.status = Status::Error;
         let compiled = result.compiled_code.as_deref();
@@ -301,23 +285,10 @@ pub(crate) fn skipped(context: &BuildContext, id: &UniqueId, reason: String) -> 
 
 /// The result of a node that did not run.
 pub(crate) fn unrun(context: &BuildContext, id: &UniqueId, status: Status) -> NodeResult {
-    let node = context.node(id);
-    let now = Utc::now();
-    NodeResult {
-        unique_id: id.to_string(),
-        resource_type: node.map(|node| node.resource_type.to_string()).unwrap_or_default(),
-        label: node.map(label).unwrap_or_default(),
-        relation: None,
-        status,
-        message: None,
-        rows: None,
-        failures: None,
-        version: None,
-        bytes: None,
-        is_reused: false,
-        started_at: now,
-        finished_at: now,
-        compiled_code: None,
-        fingerprint: None,
-    }
+    // An id that the project does not know is all that can be told of it.
+    let (resource_type, label) = match context.node(id) {
+        Some(node) => (node.resource_type.to_string(), label(node)),
+        None => (String::new(), id.to_string()),
+    };
+    NodeResult::begun(id.to_string(), resource_type, label, status)
 }

@@ -140,7 +140,7 @@ async fn run_schedule(
                             index: next,
                             total,
                             unique_id: id.to_string(),
-                            label: context.node(&id).map(label).unwrap_or_default(),
+                            label: context.node(&id).map_or_else(|| id.to_string(), label),
                         });
                         run_node(&context, &id).await
                     }

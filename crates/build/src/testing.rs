@@ -50,8 +50,9 @@ pub(crate) async fn run_test(
         error = test.error_if,
     );
     let batches = context.session.collect(&sql).await?;
-    let found = batches.iter().find(|batch| batch.num_rows() > 0).ok_or_else(|| BuildError::Config {
-        message: format!("{}: its query returned no row; fail_calc must be an aggregate", node.unique_id),
+    let found = batches.iter().find(|batch| batch.num_rows() > 0).ok_or_else(|| {
+        let test = node.unique_id.to_string();
+        BuildError::NoAggregate { test }
     })?;
     let failures = count(found)?;
     let is_severe = test.severity == TestSeverity::Error;

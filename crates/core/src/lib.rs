@@ -4,6 +4,7 @@
 pub mod columns;
 mod diagnostic;
 mod error_kind;
+mod hex;
 mod ledger;
 pub mod lineage;
 mod row_hash;
@@ -11,6 +12,7 @@ mod table_name;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Location, Severity, did_you_mean};
 pub use error_kind::{ErrorKind, HasErrorKind};
+pub use hex::{hex, push_hex};
 pub use ledger::LedgerEntry;
 pub use row_hash::{RowHash, RowHasher};
 pub use table_name::{TableName, TableNameError};

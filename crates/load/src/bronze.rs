@@ -5,13 +5,14 @@ use std::{borrow::Cow, sync::Arc};
 use arrow::{
     array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
     datatypes::{DataType, Field, Schema, TimeUnit},
+    error::ArrowError,
 };
 use datafusion::physical_plan::memory::MemoryStream;
 use wardlake_connect::{
     Chunk, FileTable, KeptRecords,
     source::{RAW, RECORD},
 };
-use wardlake_core::{TableName, columns::ColumnList, lineage};
+use wardlake_core::{TableName, columns::ColumnList, lineage, push_hex};
 use wardlake_storage::Commit;
 
 use crate::{Workspace, error::LoadError, reading};
@@ -132,19 +133,11 @@ pub(crate) async fn create(
 }
 
 /// 32 hexadecimal digits per row, straight into one buffer.
-pub(crate) fn hex_hashes(hashes: &[u128]) -> StringArray {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = Vec::with_capacity(hashes.len() * 32);
-    for hash in hashes {
-        for byte in hash.to_be_bytes() {
-            text.push(DIGITS[usize::from(byte >> 4)]);
-            text.push(DIGITS[usize::from(byte & 15)]);
-        }
-    }
+pub(crate) fn hex_hashes(hashes: &[u128]) -> Result<StringArray, ArrowError> {
+    let mut text = String::with_capacity(hashes.len() * 32);
+    hashes.iter().for_each(|hash| push_hex(&mut text, &hash.to_be_bytes()));
     let offsets = arrow::buffer::OffsetBuffer::from_repeated_length(32, hashes.len());
-    let text = String::from_utf8(text).unwrap_or_default();
     StringArray::try_new(offsets, text.into_bytes().into(), None)
-        .unwrap_or_else(|_| StringArray::new_null(hashes.len()))
 }
 
 /// The beginning of the batch id of a corrected row.
@@ -193,7 +186,7 @@ mod tests {
     #[test]
     fn hashes_are_written_as_core_writes_them() {
         let hashes = [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef];
-        let text = hex_hashes(&hashes);
+        let text = hex_hashes(&hashes).unwrap();
         for (row, hash) in hashes.iter().enumerate() {
             assert_eq!(text.value(row), wardlake_core::RowHash(*hash).to_string());
         }

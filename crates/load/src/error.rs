@@ -78,11 +78,95 @@ pub enum LoadError {
     /// A name that cannot be a table of the lake.
     #[error(transparent)]
     Name(#[from] TableNameError),
-    /// A model's settings ask for something it cannot have.
-    #[error("{message}")]
-    Config {
-        /// What and what to do.
-        message: String,
+    /// The settings of a seed's file are wrong.
+    #[error("seed {seed}: {}", problems.join("; "))]
+    SeedSettings {
+        /// The seed.
+        seed: String,
+        /// Every problem.
+        problems: Vec<String>,
+    },
+    /// Lines of a seed's file are no records.
+    #[error("{path}:{line}: {reason} ({count} such lines in this seed)")]
+    SeedLine {
+        /// The file.
+        path: String,
+        /// The first such line.
+        line: u64,
+        /// Why it is none.
+        reason: String,
+        /// All such lines.
+        count: usize,
+    },
+    /// A seed's `column_types` name a type that there is not.
+    #[error("seed {seed}: column_types gives {column} the unknown type `{sql}`")]
+    SeedType {
+        /// The seed.
+        seed: String,
+        /// The column.
+        column: String,
+        /// The type, as written.
+        sql: String,
+    },
+    /// A value of a seed cannot be read as its column's type.
+    #[error("{path}: a value of column {column} in record {record} is no {data_type}")]
+    SeedValue {
+        /// The file.
+        path: String,
+        /// The column.
+        column: String,
+        /// The record, from 1.
+        record: usize,
+        /// The type.
+        data_type: String,
+    },
+    /// The kept bytes of a loaded file are needed once more and are not there.
+    #[error("{file}: its landed bytes ({sha256}) are gone; restore the lake's _landing folder")]
+    LandingGone {
+        /// The file, as it was found.
+        file: String,
+        /// Of its bytes.
+        sha256: String,
+    },
+    /// No delivery of that number is set aside.
+    #[error(
+        "no delivery {number}{} is set aside; `wardlake feed list` shows those that are",
+        feed.as_ref().map_or_else(String::new, |feed| format!(" of {feed}"))
+    )]
+    NotSetAside {
+        /// Its number.
+        number: String,
+        /// The feed, where one was named.
+        feed: Option<String>,
+    },
+    /// Several feeds have a delivery of that number set aside.
+    #[error("a delivery {number} is set aside in each of {}; name one with --feed", feeds.join(", "))]
+    SetAsideTwice {
+        /// Its number.
+        number: String,
+        /// The feeds.
+        feeds: Vec<String>,
+    },
+    /// What a table keeps of its own loads cannot be read: what was loaded is not known, and nothing more is.
+    #[error(
+        "{table}: {what} cannot be read: {reason}. Nothing was loaded; restore the table from a copy, or read it with the version of \
+         wardlake that wrote it"
+    )]
+    Unreadable {
+        /// The table.
+        table: TableName,
+        /// What of it.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something that is always so was not.
+    #[error("{table}: {what}. Please report it; nothing of this load was written")]
+    Broken {
+        /// `<source>.<table>`.
+        table: String,
+        /// What was not so.
+        what: String,
     },
     /// A file cannot be read once more; its table is as it was.
     #[error("{table}: {file} cannot be read again: {reason}; the table is as it was")]
@@ -121,17 +205,23 @@ impl HasErrorKind for LoadError {
         match self {
             Self::Project(_)
             | Self::Name(_)
-            | Self::Config { .. }
+            | Self::SeedSettings { .. }
+            | Self::SeedLine { .. }
+            | Self::SeedType { .. }
+            | Self::SeedValue { .. }
+            | Self::SetAsideTwice { .. }
             | Self::Shape { .. }
+            | Self::Unreadable { .. }
             | Self::NoJournal { .. }
             | Self::NotReadAgain { .. } => ErrorKind::Invalid,
+            Self::LandingGone { .. } | Self::NotSetAside { .. } => ErrorKind::NotFound,
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Source { error, .. } => error.kind(),
             Self::Owned { .. } | Self::Lost { .. } | Self::Lock { .. } | Self::Journal { .. } | Self::Cancelled => {
                 ErrorKind::Unavailable
             }
-            Self::Task { .. } => ErrorKind::Internal,
+            Self::Task { .. } | Self::Broken { .. } => ErrorKind::Internal,
             Self::Records(error) => error.kind(),
         }
     }

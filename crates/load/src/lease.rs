@@ -151,6 +151,7 @@ impl Lease {
                     record => {
                         let lasts = record.as_ref().map_or(LASTS, Record::lasts);
                         if !watch.is_over(&mark, lasts) {
+                            // A record that cannot be read is somebody's all the same, until it is over.
                             let holder = record.map(|record| record.holder).unwrap_or_default();
                             return Err(LoadError::Owned { what: lake.url().to_string(), holder });
                         }

@@ -24,7 +24,7 @@ pub use intake::{
     topic_position,
 };
 pub use maintain::{MaintainOptions, maintain, maintain_if_due};
-pub use ownership::{Claim, Holder, Ownership};
+pub use ownership::{Claim, Holder, Ownership, machine_name};
 pub use publish::{Changes, publish};
 pub use seed::read_seed;
 pub use upkeep::{Checkpoints, Upkeep};

@@ -17,7 +17,8 @@ use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
 use wardlake_records::{UpkeepReport, findings, quarantine, system};
 use wardlake_storage::{
-    Commit, Epoch, EpochDraft, EpochRetention, Expiry, LogReaders, OptimizeSpec, TableSnapshot, VacuumGrace,
+    Commit, Epoch, EpochDraft, EpochRetention, Expiry, LogReaders, OptimizeSpec, StorageError, TableSnapshot,
+    VacuumGrace,
 };
 
 use crate::{Ownership, Workspace, error::LoadError, ingest::LoadLog, old_epochs};
@@ -91,6 +92,7 @@ pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepRepo
     let is_left = alone_at.is_some() && lake.broken_off()? > 0;
     let kept = KEPT.into();
     let last = lake.get(&kept).await?;
+    // A note that cannot be read is written anew, as in a new lake: the next pass is in a day.
     let last = last.and_then(|bytes| serde_json::from_slice::<DateTime<Utc>>(&bytes).ok());
     let now = serde_json::json!(Utc::now()).to_string();
     if !is_left && last.is_none_or(|last| (Utc::now() - last).abs() < EVERY) {
@@ -154,7 +156,7 @@ async fn pass(
         show_merged(workspace, &merged).await?;
     }
     let mut swept = vec![lake.sweep(options.grace(), options.dry_run).await?];
-    for name in own_tables(workspace) {
+    for name in own_tables(workspace)? {
         swept.push(lake.sweep_unborn(&name, options.grace(), options.dry_run).await?);
     }
     for swept in swept {
@@ -167,17 +169,27 @@ async fn pass(
 }
 
 /// The tables that only we write, whether they are there or not: those of the project, and what lies in the schemas of our own records.
-fn own_tables(workspace: &Workspace) -> BTreeSet<TableName> {
+fn own_tables(workspace: &Workspace) -> Result<BTreeSet<TableName>, LoadError> {
     let nodes = workspace.project.nodes().values().map(|node| &node.relation);
     let sources = workspace.project.sources().values().map(|source| &source.relation);
     let mut tables: BTreeSet<TableName> = nodes.chain(sources).filter_map(|relation| relation.table_name()).collect();
-    let Some(lake) = workspace.lake.local_path() else { return tables };
+    let Some(lake) = workspace.lake.local_path() else { return Ok(tables) };
     for schema in [system::SCHEMA, quarantine::SCHEMA, findings::SCHEMA] {
-        let Ok(folders) = std::fs::read_dir(lake.join(schema)) else { continue };
-        let names = folders.filter_map(|folder| Some(folder.ok()?.file_name().to_string_lossy().into_owned()));
-        tables.extend(names.filter_map(|name| TableName::new(schema, name).ok()));
+        let path = lake.join(schema);
+        let failed = |source| StorageError::Io { action: "list", path: path.display().to_string(), source };
+        let folders = match std::fs::read_dir(&path) {
+            Ok(folders) => folders,
+            // Nothing was ever kept there.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(failed(error).into()),
+        };
+        for folder in folders {
+            let name = folder.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            // What is called otherwise is no table, and not ours.
+            tables.extend(TableName::new(schema, name));
+        }
     }
-    tables
+    Ok(tables)
 }
 
 /// The newest epoch names the merged files in place of the small ones, which would otherwise stay for as long as nothing else is published. The
@@ -217,6 +229,7 @@ async fn consumed(workspace: &Workspace) -> Result<BTreeMap<TableName, u64>, Loa
     for name in incremental.filter_map(|node| node.relation.table_name()) {
         let Some(snapshot) = workspace.lake.snapshot(&name, None).await? else { continue };
         for (app_id, version) in snapshot.consumed_all().await? {
+            // What is no name of a table was noted by others, of no table here.
             let Some(upstream) = app_id.strip_prefix("table:").and_then(|name| name.parse().ok()) else { continue };
             let version = version.unsigned_abs();
             slowest.entry(upstream).and_modify(|least| *least = version.min(*least)).or_insert(version);

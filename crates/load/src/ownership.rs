@@ -35,10 +35,15 @@ pub struct Holder {
     pub since: DateTime<Utc>,
 }
 
+/// This machine's name, where the system tells it.
+pub fn machine_name() -> Option<String> {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
+    told.ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 impl Holder {
     pub(crate) fn this_process() -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::env::var("HOSTNAME"));
-        let host = host.map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned());
+        let host = machine_name().unwrap_or_else(|| "this machine".to_owned());
         Self { host, pid: std::process::id(), since: Utc::now() }
     }
 }

@@ -24,8 +24,9 @@ pub fn read_seed(
         "path": path.to_string_lossy(),
         "format": {"type": "csv", "delimiter": delimiter.to_string(), "header": true, "null": [""]},
     });
-    let table = FileTable::from_json(&serde_json::Value::Null, &block).map_err(|problems| LoadError::Config {
-        message: format!("seed {label}: {}", problems.iter().map(|p| p.message.clone()).collect::<Vec<_>>().join("; ")),
+    let table = FileTable::from_json(&serde_json::Value::Null, &block).map_err(|problems| LoadError::SeedSettings {
+        seed: label.to_owned(),
+        problems: problems.into_iter().map(|problem| problem.message).collect(),
     })?;
     let file = FoundFile::at(path).map_err(source)?;
     let mut chunks: Vec<Vec<ArrayRef>> = Vec::new();
@@ -39,8 +40,11 @@ pub fn read_seed(
     })
     .map_err(source)?;
     if let Some((line, reason)) = rejected.first() {
-        return Err(LoadError::Config {
-            message: format!("{}:{line}: {reason} ({} such lines in this seed)", path.display(), rejected.len()),
+        return Err(LoadError::SeedLine {
+            path: path.display().to_string(),
+            line: *line,
+            reason: reason.to_string(),
+            count: rejected.len(),
         });
     }
     let mut fields = Vec::new();
@@ -50,19 +54,20 @@ pub fn read_seed(
         let text: ArrayRef = if parts.is_empty() { Arc::new(StringArray::new_null(0)) } else { concat(&parts)? };
         let wanted = types.iter().find(|(name, _)| name == column).map(|(_, sql)| sql.as_str());
         let data_type = match wanted {
-            Some(sql) => type_of_sql(sql).ok_or_else(|| LoadError::Config {
-                message: format!("seed {label}: column_types gives {column} the unknown type `{sql}`"),
+            Some(sql) => type_of_sql(sql).ok_or_else(|| LoadError::SeedType {
+                seed: label.to_owned(),
+                column: column.clone(),
+                sql: sql.to_owned(),
             })?,
             None => infer(text.as_string::<i32>()),
         };
         let typed = cast(&text, &data_type)?;
         if let Some(row) = (0..text.len()).find(|&row| text.is_valid(row) && typed.is_null(row)) {
-            return Err(LoadError::Config {
-                message: format!(
-                    "{}: a value of column {column} in record {} is no {data_type}",
-                    path.display(),
-                    row + 1
-                ),
+            return Err(LoadError::SeedValue {
+                path: path.display().to_string(),
+                column: column.clone(),
+                record: row + 1,
+                data_type: data_type.to_string(),
             });
         }
         fields.push(Field::new(column, data_type, true));

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use md5::{Digest, Md5};
 use regex::Regex;
 use serde_json::{Map, Value as Json};
+use wardlake_core::hex;
 
 use crate::{
     templates::has_jinja,
@@ -253,10 +254,7 @@ fn clean(text: &str) -> String {
 }
 
 fn md5_hex(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().fold(String::with_capacity(32), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    hex(&Md5::digest(text.as_bytes()))
 }
 
 /// Python's `str()` of a YAML value.

@@ -7,7 +7,7 @@ use wardlake_core::Location;
 
 use crate::{
     NodeConfig, Relation,
-    audit::{Audit, Kpi},
+    audit::{Audit, Identity, Kpi},
     jinja::{RefCall, SourceCall},
 };
 
@@ -166,6 +166,8 @@ pub struct Node {
     pub audit: Option<Box<Audit>>,
     /// The figures whose bounds are worked out, if it declares any.
     pub kpi: Option<Kpi>,
+    /// How it is decided which of its rows are one person, if it declares so.
+    pub identity: Option<Box<Identity>>,
     /// The view whose rows are left when its table is trimmed (`trimmed_to`), if it says so.
     pub trimmed_to: Option<UniqueId>,
     /// Described columns in the order written.

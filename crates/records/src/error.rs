@@ -22,6 +22,16 @@ pub enum RecordsError {
         /// The table.
         table: TableName,
     },
+    /// Something that is kept as JSON cannot be written as such.
+    #[error("{what} of system.{table} cannot be written down: {source}. Please report it")]
+    Unwritable {
+        /// The table's name.
+        table: &'static str,
+        /// Its column.
+        what: &'static str,
+        /// Why.
+        source: serde_json::Error,
+    },
 }
 
 impl HasErrorKind for RecordsError {
@@ -30,6 +40,7 @@ impl HasErrorKind for RecordsError {
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Name(_) | Self::Columns { .. } => ErrorKind::Invalid,
+            Self::Unwritable { .. } => ErrorKind::Internal,
         }
     }
 }

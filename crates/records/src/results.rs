@@ -29,6 +29,18 @@ impl Status {
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Fail | Self::Error)
     }
+
+    /// As dbt spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Error => "error",
+            Self::Skipped => "skipped",
+        }
+    }
 }
 
 /// What a finished node reports.
@@ -67,6 +79,28 @@ pub struct NodeResult {
 }
 
 impl NodeResult {
+    /// Of a node that begins now, and of which nothing is known yet but what it is.
+    pub fn begun(unique_id: String, resource_type: String, label: String, status: Status) -> Self {
+        let now = Utc::now();
+        Self {
+            unique_id,
+            resource_type,
+            label,
+            relation: None,
+            status,
+            message: None,
+            rows: None,
+            failures: None,
+            version: None,
+            bytes: None,
+            is_reused: false,
+            started_at: now,
+            finished_at: now,
+            compiled_code: None,
+            fingerprint: None,
+        }
+    }
+
     /// How long it took.
     pub fn seconds(&self) -> f64 {
         (self.finished_at - self.started_at).as_seconds_f64()
@@ -214,4 +248,17 @@ pub struct Notice {
     pub since: DateTime<Utc>,
     /// When it was told.
     pub at: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status;
+
+    #[test]
+    fn a_status_is_spelled_the_same_everywhere() {
+        use Status::{Error, Fail, Pass, Skipped, Success, Warn};
+        for status in [Success, Pass, Warn, Fail, Error, Skipped] {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+    }
 }

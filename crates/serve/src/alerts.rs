@@ -60,6 +60,7 @@ impl Alerts {
         }
         webhooks.retain(|url| !url.is_empty());
         let alarms = match workspace.lake.get(&STATE.into()).await? {
+            // What cannot be read costs that what is in alarm is told once more.
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             None => BTreeMap::new(),
         };
@@ -173,6 +174,12 @@ fn judge(
     alarms: &mut BTreeMap<String, Alarm>,
     notices: &mut Vec<Notice>,
 ) -> Result<(), ServeError> {
+    // Without a column of the key all rows would be one alarm.
+    let schema = rows.first().map(RecordBatch::schema);
+    let is_missing = |column: &&String| schema.as_ref().is_some_and(|schema| schema.index_of(column).is_err());
+    if let Some(column) = alert.key.iter().find(is_missing) {
+        return Err(ServeError::AlertKey { column: column.clone() });
+    }
     let mut before = std::mem::take(alarms);
     for batch in rows {
         for row in 0..batch.num_rows() {
@@ -182,7 +189,7 @@ fn judge(
                 .iter()
                 .map(|column| (column.clone(), cells.get(column).cloned().flatten().unwrap_or_default()))
                 .collect();
-            let id = serde_json::to_string(&key).unwrap_or_default();
+            let id = serde_json::to_string(&key).map_err(ServeError::notes)?;
             let value = alert.value.as_ref().and_then(|column| cells.get(column).cloned().flatten());
             let message = filled(&alert.message, &cells);
             let mut alarm =
@@ -196,6 +203,7 @@ fn judge(
         }
     }
     for (id, alarm) in before.into_iter().filter(|(_, alarm)| alarm.is_told) {
+        // An alarm that another version kept may not say its key; that it is over is told all the same.
         let key = serde_json::from_str(&id).unwrap_or_default();
         notices.push(notice(alert, key, &alarm, false, now));
     }

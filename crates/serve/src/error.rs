@@ -50,11 +50,44 @@ pub enum ServeError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Settings that only the server reads are wrong.
-    #[error("{message}")]
-    Config {
-        /// What and what to do.
-        message: String,
+    /// An address for messages is given, and no table takes any.
+    #[error("--mllp needs a source table with an `mllp` block")]
+    NoMessageTable,
+    /// One address for messages is given, and several tables take them.
+    #[error("--mllp names one address for {count} source tables; give each a `listen` of its own")]
+    SeveralMessageTables {
+        /// Those tables.
+        count: usize,
+    },
+    /// What a source table writes for its address is none.
+    #[error("source {table}: `mllp.listen` is `{text}`; write `127.0.0.1:2575`")]
+    ListenAddress {
+        /// `<source>.<table>`.
+        table: String,
+        /// As written.
+        text: String,
+    },
+    /// A certificate or key of a source table cannot be used.
+    #[error("source {table}: {file} cannot be used for TLS: {reason}")]
+    Tls {
+        /// `<source>.<table>`.
+        table: String,
+        /// The file, as written.
+        file: String,
+        /// Why.
+        reason: String,
+    },
+    /// The system tells nothing of new files.
+    #[error("folders cannot be watched: {reason}")]
+    Watch {
+        /// The system's reason.
+        reason: String,
+    },
+    /// The rows of an alert lack a column of its key.
+    #[error("its `key` names the column `{column}`, which its rows do not have; correct alerts.yml")]
+    AlertKey {
+        /// The column.
+        column: String,
     },
     /// What the server keeps for its next start cannot be written down.
     #[error("what is kept for the next start cannot be written: {source}")]
@@ -90,8 +123,14 @@ impl HasErrorKind for ServeError {
             Self::Records(error) => error.kind(),
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
-            Self::Config { .. } => ErrorKind::Invalid,
-            Self::Bind { .. } | Self::Listen { .. } | Self::Threads { .. } => ErrorKind::Unavailable,
+            Self::NoMessageTable
+            | Self::SeveralMessageTables { .. }
+            | Self::ListenAddress { .. }
+            | Self::Tls { .. }
+            | Self::AlertKey { .. } => ErrorKind::Invalid,
+            Self::Bind { .. } | Self::Listen { .. } | Self::Threads { .. } | Self::Watch { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::Notes { .. } | Self::Task { .. } => ErrorKind::Internal,
         }
     }

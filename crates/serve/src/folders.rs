@@ -146,8 +146,7 @@ impl Files {
                 heard.hear(event);
             }
         };
-        notify::recommended_watcher(hear)
-            .map_err(|error| ServeError::Config { message: format!("folders cannot be watched: {error}") })
+        notify::recommended_watcher(hear).map_err(|error| ServeError::Watch { reason: error.to_string() })
     }
 
     /// Watches every root that exists and is not watched yet; the files that lie there.
@@ -221,8 +220,14 @@ impl Files {
     async fn versions(&self, tables: &[&SourceTable]) -> BTreeMap<TableName, u64> {
         let mut versions = BTreeMap::new();
         for source in tables {
-            if let Ok(Some(version)) = self.server.workspace.lake.newest_version(&source.name).await {
-                versions.insert(source.name.clone(), version);
+            match self.server.workspace.lake.newest_version(&source.name).await {
+                Ok(version) => versions.extend(version.map(|version| (source.name.clone(), version))),
+                // Without the version before, a table counts as one that moved, without the one after as one that did not.
+                Err(error) => {
+                    let text =
+                        format!("{}: what its files bring may show with the next one only: {error}", source.label);
+                    self.server.workspace.events.warn(text);
+                }
             }
         }
         versions

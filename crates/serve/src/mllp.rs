@@ -60,19 +60,18 @@ struct Line {
 pub(crate) fn bind_all(server: &Server, given: Option<SocketAddr>) -> Result<Vec<Listener>, ServeError> {
     let feeds: Vec<(&Arc<Feed>, Messages<'_>)> = server.sources.for_messages().collect();
     if given.is_some() && feeds.len() != 1 {
-        let message = match feeds.len() {
-            0 => "--mllp needs a source table with an `mllp` block".to_owned(),
-            several => format!("--mllp names one address for {several} source tables; give each a `listen` of its own"),
-        };
-        return Err(ServeError::Config { message });
+        return Err(match feeds.len() {
+            0 => ServeError::NoMessageTable,
+            count => ServeError::SeveralMessageTables { count },
+        });
     }
     let mut listeners = Vec::new();
     for (feed, settings) in feeds {
         let address = match (given, settings.listen) {
             (Some(address), _) => address,
-            (None, Some(text)) => text.parse().map_err(|_| ServeError::Config {
-                message: format!("source {}: `mllp.listen` is `{text}`; write `127.0.0.1:2575`", feed.label()),
-            })?,
+            (None, Some(text)) => text
+                .parse()
+                .map_err(|_| ServeError::ListenAddress { table: feed.label().to_owned(), text: text.to_string() })?,
             (None, None) => continue,
         };
         let tls = match settings.tls {
@@ -88,9 +87,7 @@ pub(crate) fn bind_all(server: &Server, given: Option<SocketAddr>) -> Result<Vec
 }
 
 fn acceptor(files: &TlsFiles, folder: &Path, label: &str) -> Result<TlsAcceptor, ServeError> {
-    let wrong = |file: &str, reason: String| ServeError::Config {
-        message: format!("source {label}: {file} cannot be used for TLS: {reason}"),
-    };
+    let wrong = |file: &str, reason: String| ServeError::Tls { table: label.to_owned(), file: file.to_owned(), reason };
     let chain = |file: &str| -> Result<Vec<CertificateDer<'static>>, ServeError> {
         let found = CertificateDer::pem_file_iter(folder.join(file)).map_err(|error| wrong(file, error.to_string()))?;
         found.collect::<Result<_, _>>().map_err(|error| wrong(file, error.to_string()))

@@ -195,7 +195,7 @@ mod tests {
         readiness.note_refusal("hl7.adt", &IntakeError::KeyReused);
         assert_eq!(readiness.reason(), None);
         readiness.note_refusal("hl7.adt", &of_disk("no space left"));
-        readiness.note_load("hl7.oru", Some(&LoadError::Config { message: "no table".to_owned() }));
+        readiness.note_load("hl7.oru", Some(&LoadError::Task { message: "no table".to_owned() }));
         let told = readiness.reason().unwrap();
         assert!(told.contains("hl7.adt") && told.contains("no space left"), "{told}");
         assert!(told.contains("hl7.oru") && told.contains("no table"), "{told}");

@@ -196,8 +196,16 @@ impl Waves {
         }
         // What was loaded before the last stop, and not taken through any more, goes with the first wave.
         for feed in self.server.sources.feeds() {
-            if let Ok(Some(version)) = self.server.workspace.lake.newest_version(feed.table_name()).await {
-                self.live.moved(feed.table_name().clone(), version);
+            match self.server.workspace.lake.newest_version(feed.table_name()).await {
+                Ok(Some(version)) => self.live.moved(feed.table_name().clone(), version),
+                Ok(None) => {}
+                Err(error) => {
+                    let text = format!(
+                        "{}: what came before the last stop shows with the next delivery: {error}",
+                        feed.label()
+                    );
+                    self.server.workspace.events.warn(text);
+                }
             }
         }
         let background = &self.server.background;

@@ -128,11 +128,6 @@ impl DirtKind {
         )
     }
 
-    /// Whether a declared repair brings the right value back. What is neither withheld nor repaired is kept and flagged.
-    pub fn is_repaired(self) -> bool {
-        matches!(self, Self::GenderSpelling | Self::RepeatedLine | Self::ConflictingDuplicate)
-    }
-
     /// Whether it concerns a file as a whole: the truth names the file, and its line is that of the header (or 0).
     pub fn is_of_file(self) -> bool {
         matches!(self, Self::ColumnAdded | Self::ColumnRenamed | Self::ColumnReordered | Self::OutOfOrderFile)

@@ -41,7 +41,7 @@ const NET: &str = "__wardlake_net";
 
 impl TableSnapshot {
     /// The rows of files that were added after `version` (`None`: all rows). Rows an update or merge rewrote are among them;
-    /// rows that were only moved by an optimize are not. [`Self::only_appends_since`] tells whether the distinction matters.
+    /// rows that were only moved by an optimize are not.
     pub async fn appended_since(
         &self,
         version: Option<u64>,
@@ -61,17 +61,6 @@ impl TableSnapshot {
             all = all.union(self.conform(rows, &then).map_err(query())?).map_err(query())?;
         }
         Ok(all.into_view())
-    }
-
-    /// Whether no row was changed or deleted after `version`.
-    pub async fn only_appends_since(&self, version: u64) -> Result<bool, StorageError> {
-        let mut commits = self.handle.commits(version, self.version());
-        while let Some((_, lines)) = commits.try_next().await? {
-            if lines.iter().any(|line| line.remove.as_ref().is_some_and(|remove| remove.data_change)) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// The net changes of rows after `version` (`None`: every row is an insert): this table's columns and `_change_type`, which

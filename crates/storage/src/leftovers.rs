@@ -37,7 +37,8 @@ impl Lake {
         let Some(root) = self.local_path() else { return Ok(report) };
         let is_own = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with('_');
         let read = |source| StorageError::Io { action: "read", path: root.display().to_string(), source };
-        let own = fs::read_dir(root).map_err(read)?.filter_map(io::Result::ok).filter(is_own);
+        let entries = fs::read_dir(root).map_err(read)?.collect::<io::Result<Vec<_>>>().map_err(read)?;
+        let own = entries.into_iter().filter(is_own);
         let left = Left { subject: "leftovers", folders: own.map(|entry| entry.path()).collect(), is_left: is_unnamed };
         self.remove_left(root, left, grace, dry_run, &mut report).await?;
         Ok(report)

@@ -97,6 +97,7 @@ impl Lake {
         let files = then.data_files();
         let back: Vec<&Arc<DataFile>> = files.iter().filter(|file| newest.state.file(file.path()).is_none()).collect();
         self.require_files(&then, &back).await?;
+        // For people: files of other writers may not say how many rows they hold.
         let rows: u64 = back.iter().map(|file| file.rows().unwrap_or_default()).sum();
         let bytes: u64 = back.iter().map(|file| file.bytes()).sum();
         let change = |now: Option<&TableState>| {

@@ -65,7 +65,7 @@ pub(crate) fn settle(
     (settled, next)
 }
 
-/// What an earlier process noted.
+/// What an earlier process noted. A note that cannot be read costs that the grace of all it names begins once more.
 pub(crate) fn noted(bytes: Option<bytes::Bytes>) -> Seen {
     let times = bytes.and_then(|bytes| serde_json::from_slice::<BTreeMap<String, DateTime<Utc>>>(&bytes).ok());
     times.into_iter().flatten().map(|(name, at)| (name, First { at, here: None })).collect()

@@ -103,11 +103,6 @@ impl TableSnapshot {
         self.state.files().map(rows).sum()
     }
 
-    /// Bytes of the data files.
-    pub fn size_bytes(&self) -> u64 {
-        self.state.files().map(|file| file.bytes()).sum()
-    }
-
     /// Partition columns in order.
     pub fn partition_columns(&self) -> Vec<String> {
         self.state.partition_columns().to_vec()
@@ -139,7 +134,8 @@ impl TableSnapshot {
     pub async fn history(&self, limit: Option<usize>) -> Result<Vec<HistoryEntry>, StorageError> {
         let stream = self.delta().await?.history(limit);
         let infos: Vec<_> = stream.try_collect().await.map_err(StorageError::delta(self.name()))?;
-        let newest = self.handle.newest_version().await?.unwrap_or_default();
+        let newest = self.handle.newest_version().await?;
+        let newest = newest.ok_or_else(|| StorageError::TableNotFound { table: self.name().clone() })?;
         // The library lists to the newest commit there is, newest first and without gaps.
         let entries = infos.into_iter().enumerate().map(|(age, info)| HistoryEntry {
             version: newest.saturating_sub(age as u64),

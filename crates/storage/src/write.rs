@@ -87,6 +87,7 @@ pub(crate) struct NewFiles {
 }
 
 impl NewFiles {
+    /// Rows, as the writer of this process counted them: for people, and 0 of a file of which it did not.
     pub(crate) fn rows(&self) -> u64 {
         let rows = |add: &Add| add.get_stats().ok().flatten().map_or(0, |stats| stats.num_records.max(0) as u64);
         self.adds.iter().map(rows).sum()

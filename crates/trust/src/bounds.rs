@@ -133,9 +133,8 @@ impl Shadow {
         let above = graph.ancestors(kpis.iter().map(|(node, _)| &node.unique_id), None);
         let wanted: BTreeSet<&UniqueId> = open.keys().chain(&below).filter(|id| above.contains(*id)).collect();
         let order = graph.sort(wanted.into_iter().cloned());
-        let folder = tempfile::tempdir().map_err(|error| TrustError::Config {
-            message: format!("no folder for temporary tables could be made: {error}; free space or set TMPDIR"),
-        })?;
+        let folder =
+            tempfile::tempdir().map_err(|error| TrustError::NoTemporaryFolder { reason: error.to_string() })?;
         let lake = Lake::open(&folder.path().to_string_lossy()).await?;
         let session = workspace.engine.session(Viewer::System(SystemReason::Bounds), state).await?;
         // What does not read one another is built side by side.
@@ -215,9 +214,9 @@ async fn figures(session: &Session, node: &Node, kpi: &Kpi) -> Result<Figures, T
     for batch in session.collect(&format!("select * from {}", name.quoted())).await? {
         let keys = kpi.key.iter().map(|column| text(&batch, column)).collect::<Result<Vec<_>, TrustError>>()?;
         for figure in &kpi.figures {
-            let column = batch.column_by_name(figure).ok_or_else(|| TrustError::Config {
-                message: format!("{}: `kpi` asks for column `{figure}`, which is not there", node.unique_id),
-            })?;
+            let column = batch
+                .column_by_name(figure)
+                .ok_or_else(|| TrustError::KpiFigure { node: node.unique_id.to_string(), column: figure.clone() })?;
             let values = cast(column, &DataType::Float64)?;
             let values = values.as_primitive::<Float64Type>();
             for row in 0..batch.num_rows() {
@@ -231,11 +230,10 @@ async fn figures(session: &Session, node: &Node, kpi: &Kpi) -> Result<Figures, T
 }
 
 fn text(batch: &RecordBatch, column: &str) -> Result<Vec<String>, TrustError> {
-    let array = batch.column_by_name(column).ok_or_else(|| TrustError::Config {
-        message: format!("`kpi` asks for the key `{column}`, which is not there"),
-    })?;
+    let array = batch.column_by_name(column).ok_or_else(|| TrustError::KpiKey { column: column.to_owned() })?;
     let array = cast(array, &DataType::Utf8)?;
     let array = array.as_string::<i32>();
+    // A figure without a key is one of its own.
     Ok(array.iter().map(|value| value.unwrap_or_default().to_owned()).collect())
 }
 

@@ -7,6 +7,8 @@ use wardlake_load::LoadError;
 use wardlake_records::RecordsError;
 use wardlake_storage::StorageError;
 
+use crate::identity::IdentityRefusal;
+
 /// What could not be answered or decided.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
@@ -19,12 +21,125 @@ pub enum TrustError {
     /// A name that cannot be a table of the lake.
     #[error(transparent)]
     Name(#[from] TableNameError),
-    /// A model's settings ask for something it cannot have.
-    #[error("{message}")]
-    Config {
-        /// What and what to do.
-        message: String,
+    /// No model, seed or snapshot is called so.
+    #[error(
+        "there is no model, seed or snapshot `{name}`{}",
+        nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+    )]
+    NoModel {
+        /// As asked for.
+        name: String,
+        /// One that is nearly called so.
+        nearest: Option<String>,
     },
+    /// No model that declares expectations is called so.
+    #[error(
+        "no model `{model}` declares expectations{}",
+        nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+    )]
+    NoExpectations {
+        /// As asked for.
+        model: String,
+        /// One that is nearly called so.
+        nearest: Option<String>,
+    },
+    /// A node or source is no table of the lake.
+    #[error("`{name}` is no table of the lake")]
+    NotATable {
+        /// Which.
+        name: String,
+    },
+    /// A table that no epoch has.
+    #[error("{table} is not published yet; run `wardlake build`")]
+    NotPublished {
+        /// Which.
+        table: TableName,
+    },
+    /// A source table of which nothing was loaded.
+    #[error("{table} is not in the lake; run `wardlake ingest`")]
+    NotLoaded {
+        /// Which.
+        table: TableName,
+    },
+    /// A table that the expectations of a simulated hospital speak of.
+    #[error("there is no table {table}; build the hospital project")]
+    NoTable {
+        /// Which.
+        table: TableName,
+    },
+    /// No column is called so.
+    #[error(
+        "{table} has no column `{column}`{}",
+        nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+    )]
+    NoColumn {
+        /// The table, or `the source`.
+        table: String,
+        /// As asked for.
+        column: String,
+        /// One that is nearly called so.
+        nearest: Option<String>,
+    },
+    /// No row has the value asked for, which is not repeated: it may be a patient's.
+    #[error("{table} has no row whose `{column}` is that value")]
+    NoRow {
+        /// The table.
+        table: TableName,
+        /// The column.
+        column: String,
+    },
+    /// Rows are corrected where they were received, and a model's rows are not those of one source.
+    #[error(
+        "`{model}` is made from {input}, not from one source: correct the rows in the model that reads the source; if each \
+         row of `{model}` is a row of one source, say so with `input: source(…)`"
+    )]
+    NotFromSource {
+        /// The model.
+        model: String,
+        /// What it is made from.
+        input: String,
+    },
+    /// A table of ours lacks a column that we write.
+    #[error("the lake's own table lacks its column `{column}`")]
+    OwnColumn {
+        /// The column.
+        column: String,
+    },
+    /// No run has that id.
+    #[error("there is no run `{wanted}`; `wardlake sql \"select * from system.runs\"` lists them")]
+    NoRun {
+        /// As asked for.
+        wanted: String,
+    },
+    /// The page of the quality report cannot be made.
+    #[error("the quality report's page cannot be made: {reason}")]
+    Page {
+        /// What its template met.
+        reason: String,
+    },
+    /// There is no room for the tables that bounds are worked out with.
+    #[error("no folder for temporary tables could be made: {reason}; free space or set TMPDIR")]
+    NoTemporaryFolder {
+        /// The system's reason.
+        reason: String,
+    },
+    /// A figure that a model declares is none of its columns.
+    #[error("{node}: `kpi` asks for column `{column}`, which is not there")]
+    KpiFigure {
+        /// The model.
+        node: String,
+        /// The column.
+        column: String,
+    },
+    /// The key that a model declares for its figures is none of its columns.
+    #[error("`kpi` asks for the key `{column}`, which is not there")]
+    KpiKey {
+        /// The column.
+        column: String,
+    },
+    /// A decision about patient records that cannot be taken.
+    #[error(transparent)]
+    Identity(#[from] IdentityRefusal),
     /// Rows of one table do not have the shape its writer was promised.
     #[error("{table}: {message}")]
     Shape {
@@ -55,8 +170,23 @@ impl HasErrorKind for TrustError {
         match self {
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
-            Self::Name(_) | Self::Config { .. } | Self::Shape { .. } => ErrorKind::Invalid,
-            Self::Task { .. } => ErrorKind::Internal,
+            Self::Name(_)
+            | Self::NotATable { .. }
+            | Self::NotFromSource { .. }
+            | Self::KpiFigure { .. }
+            | Self::KpiKey { .. }
+            | Self::Shape { .. } => ErrorKind::Invalid,
+            Self::NoModel { .. }
+            | Self::NoExpectations { .. }
+            | Self::NotPublished { .. }
+            | Self::NotLoaded { .. }
+            | Self::NoTable { .. }
+            | Self::NoColumn { .. }
+            | Self::NoRow { .. }
+            | Self::NoRun { .. } => ErrorKind::NotFound,
+            Self::Identity(refusal) => refusal.kind(),
+            Self::NoTemporaryFolder { .. } => ErrorKind::Unavailable,
+            Self::OwnColumn { .. } | Self::Page { .. } | Self::Task { .. } => ErrorKind::Internal,
             Self::Records(error) => error.kind(),
             Self::Load(error) => error.kind(),
             Self::Build(error) => error.kind(),

@@ -74,16 +74,12 @@ pub async fn explain(
 ) -> Result<Explanation, TrustError> {
     let node = find_node(workspace, table)?;
     let name = relation(node)?;
-    let schema = session
-        .schema(&name)
-        .await?
-        .ok_or_else(|| TrustError::Config { message: format!("{name} is not published yet; run `wardlake build`") })?;
+    let schema = session.schema(&name).await?.ok_or_else(|| TrustError::NotPublished { table: name.clone() })?;
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     let column = match column {
         Some(column) if !names.contains(&column) => {
-            let near = wardlake_core::did_you_mean(column, names.iter().copied());
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return Err(TrustError::Config { message: format!("{name} has no column `{column}`{near}") });
+            let nearest = wardlake_core::did_you_mean(column, names.iter().copied()).map(str::to_owned);
+            return Err(TrustError::NoColumn { table: name.to_string(), column: column.to_owned(), nearest });
         }
         Some(column) => column.to_owned(),
         None => key_column(node, &names),
@@ -96,7 +92,7 @@ pub async fn explain(
     );
     let batches = session.collect(&sql).await?;
     let Some(found) = batches.iter().find(|batch| batch.num_rows() > 0) else {
-        return Err(TrustError::Config { message: format!("{name} has no row whose `{column}` is that value") });
+        return Err(TrustError::NoRow { table: name, column });
     };
     let row = cells(found)?;
     let value = |name: &str| row.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone());
@@ -133,23 +129,17 @@ fn find_node<'a>(workspace: &'a Workspace, table: &str) -> Result<&'a Node, Trus
     let nodes = || workspace.project.nodes().values().filter(|node| node.resource_type.is_refable());
     let bare = table.rsplit('.').next().unwrap_or(table);
     nodes().find(|node| node.name == bare || node.relation.identifier == bare).ok_or_else(|| {
-        let near = wardlake_core::did_you_mean(bare, nodes().map(|node| node.name.as_str()));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        TrustError::Config { message: format!("there is no model, seed or snapshot `{table}`{near}") }
+        let nearest = wardlake_core::did_you_mean(bare, nodes().map(|node| node.name.as_str())).map(str::to_owned);
+        TrustError::NoModel { name: table.to_owned(), nearest }
     })
 }
 
 fn relation(node: &Node) -> Result<TableName, TrustError> {
-    node.relation
-        .table_name()
-        .ok_or_else(|| TrustError::Config { message: format!("`{}` is no table of the lake", node.name) })
+    node.relation.table_name().ok_or_else(|| TrustError::NotATable { name: node.name.clone() })
 }
 
 fn bronze_of(source: &Source) -> Result<TableName, TrustError> {
-    source
-        .relation
-        .table_name()
-        .ok_or_else(|| TrustError::Config { message: format!("`{}` is no table of the lake", source.name) })
+    source.relation.table_name().ok_or_else(|| TrustError::NotATable { name: source.name.clone() })
 }
 
 /// The column by which people know a row: declared, unique, or the first.

@@ -15,7 +15,9 @@ mod score;
 pub use after::after;
 pub use error::TrustError;
 pub use explain::{Explanation, Origin, Step, explain};
-pub use identity::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
+pub use identity::{
+    IdentityDecision, IdentityOutcome, IdentityRefusal, IdentityRequest, decide_identity, identity_review,
+};
 pub use numbers::percent;
 pub use quality::{
     AccountedTable, AnomalyRecord, Drift, Example, Figures, Finding, Flow, FlowLink, FlowNode, Level, MaskedValue,

@@ -113,24 +113,17 @@ impl Place<'_> {
 }
 
 fn place<'a>(workspace: &'a Workspace, model: &str) -> Result<Place<'a>, TrustError> {
-    let audited = || workspace.project.nodes().values().filter(|node| node.audit.is_some());
-    let node: &Node = audited().find(|node| node.name == model).ok_or_else(|| {
-        let near = wardlake_core::did_you_mean(model, audited().map(|node| node.name.as_str()));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        TrustError::Config { message: format!("no model `{model}` declares expectations{near}") }
+    let audited = || workspace.project.nodes().values().filter_map(|node| Some((node, node.audit.as_deref()?)));
+    let (node, audit) = audited().find(|(node, _)| node.name == model).ok_or_else(|| {
+        let nearest = wardlake_core::did_you_mean(model, audited().map(|(node, _)| node.name.as_str()));
+        TrustError::NoExpectations { model: model.to_owned(), nearest: nearest.map(str::to_owned) }
     })?;
-    let Some(audit) = node.audit.as_deref() else {
-        return Err(TrustError::Config { message: format!("`{model}` declares no expectations") });
-    };
-    let name = node
-        .relation
-        .table_name()
-        .ok_or_else(|| TrustError::Config { message: format!("`{model}` is no table of the lake") })?;
+    let name = node.relation.table_name().ok_or_else(|| TrustError::NotATable { name: model.to_owned() })?;
     let bronze = source_of(&workspace.project, node).and_then(|source| source.relation.table_name());
     Ok(Place { node, quarantine: quarantine::table_of(&name)?, model: name, audit, bronze })
 }
 
-/// Models with declarations about their rows, by name.
+/// Models with declarations about their rows, by name. One that is no table of the lake withholds nothing.
 pub fn audited_models(workspace: &Workspace) -> Vec<(String, TableName)> {
     let nodes = workspace.project.nodes().values().filter(|node| node.audit.is_some());
     nodes
@@ -144,13 +137,7 @@ pub async fn correct(workspace: &Workspace, viewer: Viewer, correction: &Correct
     let Some(bronze) = &place.bronze else {
         let input = place.audit.input.as_ref().map(ToString::to_string);
         let input = input.unwrap_or_else(|| "other models or several sources".to_owned());
-        return Err(TrustError::Config {
-            message: format!(
-                "`{0}` is made from {input}, not from one source: correct the rows in the model that reads the source; if \
-                 each row of `{0}` is a row of one source, say so with `input: source(…)`",
-                correction.model
-            ),
-        });
+        return Err(TrustError::NotFromSource { model: correction.model.clone(), input });
     };
     place.catch_up(workspace).await?;
     let base = workspace.lake.newest_epoch().await?.map(|epoch| epoch.tables).unwrap_or_default();
@@ -245,10 +232,7 @@ fn nothing_open(model: &str, state: &str) -> String {
 }
 
 async fn source_columns(session: &Session, bronze: &TableName) -> Result<Vec<String>, TrustError> {
-    let schema = session
-        .schema(bronze)
-        .await?
-        .ok_or_else(|| TrustError::Config { message: format!("{bronze} is not in the lake; run `wardlake ingest`") })?;
+    let schema = session.schema(bronze).await?.ok_or_else(|| TrustError::NotLoaded { table: bronze.clone() })?;
     Ok(bronze::own_columns(&schema))
 }
 
@@ -304,15 +288,12 @@ fn known_column(column: &str, columns: &[String]) -> Result<(), TrustError> {
     if columns.iter().any(|known| known == column) {
         return Ok(());
     }
-    let near = wardlake_core::did_you_mean(column, columns.iter().map(String::as_str));
-    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-    Err(TrustError::Config { message: format!("the source has no column `{column}`{near}") })
+    let nearest = wardlake_core::did_you_mean(column, columns.iter().map(String::as_str)).map(str::to_owned);
+    Err(TrustError::NoColumn { table: "the source".to_owned(), column: column.to_owned(), nearest })
 }
 
 fn text_column(batch: &RecordBatch, name: &str) -> Result<StringArray, TrustError> {
-    let column = batch
-        .column_by_name(name)
-        .ok_or_else(|| TrustError::Config { message: format!("the lake's own table lacks its column `{name}`") })?;
+    let column = batch.column_by_name(name).ok_or_else(|| TrustError::OwnColumn { column: name.to_owned() })?;
     Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone())
 }
 

@@ -13,7 +13,7 @@ use wardlake_engine::{
     sql::{identifier, literal},
 };
 use wardlake_load::Workspace;
-use wardlake_records::{ColumnDrift, findings, quarantine, rows, rows_of};
+use wardlake_records::{ColumnDrift, RecordsError, findings, quarantine, rows, rows_of};
 use wardlake_storage::Lake;
 
 use crate::error::TrustError;
@@ -117,7 +117,9 @@ async fn of_loads(lake: &Lake, session: &Session) -> Result<Vec<Accusation>, Tru
     let sql = format!("select source, file, is_late, drift from {table} where is_late or drift <> '[]'");
     for Load { source, file, is_late, drift } in rows_of::<Load>(lake, session, table, &sql).await?.unwrap_or_default()
     {
-        let drift: Vec<ColumnDrift> = serde_json::from_str(&drift).unwrap_or_default();
+        let Ok(drift) = serde_json::from_str::<Vec<ColumnDrift>>(&drift) else {
+            return Err(RecordsError::Columns { table: table.parse()? }.into());
+        };
         let late = is_late.then_some("out_of_order_file");
         found.extend(kinds_of(&drift).into_iter().chain(late).map(|kind| Accusation {
             kind: kind.to_owned(),
@@ -200,7 +202,7 @@ pub async fn compare_figures(
     let columns: Vec<String> = keys.chain(figures).collect();
     let sql = format!("select {} from {}", columns.join(", "), name.quoted());
     let Some(found) = rows_of::<Map<String, Json>>(lake, session, table, &sql).await? else {
-        return Err(TrustError::Config { message: format!("there is no table {table}; build the hospital project") });
+        return Err(TrustError::NoTable { table: name });
     };
     let key_of = |row: &Map<String, Json>| -> Vec<String> {
         first.key.keys().map(|column| row.get(column).and_then(Json::as_str).unwrap_or_default().to_owned()).collect()

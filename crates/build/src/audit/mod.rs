@@ -156,7 +156,7 @@ async fn split_rows(
 async fn count(context: &BuildContext, relation: &str) -> Result<u64, BuildError> {
     let batches = context.session.collect(&format!("select count(*) from {relation}")).await?;
     let count = batches.first().and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>().map(|c| c.value(0)));
-    Ok(count.unwrap_or_default().max(0) as u64)
+    count.map(i64::unsigned_abs).ok_or_else(|| BuildError::NotCounted { what: format!("the rows of {relation}") })
 }
 
 impl AuditedRows {

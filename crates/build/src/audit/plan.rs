@@ -233,16 +233,12 @@ fn check_columns(node: &Node, audit: &Audit, rows: &SchemaRef) -> Result<(), Bui
         if names.contains(&column) {
             return Ok(());
         }
-        let near = wardlake_core::did_you_mean(column, names.iter().copied())
-            .map(|near| format!("; did you mean `{near}`?"))
-            .unwrap_or_default();
-        let near = match column.strip_prefix(HIDDEN_PREFIX) {
-            Some(raw) => format!(
-                "; select the raw text of `{raw}` as `{column}` in the model, as the macro audit_columns() does"
-            ),
-            None => near,
-        };
-        Err(BuildError::Config { message: format!("{}: {what} asks for column `{column}`{near}", node.unique_id) })
+        let (node, what, column) = (node.unique_id.to_string(), what.to_owned(), column.to_owned());
+        if let Some(raw) = column.strip_prefix(HIDDEN_PREFIX) {
+            return Err(BuildError::NoRawColumn { node, what, raw: raw.to_owned(), column });
+        }
+        let nearest = wardlake_core::did_you_mean(&column, names.iter().copied()).map(str::to_owned);
+        Err(BuildError::NoColumn { node, what, column, nearest })
     };
     for rule in &audit.rules {
         let what = format!("expectation `{}`", rule.name);
@@ -334,7 +330,7 @@ fn present(rows: &SchemaRef, names: &[&'static str]) -> Option<&'static str> {
 
 /// A relation named in YAML, as SQL names it.
 pub(super) fn relation_sql(project: &Project, node: &Node, call: &RelationCall) -> Result<String, BuildError> {
-    let missing = || BuildError::Config { message: format!("{}: `{call}` is no table of the lake", node.unique_id) };
+    let missing = || BuildError::NoRelation { node: node.unique_id.to_string(), relation: call.to_string() };
     let (_, relation) = project.find(&node.package, call).ok_or_else(missing)?;
     Ok(relation.table_name().ok_or_else(missing)?.quoted())
 }

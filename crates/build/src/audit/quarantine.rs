@@ -136,7 +136,7 @@ pub async fn set_state(
     loop {
         let known = Known::open(session, name.clone(), workspace.lake.snapshot(name, None).await?).await?;
         known.context.register_batch("chosen", ids.clone())?;
-        let changed = known.counts(&count).await?.first().copied().unwrap_or_default();
+        let [changed] = known.counts(&count).await?;
         if changed == 0 {
             return Ok(0);
         }
@@ -308,19 +308,18 @@ impl Known {
                  count(*) filter (where {state} = 'open') as open {both}"
             ),
         };
-        let counts = self.counts(&sql).await?;
-        let count = |index: usize| counts.get(index).copied().unwrap_or_default();
-        Ok((count(0), count(1)))
+        let [changed, open] = self.counts(&sql).await?;
+        Ok((changed, open))
     }
 
     /// The one row of a query that counts.
-    async fn counts(&self, sql: &str) -> Result<Vec<u64>, BuildError> {
+    async fn counts<const N: usize>(&self, sql: &str) -> Result<[u64; N], BuildError> {
         let counts = self.context.sql(sql).await?.collect().await?;
-        let columns = counts.first().map(RecordBatch::columns).unwrap_or_default();
-        let count = |column: &ArrayRef| {
-            column.as_primitive_opt::<Int64Type>().map_or(0, |counts| counts.value(0).max(0) as u64)
-        };
-        Ok(columns.iter().map(count).collect())
+        let row = counts.iter().find(|batch| batch.num_rows() > 0);
+        let count = |column: &ArrayRef| Some(column.as_primitive_opt::<Int64Type>()?.value(0).unsigned_abs());
+        let counts: Option<Vec<u64>> = row.and_then(|row| row.columns().iter().map(count).collect());
+        let counts: Option<[u64; N]> = counts.and_then(|counts| counts.try_into().ok());
+        counts.ok_or_else(|| BuildError::NotCounted { what: format!("the rows of {}", self.name) })
     }
 
     /// Rows of before that have their raw text.

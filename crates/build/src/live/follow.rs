@@ -168,6 +168,7 @@ impl Follower {
         };
         let then = match seen {
             0 => None,
+            // Of an epoch that is gone or cannot be read nothing is known: all rows are news.
             seen => self.workspace.lake.epoch(seen).await.ok().and_then(|epoch| epoch.tables.get(&self.name).copied()),
         };
         if then == Some(*version) {

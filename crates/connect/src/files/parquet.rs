@@ -11,11 +11,11 @@ use arrow::{
     json::{LineDelimitedWriter, WriterBuilder},
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use wardlake_core::hex;
 
 use super::{
     chunk::{Chunk, row_hashes},
     names::{ColumnNames, check_keys},
-    stream::hex,
 };
 use crate::{ConnectError, files::FoundFile};
 

@@ -10,6 +10,7 @@ use std::{
 use encoding_rs::{CoderResult, Decoder, DecoderResult, UTF_16BE, UTF_16LE};
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
+use wardlake_core::hex;
 
 use crate::{
     ConnectError,
@@ -271,15 +272,6 @@ impl<'t> Stream<'t> {
         }
         Ok(Totals { bytes: raw.bytes, sha256: hex(&raw.sha256.finalize()) })
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// The encoding of a text that starts with `head`, and the length of its byte-order mark.

@@ -226,13 +226,22 @@ pub(crate) async fn stored_rows(
                 file: text(0).value(row),
                 batch_id: text(3).value(row),
                 order: (received.value(row), position.value(row)),
-                hash: u128::from_str_radix(text(1).value(row), 16).unwrap_or_default(),
+                hash: hash_of(text(1).value(row), table)?,
                 is_delete: text(2).value(row) == RowChange::Delete.as_str(),
             };
             take(stored, &|| key_values(&key_arrays, row));
         }
     }
     Ok(())
+}
+
+/// A hash that was taken for another one would make a new row of what is there, or hide what is new.
+fn hash_of(text: &str, table: &TableName) -> Result<u128, LoadError> {
+    u128::from_str_radix(text, 16).map_err(|error| LoadError::Unreadable {
+        table: table.clone(),
+        what: format!("the {} of a row", lineage::ROW_HASH),
+        reason: error.to_string(),
+    })
 }
 
 /// When the last row was received that came from no file, in microseconds since 1970.
@@ -268,6 +277,16 @@ pub(crate) fn key_values(keys: &[Option<&StringArray>], row: usize) -> Vec<Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hash_that_cannot_be_read_is_no_hash() {
+        let table: TableName = "bronze.beds".parse().unwrap();
+        assert_eq!(hash_of("000000000000000000000000000000ff", &table).unwrap(), 255);
+        for text in ["", "beds", "100000000000000000000000000000000"] {
+            let error = hash_of(text, &table).unwrap_err().to_string();
+            assert!(error.starts_with("bronze.beds: the _row_hash of a row cannot be read"), "{error}");
+        }
+    }
 
     #[test]
     fn keys_are_found_in_any_spelling() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use wardlake_records::ColumnDrift;
 
-use super::log::SeenFiles;
+use super::{log::SeenFiles, places::without_place};
+use crate::error::LoadError;
 
 /// What the files up to a place had.
 pub(crate) struct ColumnsSoFar {
@@ -16,12 +17,14 @@ pub(crate) struct ColumnsSoFar {
 
 impl ColumnsSoFar {
     /// Before the first file. `places` gives each file's place.
-    pub(crate) fn new(seen: &SeenFiles, places: &BTreeMap<String, usize>) -> Self {
-        let place = |file: &String| places.get(file).copied().unwrap_or_default();
-        let mut ahead: Vec<_> =
-            seen.0.iter().map(|(file, seen)| (place(file), seen.columns.clone(), seen.column_types.clone())).collect();
+    pub(crate) fn new(label: &str, seen: &SeenFiles, places: &BTreeMap<String, usize>) -> Result<Self, LoadError> {
+        let mut ahead = Vec::with_capacity(seen.0.len());
+        for (file, seen) in &seen.0 {
+            let place = *places.get(file).ok_or_else(|| without_place(label, file))?;
+            ahead.push((place, seen.columns.clone(), seen.column_types.clone()));
+        }
         ahead.sort_unstable_by_key(|(place, ..)| std::cmp::Reverse(*place));
-        Self { ahead, columns: None, types: BTreeMap::new() }
+        Ok(Self { ahead, columns: None, types: BTreeMap::new() })
     }
 
     /// Passes the loaded files up to and including `place`.
@@ -62,5 +65,29 @@ impl ColumnsSoFar {
             }
         }
         drift
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::log::SeenFile, *};
+
+    #[test]
+    fn a_loaded_file_without_a_place_is_not_the_first_one() {
+        let file = SeenFile {
+            loads: Vec::new(),
+            sequence: 1,
+            sha256: String::new(),
+            size: 0,
+            modified_us: 0,
+            column_types: BTreeMap::new(),
+            columns: Vec::new(),
+        };
+        let mut seen = SeenFiles::default();
+        seen.0.insert("beds.csv".to_owned(), file);
+        let places = BTreeMap::from([("beds.csv".to_owned(), 3)]);
+        assert!(ColumnsSoFar::new("ward.beds", &seen, &places).is_ok());
+        let error = ColumnsSoFar::new("ward.beds", &seen, &BTreeMap::new()).err().unwrap().to_string();
+        assert!(error.starts_with("ward.beds: beds.csv has no place"), "{error}");
     }
 }

@@ -20,7 +20,7 @@ use super::{
     late::{History, LateFile, Mode},
     loader::{Loader, Piece},
     log::SeenFiles,
-    places::order_key,
+    places::{order_key, without_place},
     writer::Past,
 };
 use crate::error::LoadError;
@@ -74,13 +74,13 @@ impl LoadJob {
         let mut hand_on = |piece: Piece| send.blocking_send(piece).map_err(|_| LoadError::Cancelled);
         let Past { columns, rows, states, mut history, places, loaded_rows } = past;
         let last_loaded = places.last_loaded();
-        let steps = steps(places.files(), files, history.is_some());
+        let steps = steps(&plan.label, places.files(), files, history.is_some())?;
         let mut loader = Loader {
             plan: &plan,
             batch_id: uuid::Uuid::now_v7().to_string(),
             columns,
             states,
-            so_far: ColumnsSoFar::new(&seen, places.files()),
+            so_far: ColumnsSoFar::new(&plan.label, &seen, places.files())?,
             rows_in_table: rows,
             seen,
             loaded_rows,
@@ -135,18 +135,25 @@ impl Loader<'_> {
 }
 
 /// New files in order; with a history, the loaded files behind the first of them as well.
-fn steps(places: &BTreeMap<String, usize>, files: Vec<FoundFile>, has_history: bool) -> Vec<(usize, Step)> {
-    let place_of = |file: &str| places.get(file).copied().unwrap_or_default();
-    let first = files.iter().map(|file| place_of(&file.relative)).min().unwrap_or_default();
+fn steps(
+    label: &str,
+    places: &BTreeMap<String, usize>,
+    files: Vec<FoundFile>,
+    has_history: bool,
+) -> Result<Vec<(usize, Step)>, LoadError> {
     let new: HashSet<String> = files.iter().map(|file| file.relative.clone()).collect();
-    let mut steps: Vec<(usize, Step)> =
-        files.into_iter().map(|file| (place_of(&file.relative), Step::New(file))).collect();
-    if has_history {
+    let mut steps = Vec::with_capacity(files.len());
+    for file in files {
+        let place = *places.get(&file.relative).ok_or_else(|| without_place(label, &file.relative))?;
+        steps.push((place, Step::New(file)));
+    }
+    let first = steps.iter().map(|(place, _)| *place).min();
+    if let Some(first) = first.filter(|_| has_history) {
         let behind = places.iter().filter(|(file, place)| **place > first && !new.contains(*file));
         steps.extend(behind.map(|(file, place)| (*place, Step::Again(file.clone()))));
     }
     steps.sort_by_key(|(place, _)| *place);
-    steps
+    Ok(steps)
 }
 
 /// One file being read.
@@ -187,12 +194,8 @@ impl Reading<'_, '_> {
     /// Reads a loaded file again, from landing, for the keys whose past a late file changed.
     fn again(&mut self, relative: String, history: &mut History, dirty: &mut HashSet<u128>) -> Result<(), LoadError> {
         let Some(sha256) = self.loader.seen.0.get(&relative).map(|seen| seen.sha256.clone()) else { return Ok(()) };
-        let bytes =
-            self.handle.block_on(self.lake.get(&Lake::landing_path(&sha256)))?.ok_or_else(|| LoadError::Config {
-                message: format!(
-                    "{relative}: its landed bytes ({sha256}) are gone; restore the lake's _landing folder"
-                ),
-            })?;
+        let landed = self.handle.block_on(self.lake.get(&Lake::landing_path(&sha256)))?;
+        let bytes = landed.ok_or_else(|| LoadError::LandingGone { file: relative.clone(), sha256 })?;
         let label = self.loader.plan.label.clone();
         let copy = tempfile::NamedTempFile::new().and_then(|copy| std::fs::write(copy.path(), &bytes).map(|()| copy));
         let copy = copy.map_err(|source| LoadError::Source {

@@ -333,7 +333,7 @@ impl Loader<'_> {
             }
         }
         let changes = StringArray::from_iter_values(news.iter().map(|change| change.map_or("", RowChange::as_str)));
-        let hashes = hex_hashes(&chunk.row_hashes);
+        let hashes = hex_hashes(&chunk.row_hashes)?;
         let mut lineage = self.lineage(work, chunk.positions.clone(), hashes, changes);
         lineage.kept.clone_from(&chunk.kept);
         lineage.push(&mut fields, &mut arrays);
@@ -381,6 +381,10 @@ impl Loader<'_> {
         if gone.is_empty() {
             return Ok(());
         }
+        if gone.iter().any(|(_, values)| values.len() != self.plan.table.keys.len()) {
+            let what = "a record is gone whose key is not known".to_owned();
+            return Err(LoadError::Broken { table: self.plan.label.clone(), what });
+        }
         work.counts.deleted += gone.len() as u64;
         let mut fields = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();
@@ -394,7 +398,7 @@ impl Loader<'_> {
             });
         }
         let positions = Int64Array::from_value(i64::MAX, gone.len());
-        let hashes = hex_hashes(&vec![0; gone.len()]);
+        let hashes = hex_hashes(&vec![0; gone.len()])?;
         let changes = StringArray::new_repeated(RowChange::Delete.as_str(), gone.len());
         self.lineage(work, positions, hashes, changes).push(&mut fields, &mut arrays);
         (self.send)(Piece::Rows(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?))

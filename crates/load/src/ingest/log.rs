@@ -125,7 +125,7 @@ impl SeenFiles {
     }
 }
 
-/// Microseconds since 1970 of the file's last change.
+/// Microseconds since 1970 of the file's last change. A file of before 1970 has lost its time and counts as one of 1970.
 pub(crate) fn modified_us(file: &FoundFile) -> u64 {
     u64::try_from(file.modified.timestamp_micros()).unwrap_or_default()
 }
@@ -162,8 +162,8 @@ impl LoadLog {
                     sha256: text(3).value(row).to_owned(),
                     size: number(4).value(row).unsigned_abs(),
                     modified_us: load.modified_us,
-                    column_types: serde_json::from_str(text(6).value(row)).unwrap_or_default(),
-                    columns: serde_json::from_str(text(8).value(row)).unwrap_or_default(),
+                    column_types: kept(&name, "the column_types", text(6).value(row))?,
+                    columns: kept(&name, "the columns", text(8).value(row))?,
                     loads: vec![load],
                 };
                 log.entry(text(0).value(row).to_owned()).or_default().add(text(1).value(row), seen);
@@ -208,10 +208,15 @@ impl LoadLog {
         let mut missing: Vec<LoggedFile> = Vec::new();
         for commit in snapshot.history(None).await? {
             let Some(files) = commit.metadata.get(FILES_METADATA) else { continue };
-            let files: Vec<LoggedFile> = match files {
-                serde_json::Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-                other => serde_json::from_value(other.clone()).unwrap_or_default(),
+            let files: Result<Vec<LoggedFile>, _> = match files {
+                serde_json::Value::String(text) => serde_json::from_str(text),
+                other => serde_json::from_value(other.clone()),
             };
+            let files = files.map_err(|error| LoadError::Unreadable {
+                table: plan.name.clone(),
+                what: format!("what version {} loaded", commit.version),
+                reason: error.to_string(),
+            })?;
             missing.extend(files.into_iter().filter(|file| file.sequence > seen.sequence(&file.load.file)));
         }
         // Each load is written as whoever committed it would: it may be at it now, and of the two one writes.
@@ -227,6 +232,15 @@ impl LoadLog {
         }
         Ok(seen)
     }
+}
+
+/// What the log keeps of a loaded file as JSON.
+fn kept<T: serde::de::DeserializeOwned>(table: &TableName, what: &str, text: &str) -> Result<T, LoadError> {
+    serde_json::from_str(text).map_err(|error| LoadError::Unreadable {
+        table: table.clone(),
+        what: format!("{what} of a loaded file"),
+        reason: error.to_string(),
+    })
 }
 
 /// Under which name bronze counts the commits that loaded files: each is made on what the one before it left.

@@ -175,33 +175,17 @@ async fn load_node(
     (reload, published): (bool, Option<u64>),
     (index, total): (usize, usize),
 ) -> NodeResult {
-    let started_at = Utc::now();
     let label = format!("source {}", plan.label);
+    let mut result = NodeResult::begun(plan.unique_id.clone(), "source".to_owned(), label, Status::Success);
+    result.relation = Some(plan.name.to_string());
     workspace.events.tell(RunEvent::NodeStarted {
         index,
         total,
-        unique_id: plan.unique_id.clone(),
-        label: label.clone(),
+        unique_id: result.unique_id.clone(),
+        label: result.label.clone(),
     });
-    let (unique_id, relation) = (plan.unique_id.clone(), plan.name.to_string());
     let outcome = load_table(workspace, log, plan, reload, published).await;
-    let mut result = NodeResult {
-        unique_id,
-        resource_type: "source".to_owned(),
-        label,
-        relation: Some(relation),
-        status: Status::Success,
-        message: None,
-        rows: None,
-        failures: None,
-        version: None,
-        bytes: None,
-        is_reused: false,
-        started_at,
-        finished_at: Utc::now(),
-        compiled_code: None,
-        fingerprint: None,
-    };
+    result.finished_at = Utc::now();
     match outcome {
         Ok(outcome) => {
             let sum = |of: fn(&FileLoad) -> u64| outcome.loads.iter().map(of).sum::<u64>();

@@ -14,6 +14,7 @@ use super::{
     change::StoredRow,
     log::{SeenFiles, modified_us},
 };
+use crate::error::LoadError;
 
 const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
@@ -23,7 +24,7 @@ pub(crate) fn is_of_feed(place: usize) -> bool {
 }
 
 /// Where a row stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RowPlace {
     pub(crate) place: usize,
     /// Where a feed spoke of the row's key last, the row stands behind that.
@@ -52,7 +53,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(crate) fn new(plan: &TablePlan, seen: &SeenFiles, files: &[FoundFile]) -> Self {
+    pub(crate) fn new(plan: &TablePlan, seen: &SeenFiles, files: &[FoundFile]) -> Result<Self, LoadError> {
         let found: Vec<(&FoundFile, String)> = files.iter().map(|file| (file, order_key(plan, file))).collect();
         // A path that has one place for all of its loads keeps the instant of the first.
         let mut times: BTreeMap<&str, i64> = BTreeMap::new();
@@ -71,7 +72,7 @@ impl Places {
         }
         let place = |at: usize| RowPlace { place: 2 * at + 1, is_arriving: own[at] > instants[at] };
         let slots: BTreeMap<&str, RowPlace> = times.keys().enumerate().map(|(at, key)| (*key, place(at))).collect();
-        let slot = |key: &str| slots.get(key).copied().unwrap_or_default();
+        let slot = |key: &str, file: &str| slots.get(key).copied().ok_or_else(|| without_place(&plan.label, file));
         let mut places = Self {
             files: BTreeMap::new(),
             loads: BTreeMap::new(),
@@ -82,25 +83,26 @@ impl Places {
         for (file, seen) in &seen.0 {
             let mut last = 0;
             let loads = seen.loads.iter().map(|load| {
-                let own = slot(&load.order_key);
+                let own = slot(&load.order_key, file)?;
                 // A path that came back with an older time is no older for it.
                 last = own.place.max(last);
                 let place = RowPlace { place: last, ..own };
-                LoadPlace { batch_id: load.batch_id.clone(), place, is_repeated: load.sequence > 1 }
+                Ok::<_, LoadError>(LoadPlace { batch_id: load.batch_id.clone(), place, is_repeated: load.sequence > 1 })
             });
-            places.loads.insert(file.clone(), loads.collect());
+            let loads = loads.collect::<Result<_, LoadError>>()?;
+            places.loads.insert(file.clone(), loads);
             places.files.insert(file.clone(), last);
             places.last_loaded = places.last_loaded.max(Some(last));
         }
         for (file, key) in &found {
-            let own = slot(key);
+            let own = slot(key, &file.relative)?;
             if own.is_arriving || places.loads.contains_key(&file.relative) {
                 places.arriving.insert(file.relative.clone());
             }
             let place = places.files.entry(file.relative.clone()).or_default();
             *place = own.place.max(*place);
         }
-        places
+        Ok(places)
     }
 
     /// The place of each file.
@@ -123,10 +125,11 @@ impl Places {
         self.loads.keys().cloned().collect()
     }
 
-    /// Of each load of a path, the first one first: its place, and whether it says what is so when it comes.
-    pub(crate) fn of_loads(&self, file: &str) -> impl Iterator<Item = (usize, bool)> {
-        let loads = self.loads.get(file).map(Vec::as_slice).unwrap_or_default();
-        loads.iter().map(|load| (load.place.place, load.place.is_arriving || load.is_repeated))
+    /// Of each load of a path, the first one first: its place, and whether it says what is so when it comes. None of a path that was
+    /// never loaded.
+    pub(crate) fn of_loads(&self, file: &str) -> Option<impl Iterator<Item = (usize, bool)>> {
+        let loads = self.loads.get(file)?.iter();
+        Some(loads.map(|load| (load.place.place, load.place.is_arriving || load.is_repeated)))
     }
 
     /// Whether a new file says what is so now, whatever feeds brought before it.
@@ -145,16 +148,23 @@ impl Places {
 
     /// Where a row of bronze stands.
     pub(crate) fn of_row(&self, row: &StoredRow<'_>) -> RowPlace {
-        let Some(loads) = self.loads.get(row.file) else {
+        // Ids of loads ascend with time. One that did not load this path read it again behind a late file.
+        let load = self
+            .loads
+            .get(row.file)
+            .and_then(|loads| loads.iter().rev().find(|load| load.batch_id.as_str() <= row.batch_id).or(loads.first()));
+        let Some(load) = load else {
             let before = self.instants.partition_point(|instant| *instant <= row.order.0);
             return RowPlace { place: 2 * before, is_arriving: false };
         };
-        // Ids of loads ascend with time. One that did not load this path read it again behind a late file.
-        let load = loads.iter().rev().find(|load| load.batch_id.as_str() <= row.batch_id).or(loads.first());
-        let Some(load) = load else { return RowPlace::default() };
         let is_repeated = load.is_repeated && load.batch_id == row.batch_id;
         RowPlace { is_arriving: load.place.is_arriving || is_repeated, ..load.place }
     }
+}
+
+/// Every file of a load has its place. One that had none would be taken for the oldest.
+pub(crate) fn without_place(label: &str, file: &str) -> LoadError {
+    LoadError::Broken { table: label.to_owned(), what: format!("{file} has no place among the files") }
 }
 
 /// What files of a table are ordered by: the same order in which they are found.

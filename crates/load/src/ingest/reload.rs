@@ -24,7 +24,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 use wardlake_access::{SystemReason, Viewer};
 use wardlake_connect::{FoundFile, source::Deletes};
 use wardlake_core::{LedgerEntry, columns::ColumnList, lineage};
-use wardlake_engine::{ReadState, Session};
+use wardlake_engine::{ReadState, Session, sql::literal};
 use wardlake_storage::{Commit, Follows, Lake, SchemaChange, StagedFiles, StorageError, TableSnapshot};
 
 use super::{
@@ -34,7 +34,7 @@ use super::{
     late::{History, LateFile, Mode},
     loader::{Loader, Piece, is_compared},
     log::{LoadLog, SeenFiles, commits_id},
-    places::Places,
+    places::{Places, without_place},
     writer::{self, Again, Written},
 };
 use crate::{
@@ -106,7 +106,7 @@ async fn read_again(
     seen: &SeenFiles,
 ) -> Result<(u64, Vec<String>), LoadError> {
     let session = workspace.engine.session(Viewer::System(SystemReason::Load), ReadState::Working).await?;
-    let places = Places::new(plan, seen, &[]);
+    let places = Places::new(plan, seen, &[])?;
     let own: ColumnList = bronze::own_columns(&snapshot.schema()).iter().collect();
     let fed_until_us = fed_until_us(&session, &plan.name, &places).await?;
     let history = match fed_until_us.is_some() && is_compared(plan) {
@@ -199,7 +199,8 @@ async fn loads(session: &Session, plan: &TablePlan, seen: &SeenFiles, places: &P
     let received = received(session, plan).await?;
     let mut loads = Vec::new();
     for (file, seen) in &seen.0 {
-        for (load, (place, is_arriving)) in seen.loads.iter().zip(places.of_loads(file)) {
+        let places = places.of_loads(file).ok_or_else(|| without_place(&plan.label, file))?;
+        for (load, (place, is_arriving)) in seen.loads.iter().zip(places) {
             let known = received.get(&(file.clone(), load.batch_id.clone())).copied();
             loads.push(Load {
                 file: file.clone(),
@@ -208,7 +209,7 @@ async fn loads(session: &Session, plan: &TablePlan, seen: &SeenFiles, places: &P
                 batch_id: load.batch_id.clone(),
                 place,
                 mode: if is_arriving { Mode::LoadArriving } else { Mode::Load },
-                // Of a load without rows its id tells when it began.
+                // Of a load without rows its id tells when it began. One whose id tells nothing stands right behind the one before it.
                 received_us: known.or_else(|| began_us(&load.batch_id)).unwrap_or_default(),
             });
         }
@@ -262,11 +263,11 @@ async fn known_rejected(
     }
     let sql = format!(
         "select arrow_cast({0}, 'Utf8') as file, arrow_cast(sha256, 'Utf8') as sha256, \
-         arrow_cast(reason, 'Utf8') as reason, {1} from system.rejected_rows where {2} = '{3}'",
+         arrow_cast(reason, 'Utf8') as reason, {1} from system.rejected_rows where {2} = {3}",
         lineage::FILE,
         lineage::POSITION,
         lineage::SOURCE,
-        plan.label.replace('\'', "''")
+        literal(&plan.label)
     );
     let mut stream = session.query(&sql).await?.stream().await?;
     while let Some(batch) = stream.try_next().await? {
@@ -334,7 +335,7 @@ impl Job {
             batch_id: String::new(),
             columns,
             states: is_compared(&plan).then(|| KeyStates::new(keeps_names)),
-            so_far: ColumnsSoFar::new(&nothing, &BTreeMap::new()),
+            so_far: ColumnsSoFar::new(&plan.label, &nothing, &BTreeMap::new())?,
             rows_in_table: 0,
             seen: nothing,
             loaded_rows: HashMap::new(),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use arrow::{
-    array::RecordBatch,
-    datatypes::{DataType, SchemaRef},
+    array::{AsArray, RecordBatch},
+    datatypes::{DataType, Int64Type, SchemaRef},
 };
 use chrono::Utc;
 use datafusion::{
@@ -155,12 +155,18 @@ impl Past {
     ) -> Result<Self, LoadError> {
         let columns = snapshot.map(|snapshot| bronze::own_columns(&snapshot.schema())).unwrap_or_default();
         let columns: ColumnList = columns.iter().collect();
+        // Whether there are rows decides what becomes of a new column: files of other writers may not say how many they hold.
+        let rows = match snapshot.map(TableSnapshot::num_rows) {
+            None => 0,
+            Some(Some(rows)) => rows,
+            Some(None) => counted(workspace, plan).await?,
+        };
         let mut past = Self {
-            rows: snapshot.and_then(TableSnapshot::num_rows).unwrap_or_default(),
+            rows,
             columns,
             states: None,
             history: None,
-            places: Places::new(plan, seen, files),
+            places: Places::new(plan, seen, files)?,
             loaded_rows: HashMap::new(),
         };
         if is_compared(plan) {
@@ -239,6 +245,18 @@ impl Past {
         self.history = has_late.then_some(history);
         Ok(())
     }
+}
+
+/// The rows of a table, read.
+async fn counted(workspace: &Workspace, plan: &TablePlan) -> Result<u64, LoadError> {
+    let session = workspace.engine.session(Viewer::System(SystemReason::Load), ReadState::Working).await?;
+    let batches = session.collect(&format!("select cast(count(*) as bigint) from {}", plan.name.quoted())).await?;
+    let count = batches.iter().find(|batch| batch.num_rows() > 0);
+    let count = count.and_then(|batch| batch.column(0).as_primitive_opt::<Int64Type>()).map(|count| count.value(0));
+    count.map(i64::unsigned_abs).ok_or_else(|| LoadError::Broken {
+        table: plan.label.clone(),
+        what: "its rows could not be counted".to_owned(),
+    })
 }
 
 /// The last state of a key, as far as rows were read.
@@ -508,7 +526,12 @@ async fn commit(
     };
     let mut metadata = serde_json::Map::new();
     metadata.insert("wardlake.run".to_owned(), workspace.run_id.clone().into());
-    metadata.insert(FILES_METADATA.to_owned(), serde_json::to_value(loaded).unwrap_or_default());
+    // Without it a crash would lose what was loaded: the rows would come once more.
+    let files = serde_json::to_value(loaded).map_err(|error| LoadError::Broken {
+        table: plan.label.clone(),
+        what: format!("what was loaded cannot be noted: {error}"),
+    })?;
+    metadata.insert(FILES_METADATA.to_owned(), files);
     let commit = Commit {
         ledger: loaded.iter().map(|file| ledger_entry(&plan.label, file)).collect(),
         notes: vec![LedgerEntry::new(commits_id.clone(), commits.unwrap_or_default() + 1)],

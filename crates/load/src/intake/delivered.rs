@@ -14,6 +14,7 @@ pub async fn delivered(
     let Some(lake) = workspace.lake.local_path() else { return Ok(None) };
     let (folder, segment) = (lake.join(FOLDER).join(source), segment.to_owned());
     let read = move || frame_of(&folder, &segment, position.unsigned_abs());
+    // A segment goes when bronze has all of it. What is damaged in one that stays is told by the server, and the row is in bronze.
     let Ok(Some(frame)) = tokio::task::spawn_blocking(read).await? else { return Ok(None) };
     let text = String::from_utf8_lossy(&frame.payload).into_owned();
     let place = position.unsigned_abs().saturating_sub(frame.first_row) as usize;

@@ -113,8 +113,11 @@ impl Journal {
     ) -> io::Result<(Self, Vec<Damage>)> {
         fs::create_dir_all(folder)?;
         let numbers = match read_numbers(folder)? {
-            Some(Numbers { moving_to: Some(row), .. }) => Some(undo_move(folder, row)?),
-            numbers => numbers,
+            Some(numbers) => match numbers.moving_to {
+                Some(row) => Some(undo_move(folder, numbers, row)?),
+                None => Some(numbers),
+            },
+            None => None,
         };
         let elsewhere = numbers.as_ref().map(|numbers| numbers.elsewhere.clone()).unwrap_or_default();
         let segments = segments(folder)?;
@@ -295,20 +298,19 @@ fn read(
 }
 
 /// Takes back what was written from a row on by a move that was cut off. All of it stands before.
-fn undo_move(folder: &Path, row: u64) -> io::Result<Numbers> {
+fn undo_move(folder: &Path, numbers: Numbers, row: u64) -> io::Result<Numbers> {
     let segments = segments(folder)?;
     let (before, moved): (Vec<_>, Vec<_>) = segments.into_iter().partition(|segment| segment.first_row < row);
     for segment in moved {
         fs::remove_file(segment.path)?;
     }
     let newest_segment = before.last().map(|segment| segment.name.clone());
-    let numbers = read_numbers(folder)?.unwrap_or_default();
     let numbers = Numbers { newest_segment, moving_to: None, given_out_to: 0, ..numbers };
     write_synced(folder, NUMBERS, &serde_json::to_vec(&numbers)?)?;
     Ok(numbers)
 }
 
-/// None if they cannot be read.
+/// None if they cannot be read: then every row that no segment has is told as missing, and numbers go on behind all that are there.
 fn read_numbers(folder: &Path) -> io::Result<Option<Numbers>> {
     match fs::read(folder.join(NUMBERS)) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),

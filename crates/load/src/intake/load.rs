@@ -11,6 +11,7 @@ use arrow::{
     array::{ArrayBuilder, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, new_null_array},
     compute::concat_batches,
     datatypes::{DataType, Field, Schema, SchemaRef},
+    error::ArrowError,
 };
 use chrono::DateTime;
 use datafusion::physical_plan::memory::MemoryStream;
@@ -296,9 +297,16 @@ impl Load<'_> {
         let (label, new) = (&self.options.label, &self.aside[self.kept..]);
         let Some((last, _)) = new.last() else { return Ok(()) };
         let ledger = LedgerEntry::new(aside_id(&ledger_id(label)), last.records.first_position);
-        let segment = |delivery: &Accepted| segment_of(label, &delivery.records.file).unwrap_or_default().to_owned();
-        let places: Vec<(String, u64)> =
-            new.iter().map(|(delivery, _)| (segment(delivery), delivery.first_row)).collect();
+        let places = new.iter().map(|(delivery, _)| {
+            let file = &delivery.records.file;
+            let segment = segment_of(label, file).ok_or_else(|| LoadError::Journal {
+                table: label.clone(),
+                folder: self.folder.display().to_string(),
+                reason: format!("{file} is none of its segments"),
+            })?;
+            Ok::<_, LoadError>((segment.to_owned(), delivery.first_row))
+        });
+        let places = places.collect::<Result<Vec<(String, u64)>, LoadError>>()?;
         let folder = self.folder.to_owned();
         let read = move || {
             let frames = places.iter().map(|(segment, row)| frame_of(&folder, segment, *row));
@@ -453,14 +461,14 @@ fn lineage_of_parts(options: &FeedOptions, parts: &[Part<'_>]) -> Result<RecordB
     let mut fields = Vec::new();
     let keeps_raw = options.table.keep_raw;
     // Without rows the commit still says how far was read.
-    let mut nothing = lineage_of(options, "", Vec::new(), &batch_id, &[], Vec::new());
+    let mut nothing = lineage_of(options, "", Vec::new(), &batch_id, &[], Vec::new())?;
     nothing.kept = keeps_raw.then(|| bronze::no_records(0));
     nothing.push(&mut fields, &mut Vec::new());
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     let batch = |Part { file, received_us, positions, chunk, .. }: &Part<'_>| {
         let mut arrays = Vec::new();
         let mut lineage =
-            lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone());
+            lineage_of(options, file, received_us.clone(), &batch_id, &chunk.row_hashes, positions.clone())?;
         lineage.kept = keeps_raw.then(|| chunk.kept.clone().unwrap_or_else(|| bronze::no_records(chunk.rows)));
         lineage.push(&mut Vec::new(), &mut arrays);
         RecordBatch::try_new(Arc::clone(&schema), arrays)
@@ -570,17 +578,17 @@ fn lineage_of<'a>(
     batch_id: &'a str,
     hashes: &[u128],
     positions: Vec<i64>,
-) -> Lineage<'a> {
-    Lineage {
+) -> Result<Lineage<'a>, ArrowError> {
+    Ok(Lineage {
         source: &options.label,
         file,
         batch_id,
         received: received_us.into(),
         positions: positions.into(),
-        hashes: hex_hashes(hashes),
+        hashes: hex_hashes(hashes)?,
         changes: StringArray::new_repeated("insert", hashes.len()),
         kept: None,
-    }
+    })
 }
 
 /// Writes down records that no row could be made of, with reason and bytes, before the commit that counts them as loaded.
@@ -605,9 +613,12 @@ pub(crate) async fn keep_rejected(
         .flat_map(|records| records.rejected.iter().map(move |record| (*records, record)))
         .filter(|(_, record)| record.position > kept)
         .collect();
-    let rows: Vec<RejectedRow<'_>> = rejected
-        .iter()
-        .map(|(records, record)| RejectedRow {
+    let rows = rejected.iter().map(|(records, record)| {
+        let received_at = DateTime::from_timestamp_micros(records.received_us).ok_or_else(|| LoadError::Broken {
+            table: options.label.clone(),
+            what: format!("row {} was received at no time", record.position),
+        })?;
+        Ok::<_, LoadError>(RejectedRow {
             file: &records.file,
             position: record.position.unsigned_abs(),
             byte_offset: 0,
@@ -616,9 +627,10 @@ pub(crate) async fn keep_rejected(
             bytes: &record.bytes,
             length: record.bytes.len() as u64,
             sha256: "",
-            received_at: DateTime::from_timestamp_micros(records.received_us).unwrap_or_default(),
+            received_at,
         })
-        .collect();
+    });
+    let rows = rows.collect::<Result<Vec<RejectedRow<'_>>, LoadError>>()?;
     let batch = system::rejected_rows(&options.label, &rows)?;
     Ok(system::append(&workspace.lake, "rejected_rows", batch, ledger).await?)
 }

@@ -471,21 +471,15 @@ fn frame(delivery: Delivery, first_row: u64, received_us: i64) -> (Frame, Conten
     let (kind, rows) = match &content {
         Content::Records { format, chunks } => {
             let rows: usize = chunks.iter().map(|chunk| chunk.rows).sum();
-            (format_name(*format), rows as u32)
+            (format.name().to_owned(), rows as u32)
         }
-        Content::Message(_) => (format_name(FileFormat::Hl7), 1),
+        Content::Message(_) => (FileFormat::Hl7.name().to_owned(), 1),
         Content::Rejected { reason } => (format!("rejected:{reason}"), 1),
     };
     (Frame { first_row, rows, received_us, kind, origin, key, payload }, content)
 }
 
-fn format_name(format: FileFormat) -> String {
-    match serde_json::to_value(format) {
-        Ok(serde_json::Value::String(name)) => name,
-        _ => "auto".to_owned(),
-    }
-}
-
-fn format_of(name: &str) -> FileFormat {
-    serde_json::from_value(serde_json::Value::String(name.to_owned())).unwrap_or_default()
+/// The format that a frame names. None of a name that this version does not know: the table's settings and the payload say then.
+fn format_of(name: &str) -> Option<FileFormat> {
+    serde_json::from_value(serde_json::Value::String(name.to_owned())).ok()
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use wardlake_access::{SystemReason, Viewer};
 use wardlake_connect::{ConnectError, Reading, source::FileFormat};
 use wardlake_core::{LedgerEntry, TableName, columns::ColumnList, lineage};
-use wardlake_engine::{ReadState, Session};
+use wardlake_engine::{ReadState, Session, sql::literal};
 use wardlake_records::{
     RunEvent,
     system::{self, Columns},
@@ -180,18 +180,12 @@ fn chosen(mut found: Vec<Aside>, options: &ReplayOptions) -> Result<Vec<Aside>, 
     for number in &options.numbers {
         let feeds: BTreeSet<&str> =
             found.iter().filter(|aside| aside.number == *number).map(|aside| aside.feed.as_str()).collect();
-        let message = match (feeds.len(), &options.feed) {
-            (1, _) => continue,
-            (0, None) => format!("no delivery {number} is set aside; `wardlake feed list` shows those that are"),
-            (0, Some(feed)) => {
-                format!("no delivery {number} of {feed} is set aside; `wardlake feed list` shows those that are")
-            }
-            _ => {
-                let feeds: Vec<&str> = feeds.into_iter().collect();
-                format!("a delivery {number} is set aside in each of {}; name one with --feed", feeds.join(", "))
-            }
-        };
-        return Err(LoadError::Config { message });
+        let number = number.clone();
+        return Err(match feeds.len() {
+            1 => continue,
+            0 => LoadError::NotSetAside { number, feed: options.feed.clone() },
+            _ => LoadError::SetAsideTwice { number, feeds: feeds.into_iter().map(str::to_owned).collect() },
+        });
     }
     found.retain(|aside| options.numbers.contains(&aside.number));
     Ok(found)
@@ -207,13 +201,9 @@ pub async fn payloads(workspace: &Workspace, deliveries: &[Aside]) -> Result<Vec
     Ok(payloads)
 }
 
-fn literal(text: &str) -> String {
-    text.replace('\'', "''")
-}
-
 async fn payload(session: &Session, delivery: &Aside) -> Result<Vec<u8>, LoadError> {
     let sql = format!(
-        "select bytes from system.rejected_rows where _source = '{}' and _file = '{}' and _position = {} and sha256 = '' limit 1",
+        "select bytes from system.rejected_rows where _source = {} and _file = {} and _position = {} and sha256 = '' limit 1",
         literal(&delivery.feed),
         literal(&delivery.file),
         delivery.position
@@ -364,7 +354,7 @@ impl<'a> Replay<'a> {
             return Ok(true);
         }
         let sql = format!(
-            "select 1 as one from {} where {} = '{}' and {} = {} limit 1",
+            "select 1 as one from {} where {} = {} and {} = {} limit 1",
             self.options.name.quoted(),
             lineage::FILE,
             literal(&delivery.file),
@@ -465,7 +455,7 @@ fn records(
     }
     let known = frame.map(|frame| frame.kind.as_str()).filter(|kind| !kind.starts_with("rejected:"));
     let format = match (known, options.table.format.file_format) {
-        (Some(kind), _) => Some(format_of(kind)),
+        (Some(kind), _) => format_of(kind),
         (None, FileFormat::Auto | FileFormat::Json | FileFormat::Ndjson) => {
             Some(if wardlake_connect::is_lines_of_objects(payload) { FileFormat::Ndjson } else { FileFormat::Json })
         }

@@ -101,6 +101,7 @@ impl Frame {
         let key = text()?;
         let mut lines = kind.split('\n').map(str::to_owned);
         let kind = lines.next()?;
+        // A frame of a version that did not keep them has no such lines.
         let mut line = || lines.next().unwrap_or_default();
         let origin = Origin { peer: line(), answer: line() };
         Some(Self { first_row, rows, received_us, kind, origin, key, payload: rest.to_vec() })

@@ -121,7 +121,7 @@ fn note(keys: &mut Keys, frame: &Frame) {
 fn accepted_again(options: &FeedOptions, segment: &str, frame: Frame) -> Accepted {
     let content = match frame.kind.strip_prefix("rejected:") {
         Some(reason) => Content::Rejected { reason: reason.to_owned() },
-        None => match read(&options.table, &frame.payload, Some(format_of(&frame.kind))) {
+        None => match read(&options.table, &frame.payload, format_of(&frame.kind)) {
             Ok(reading) if reading.rejected.is_empty() => {
                 Content::Records { format: reading.format, chunks: reading.chunks }
             }

@@ -1,12 +1,17 @@
 //! What a model's YAML says about its rows, under `config.meta.wardlake`: which hold (`expectations`), which cells are put
 //! right (`repairs`), which rows are left out on purpose (`filters`), and what they come from (`input`).
 //!
+//! The model of persons also says which models speak of decisions about them (`identity`).
+//!
 //! Declared once, read here, evaluated by whoever runs the model. dbt tolerates and ignores the block.
 
+mod identity;
 mod read;
 
 use crate::jinja::{RefCall, SourceCall};
 
+pub use identity::Identity;
+pub(crate) use identity::SECTION as IDENTITY;
 pub(crate) use read::{AuditProblem, misplaced};
 
 /// The columns of a model that only its audit reads; they are not stored.

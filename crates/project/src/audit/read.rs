@@ -20,7 +20,8 @@ pub(crate) struct AuditProblem {
 const BLOCK: &str = "wardlake";
 const SECTIONS: [&str; 5] = ["input", "row_key", "expectations", "repairs", "filters"];
 /// All settings of the block: what is said of rows, and what others read of it.
-const SETTINGS: [&str; 7] = ["input", "row_key", "expectations", "repairs", "filters", "trimmed_to", "kpi"];
+const SETTINGS: [&str; 8] =
+    ["input", "row_key", "expectations", "repairs", "filters", "trimmed_to", "kpi", super::identity::SECTION];
 const SHORTHANDS: [&str; 9] =
     ["that", "not_null", "in", "between", "matches", "before", "unique_in", "exists_in", "typed"];
 const RULE_KEYS: [&str; 6] = ["name", "kind", "action", "severity", "threshold", "reason"];
@@ -336,7 +337,7 @@ pub(crate) fn misplaced(config: &Map<String, Json>, meta: &Map<String, Json>) ->
 }
 
 /// What to write in place of a setting that nothing reads.
-fn known_or_near(key: &str, known: &[&str]) -> String {
+pub(super) fn known_or_near(key: &str, known: &[&str]) -> String {
     match did_you_mean(key, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("its settings are {}", known.join(", ")),
@@ -433,7 +434,7 @@ impl std::fmt::Display for RelationCall {
 }
 
 /// `ref('a')`, `ref('package', 'a')` or `source('s', 't')`, with or without braces around it.
-fn relation_call(text: &str) -> Option<RelationCall> {
+pub(super) fn relation_call(text: &str) -> Option<RelationCall> {
     let text = text.trim().trim_start_matches("{{").trim_end_matches("}}").trim();
     let (function, rest) = text.split_once('(')?;
     let arguments = rest.trim().strip_suffix(')')?;

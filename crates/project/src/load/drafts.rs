@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
-use wardlake_core::{Diagnostic, Location};
+use wardlake_core::{Diagnostic, Location, hex};
 
 use super::{
     Loader,
@@ -135,6 +135,7 @@ impl Loader {
             config: NodeConfig::default(),
             audit: None,
             kpi: None,
+            identity: None,
             trimmed_to: None,
             columns: Vec::new(),
             description: String::new(),
@@ -305,11 +306,7 @@ fn place(text: &str, offset: usize) -> (usize, usize) {
 }
 
 pub(super) fn sha256(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    hex(&Sha256::digest(bytes))
 }
 
 /// Whether an entry has any test at all.

@@ -44,6 +44,8 @@ impl Loader {
                 (Ok(_), None) => {}
             }
         }
+        let of_identity = self.identity_problems();
+        self.problems.0.extend(of_identity);
         let ids: Vec<UniqueId> = self.exposures.keys().cloned().collect();
         for id in ids {
             let Some(exposure) = self.exposures.get(&id) else { continue };
@@ -81,6 +83,33 @@ impl Loader {
         };
         let problem = Diagnostic::error("WL-P026", format!("{}: trimmed_to: {message}", node.name)).help(help);
         Err(placed(problem, &caller(node), call.line, name))
+    }
+
+    /// The models that `identity` names are there, and one model of the project declares it: a decision is about one table's records.
+    /// They make no edge: the pairs to review are made from the persons.
+    fn identity_problems(&self) -> Vec<Diagnostic> {
+        let declared: Vec<_> = self.nodes.values().filter_map(|node| Some((node, node.identity.as_deref()?))).collect();
+        let mut problems = Vec::new();
+        let mut wrong = |node: &Node, at: &Location, message: String, help: String| {
+            let problem = Diagnostic::error("WL-P026", format!("{}: identity: {message}", node.name)).help(help);
+            problems.push(problem.at(&at.file, at.line, at.column));
+        };
+        for &(node, identity) in &declared {
+            for call in [&identity.decisions, &identity.review] {
+                if !matches!(self.lookup.find_ref(&node.package, call), Found::Here(_)) {
+                    let message = format!("there is no model `{}`", call.name);
+                    wrong(node, &identity.location, message, self.lookup.ref_help(call));
+                }
+            }
+        }
+        if let [(first, _), others @ ..] = declared.as_slice() {
+            for &(node, identity) in others {
+                let message = format!("`{}` declares it as well", first.name);
+                let help = "decisions are about the records of one model: take one of the two out".to_owned();
+                wrong(node, &identity.location, message, help);
+            }
+        }
+        problems
     }
 
     fn settle(&mut self, id: &UniqueId, links: Links) {

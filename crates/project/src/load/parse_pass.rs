@@ -1,11 +1,11 @@
 //! dbt's first pass over one node: `execute` is false, calls to `ref`, `source` and `config` are noted.
 
 use serde_json::{Map, Value as Json};
-use wardlake_core::Diagnostic;
+use wardlake_core::{Diagnostic, Location};
 
 use crate::{
     Node, NodeConfig,
-    audit::{Audit, AuditProblem, Check, Kpi, RelationCall, misplaced},
+    audit::{Audit, AuditProblem, Check, IDENTITY, Identity, Kpi, RelationCall, misplaced},
     config::merge::merge,
     jinja::{Captured, NodeScope, RenderRequest},
     naming::Naming,
@@ -114,6 +114,9 @@ impl Draft {
         }
         let (audit, mut wrong) = Audit::read(&config.wardlake);
         wrong.extend(misplaced(&config.raw, &config.meta));
+        let (identity, of_identity) = Identity::read(&config.wardlake, || self.audit_location(IDENTITY, None, node));
+        wrong.extend(of_identity);
+        node.identity = identity.map(Box::new);
         for problem in wrong {
             let mut diagnostic = Diagnostic::error("WL-P026", format!("{}: {}", node.name, problem.message));
             diagnostic.help.clone_from(&problem.help);
@@ -149,8 +152,13 @@ impl Draft {
         diagnostic.at(&node.location.file, node.location.line, node.location.column)
     }
 
-    /// The line of an entry of `config.meta.wardlake`, where the properties hold it.
     fn place_in_audit(&self, diagnostic: Diagnostic, problem: &AuditProblem, node: &Node) -> Diagnostic {
+        let Location { file, line, column } = self.audit_location(&problem.section, problem.index, node);
+        diagnostic.at(file, line, column)
+    }
+
+    /// The line of an entry of `config.meta.wardlake`, where the properties hold it.
+    fn audit_location(&self, section: &str, index: Option<usize>, node: &Node) -> Location {
         let found = self.patch.as_ref().and_then(|patch| {
             let config = patch.body.get("config");
             let meta = config.and_then(|config| config.get("meta")).or_else(|| patch.body.get("meta"));
@@ -159,17 +167,17 @@ impl Draft {
             let (key, value) = [block, meta, config]
                 .into_iter()
                 .flatten()
-                .find_map(|level| level.entries().iter().find(|(key, _)| key.text == problem.section))?;
-            let at = problem.index.and_then(|index| value.items().get(index)).map_or(key.at, |item| item.at);
+                .find_map(|level| level.entries().iter().find(|(key, _)| key.text == section))?;
+            let at = index.and_then(|index| value.items().get(index)).map_or(key.at, |item| item.at);
             Some((&patch.shown, at))
         });
         if let Some((file, at)) = found {
-            return diagnostic.at(file, at.line, at.column);
+            return Location { file: file.into(), line: at.line, column: at.column };
         }
         // The code of a generic test is made up.
-        let in_file = node.template.is_none().then(|| find_word(&node.raw_code, &problem.section, node.first_line));
+        let in_file = node.template.is_none().then(|| find_word(&node.raw_code, section, node.first_line));
         let (line, column) = in_file.flatten().unwrap_or((node.location.line, node.location.column));
-        diagnostic.at(&node.location.file, line, column)
+        Location { file: node.location.file.clone(), line, column }
     }
 
     /// What expectations ask of other relations are refs like any other.

@@ -193,6 +193,7 @@ impl Loader {
             config: NodeConfig::default(),
             audit: None,
             kpi: None,
+            identity: None,
             trimmed_to: None,
             columns: Vec::new(),
             description: spec.description.clone(),

@@ -6,7 +6,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use chrono::{DateTime, Utc};
 use wardlake_core::lineage;
 
-use super::table::Columns;
+use super::table::{Columns, as_json};
 use crate::{error::RecordsError, results::FileLoad};
 
 /// A record that no row could be made of: a row of `rejected_rows`.
@@ -49,9 +49,9 @@ pub fn rejected_rows(source: &str, rows: &[RejectedRow<'_>]) -> Result<RecordBat
 
 /// One row of `system.load_log` per loaded file. `sequence` numbers the loads of one path.
 pub fn load_rows(run_id: &str, loads: &[LoggedFile], logged_at: DateTime<Utc>) -> Result<RecordBatch, RecordsError> {
-    let drift: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.load.drift).unwrap_or_default()).collect();
-    let types: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.column_types).unwrap_or_default()).collect();
-    let columns: Vec<String> = loads.iter().map(|l| serde_json::to_string(&l.columns).unwrap_or_default()).collect();
+    let drift = as_json("load_log", "drift", loads.iter().map(|l| &l.load.drift))?;
+    let types = as_json("load_log", "column_types", loads.iter().map(|l| &l.column_types))?;
+    let columns = as_json("load_log", "columns", loads.iter().map(|l| &l.columns))?;
     let count = |of: fn(&LoggedFile) -> u64| loads.iter().map(move |l| Some(of(l)));
     Columns::default()
         .text("run_id", loads.iter().map(|_| Some(run_id)))

@@ -39,17 +39,12 @@ pub async fn record_run(lake: &Lake, run_id: &str, command: &str, summary: &RunS
 }
 
 fn node_rows(run_id: &str, results: &[&NodeResult]) -> Result<RecordBatch, RecordsError> {
-    let statuses: Vec<String> = results
-        .iter()
-        .map(|result| serde_json::to_value(result.status).ok().and_then(|s| s.as_str().map(str::to_owned)))
-        .map(Option::unwrap_or_default)
-        .collect();
     Columns::default()
         .text("run_id", results.iter().map(|_| Some(run_id)))
         .text("unique_id", results.iter().map(|result| Some(result.unique_id.as_str())))
         .text("resource_type", results.iter().map(|result| Some(result.resource_type.as_str())))
         .text("relation", results.iter().map(|result| result.relation.as_deref()))
-        .text("status", statuses.iter().map(|status| Some(status.as_str())))
+        .text("status", results.iter().map(|result| Some(result.status.as_str())))
         .text("message", results.iter().map(|result| result.message.as_deref()))
         .count("row_count", results.iter().map(|result| result.rows))?
         .count("failures", results.iter().map(|result| result.failures))?

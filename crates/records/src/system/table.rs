@@ -12,6 +12,7 @@ use arrow::{
 };
 use chrono::{DateTime, Utc};
 use datafusion::{execution::SendableRecordBatchStream, physical_plan::memory::MemoryStream};
+use serde::Serialize;
 use wardlake_core::{LedgerEntry, TableName};
 use wardlake_storage::{Commit, LEDGER_RETENTION, Lake, SchemaChange, ledger_retention};
 
@@ -19,6 +20,16 @@ use crate::{error::RecordsError, findings};
 
 /// The schema of the lake's own tables; readers always see their newest versions.
 pub const SCHEMA: &str = "system";
+
+/// The cells of a column that keeps values as JSON.
+pub(super) fn as_json<'v, T: Serialize + 'v>(
+    table: &'static str,
+    what: &'static str,
+    values: impl Iterator<Item = &'v T>,
+) -> Result<Vec<String>, RecordsError> {
+    let written = values.map(serde_json::to_string);
+    written.map(|text| text.map_err(|source| RecordsError::Unwritable { table, what, source })).collect()
+}
 
 /// For how many hours one of the lake's own tables knows which runs it has rows of; none if for ever. Every run, of a wave too, adds an
 /// entry to its ledger, and the entries would grow for ever.

@@ -31,7 +31,7 @@ impl Hosts {
     /// The server listens on that address, and has these names beside those that every server has.
     pub(crate) fn new(listens_on: Option<IpAddr>, declared: &[String]) -> Self {
         let mut names: BTreeSet<String> = declared.iter().filter_map(|host| name_of(host)).collect();
-        if let Some(machine) = machine_name() {
+        if let Some(machine) = wardlake_load::machine_name().and_then(|name| name_of(&name)) {
             names.extend(machine.split_once('.').map(|(first, _)| first.to_owned()));
             names.insert(machine);
         }
@@ -78,11 +78,6 @@ fn name_of(host: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
     (is_name && !name.is_empty()).then(|| name.to_ascii_lowercase())
-}
-
-/// The machine's name, where the system tells it in a file.
-fn machine_name() -> Option<String> {
-    name_of(&std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?)
 }
 
 /// Lets a request through that names this server, and none that another server's page makes to change something.

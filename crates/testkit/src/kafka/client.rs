@@ -5,8 +5,7 @@ use std::time::Duration;
 use krafka::{
     Kafka, KrafkaError, Record,
     admin::{
-        CreatePartitionsOptions, CreateTopicsOptions, DeleteRecordsOptions, DeleteTopicsOptions,
-        ListConsumerGroupOffsetsOptions, NewTopic,
+        CreatePartitionsOptions, CreateTopicsOptions, DeleteRecordsOptions, ListConsumerGroupOffsetsOptions, NewTopic,
     },
     consumer::TopicPartition,
     producer::Producer,
@@ -49,15 +48,6 @@ impl KafkaClient {
     /// The broker refuses.
     pub async fn grow_topic(&self, topic: &str, total: i32) -> Result<(), KafkaBrokerError> {
         all(self.kafka.admin().create_partitions([(topic, total)], CreatePartitionsOptions::default()).await?)
-    }
-
-    /// Deletes a topic with its records.
-    ///
-    /// # Errors
-    ///
-    /// The broker refuses.
-    pub async fn delete_topic(&self, topic: &str) -> Result<(), KafkaBrokerError> {
-        all(self.kafka.admin().delete_topics([topic], DeleteTopicsOptions::default()).await?)
     }
 
     /// Deletes the records before `offset`, as retention would.

@@ -64,6 +64,7 @@ pub(crate) fn examples<'a>(
                 if *count > PER_RULE {
                     continue;
                 }
+                // A raw row that is not kept, or that another version kept in its own way, shows no values.
                 let raw = row.raw.as_deref().and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw).ok());
                 let raw = raw.unwrap_or_default();
                 let value = |column: String| MaskedValue { shape: masked(raw.get(&column)), column, becomes: None };

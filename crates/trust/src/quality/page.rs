@@ -24,8 +24,7 @@ const DEEDS: [(&str, &str); 5] = [
 
 /// Renders the page.
 pub fn quality_page(report: &QualityReport) -> Result<String, TrustError> {
-    let page = render(report);
-    page.map_err(|error| TrustError::Config { message: format!("the quality report's page cannot be made: {error:#}") })
+    render(report).map_err(|error| TrustError::Page { reason: format!("{error:#}") })
 }
 
 fn render(report: &QualityReport) -> Result<String, Error> {

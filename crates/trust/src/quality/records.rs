@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use wardlake_core::TableName;
 use wardlake_engine::Session;
-use wardlake_records::{ColumnDrift, rows, rows_of};
+use wardlake_records::{ColumnDrift, RecordsError, rows, rows_of};
 use wardlake_storage::Lake;
 
 use super::report::{Missing, RunRecord};
@@ -277,9 +277,7 @@ impl Reader<'_> {
             return Ok(built.cloned());
         };
         let found = runs.into_iter().rfind(|record| record.run_id.starts_with(wanted));
-        found.map(Some).ok_or_else(|| TrustError::Config {
-            message: format!("there is no run `{wanted}`; `wardlake sql \"select * from system.runs\"` lists them"),
-        })
+        found.map(Some).ok_or_else(|| TrustError::NoRun { wanted: wanted.to_owned() })
     }
 
     async fn rule_results(&mut self) -> Result<Vec<RuleResult>, TrustError> {
@@ -345,16 +343,12 @@ impl Reader<'_> {
             if filter.is_empty() { "where" } else { "and" }
         );
         let drifted: Vec<Drifted> = self.table("system.load_log", &sql, "").await?;
-        found.drift = drifted
-            .into_iter()
-            .map(|row| DriftedFile {
-                drift: serde_json::from_str(&row.drift).unwrap_or_default(),
-                run_id: row.run_id,
-                source: row.source,
-                file: row.file,
-                loaded_at: row.loaded_at,
-            })
-            .collect();
+        for Drifted { run_id, source, file, loaded_at, drift } in drifted {
+            let Ok(drift) = serde_json::from_str(&drift) else {
+                return Err(RecordsError::Columns { table: "system.load_log".parse()? }.into());
+            };
+            found.drift.push(DriftedFile { drift, run_id, source, file, loaded_at });
+        }
         let sql = format!(
             "select _source as source, reason, count(*) as row_count from system.rejected_rows{} \
              group by _source, reason order by row_count desc",

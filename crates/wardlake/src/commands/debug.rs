@@ -50,6 +50,7 @@ pub(crate) async fn run(global: &GlobalArgs, _: &DebugArgs) -> Result<Outcome, F
 /// Every source table that is fed while a server runs: how, and how it stood when a server last said so.
 async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
     let kept = workspace.lake.get(&wardlake_serve::KEPT_STATUS.into()).await?;
+    // What another version kept is as good as nothing: the feeds are listed without how they stood.
     let kept: Json = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     for source in wardlake_load::source_tables(workspace, workspace.project.dir())? {
         let ways: Vec<&str> = source.table.live_kinds().collect();

@@ -1,9 +1,12 @@
 //! `identity`: which patient records are one person. People decide, models follow.
 
 use clap::{Args, Subcommand};
-use wardlake_engine::{ReadState, Session};
+use wardlake_core::TableName;
+use wardlake_engine::{ReadState, sql::literal};
 use wardlake_load::Workspace;
-use wardlake_trust::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity};
+use wardlake_trust::{
+    IdentityDecision, IdentityOutcome, IdentityRequest, TrustError, decide_identity, identity_review,
+};
 
 use super::Outcome;
 use crate::{
@@ -107,49 +110,20 @@ async fn decide(
     Ok(())
 }
 
-/// A session on the newest epoch that has the table `schema.name`; `what` makes it.
-async fn session_with(workspace: &Workspace, table: &str, what: &str) -> Result<Session, Failure> {
-    let state = match table.starts_with("system.") {
-        true => ReadState::Working,
-        false => open::read_state(workspace, None, false).await?,
-    };
-    let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
-    let is_there = session.names().await?.iter().any(|name| name.to_string() == table);
-    match is_there {
-        true => Ok(session),
-        false => Err(Failure::Usage(format!("there is no {table} yet; {what}"))),
-    }
-}
-
-/// The review queue of the newest epoch, without the pairs decided since: their answer shows after the next build.
 async fn list(workspace: &Workspace, min_score: f64, output: &OutputArgs) -> Result<(), Failure> {
-    let session =
-        session_with(workspace, "gold.list_identity_review", "`wardlake build` of the hospital project makes it")
-            .await?;
-    let query = session
-        .query(&format!(
-            "with newest as ( \
-               select least(patient_id_a, patient_id_b) as one, greatest(patient_id_a, patient_id_b) as other, decision \
-               from system.identity_decisions \
-               qualify row_number() over ( \
-                 partition by least(patient_id_a, patient_id_b), greatest(patient_id_a, patient_id_b) \
-                 order by at desc, decision_id desc) = 1 \
-             ) \
-             select review.* from gold.list_identity_review as review \
-             left join newest on review.patient_id_a = newest.one and review.patient_id_b = newest.other \
-             where review.score >= {min_score} \
-               and (review.kind = 'contradicted' or newest.decision is null or newest.decision = 'unmerge') \
-             order by review.score desc, review.patient_id_a, review.patient_id_b"
-        ))
-        .await?;
-    rows::write(&query, output).await
+    rows::write(&identity_review(workspace, wardlake_load::local_viewer(), min_score).await?, output).await
 }
 
 async fn history(workspace: &Workspace, patient_id: Option<&str>, output: &OutputArgs) -> Result<(), Failure> {
-    let session = session_with(workspace, "system.identity_decisions", "nobody has decided anything").await?;
+    let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
+    if session.schema(&TableName::new("system", "identity_decisions").map_err(TrustError::from)?).await?.is_none() {
+        return Err(Failure::Usage(
+            "there is no system.identity_decisions yet; nobody has decided anything".to_owned(),
+        ));
+    }
     let of_record = patient_id.map_or_else(String::new, |id| {
-        let id = id.replace('\'', "''");
-        format!("where patient_id_a = '{id}' or patient_id_b = '{id}' ")
+        let id = literal(id);
+        format!("where patient_id_a = {id} or patient_id_b = {id} ")
     });
     let query = session
         .query(&format!(

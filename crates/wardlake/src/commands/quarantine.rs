@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use wardlake_build::source_of;
 use wardlake_connect::{ConnectError, Event, FileTable, FoundFile};
 use wardlake_core::TableName;
-use wardlake_engine::{ReadState, Session};
+use wardlake_engine::{ReadState, Session, sql::literal};
 use wardlake_load::Workspace;
 use wardlake_trust::{Corrected, Correction, Decided, Decision, audited_models, correct, decide};
 
@@ -138,13 +138,12 @@ async fn list(
 ) -> Result<(), Failure> {
     let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
     let tables = tables(workspace, &session).await?;
-    let literal = |text: &str| text.replace('\'', "''");
     let mut filter = match state {
         "all" => "true".to_owned(),
-        state => format!("state = '{}'", literal(state)),
+        state => format!("state = {}", literal(state)),
     };
     if let Some(rule) = rule {
-        filter.push_str(&format!(" and array_has(rules, '{}')", literal(rule)));
+        filter.push_str(&format!(" and array_has(rules, {})", literal(rule)));
     }
     let sql = match model {
         Some(model) => {
@@ -165,7 +164,7 @@ async fn list(
         None => {
             let each = tables.iter().map(|(model, table)| {
                 format!(
-                    "select '{}' as model, rule, state, count(*) as row_count, min(first_seen_at) as first_seen_at \
+                    "select {} as model, rule, state, count(*) as row_count, min(first_seen_at) as first_seen_at \
                      from (select unnest(rules) as rule, state, rules, first_seen_at from {} where {filter}) as broken \
                      group by rule, state",
                     literal(model),
@@ -199,10 +198,15 @@ async fn show(workspace: &Workspace, id: &str) -> Result<(), Failure> {
             match field.name().as_str() {
                 "raw" => {
                     out("  raw")?;
-                    let row: serde_json::Map<String, serde_json::Value> =
-                        serde_json::from_str(&text).unwrap_or_default();
-                    for (name, value) in row {
-                        out(format_args!("    {:<28} {}", safe_line(&name), safe_line(&value.to_string())))?;
+                    match serde_json::from_str::<serde_json::Map<String, Value>>(&text) {
+                        Ok(row) => {
+                            for (name, value) in row {
+                                out(format_args!("    {:<28} {}", safe_line(&name), safe_line(&value.to_string())))?;
+                            }
+                        }
+                        // Nothing of it is kept, or it was kept by another version: it is shown as it is.
+                        Err(_) if text.is_empty() => {}
+                        Err(_) => out(format_args!("    {}", safe_line(&text)))?,
                     }
                 }
                 name => out(format_args!("  {name:<18} {}", safe_line(&text)))?,

@@ -208,3 +208,58 @@ fn what_cannot_be_decided_is_refused_without_repeating_ids() {
     let printed = world.fails(2, &["identity", "history"]);
     assert!(printed.contains("nobody has decided"), "{printed}");
 }
+
+#[test]
+fn a_project_without_records_to_decide_about_says_how_they_are_declared() {
+    let world = World::empty();
+    world.write("dbt_project.yml", "name: shop\nversion: '1.0'\n");
+    world.write("models/a.sql", "select 1 as id");
+    world.ok(&["build", "--quiet"]);
+    for arguments in
+        [&["identity", "list"][..], &["identity", "merge", "a", "b", "--reason", "seen at the desk", "--by", "clerk"]]
+    {
+        let printed = world.fails(2, arguments);
+        assert!(printed.contains("no model has the setting `identity`"), "{printed}");
+        assert!(printed.contains("config.meta.wardlake"), "{printed}");
+    }
+}
+
+#[test]
+fn names_and_the_rule_of_pairs_are_the_projects_own() {
+    let world = World::empty();
+    world.write("dbt_project.yml", "name: shop\nversion: '1.0'\n");
+    world.write(
+        "models/sources.yml",
+        "sources:\n  - name: system\n    schema: system\n    tables:\n      - name: identity_decisions\n",
+    );
+    world.write(
+        "models/people.yml",
+        "models:\n  - name: people\n    config:\n      meta:\n        wardlake:\n          identity: {record: card, decisions: \
+         ref('standing'), review: ref('queue')}\n",
+    );
+    world.write("models/people.sql", "{{ config(materialized='table') }} select 'k1' as card union all select 'k2'");
+    // By this project's rule the first decision about a pair stands, whatever follows.
+    world.write(
+        "models/standing.sql",
+        "{{ config(materialized='table') }}\nselect patient_id_a, patient_id_b, min(decision) as decision\n\
+         from (select *, row_number() over (partition by patient_id_a, patient_id_b order by \"at\") as nth\n\
+         from {{ source('system', 'identity_decisions') }}) as decided\nwhere nth = 1 group by 1, 2 -- the first",
+    );
+    world.write(
+        "models/queue.sql",
+        "{{ config(materialized='table') }} select 'k1' as patient_id_a, 'k2' as patient_id_b, 0.9 as score",
+    );
+    world.ok(&["build", "--quiet"]);
+    assert_eq!(queue(&world).len(), 1);
+    let decide =
+        |decision: &str| ["identity", decision, "k2", "k1", "--reason", "seen", "--by", "clerk"].map(str::to_owned);
+    let run = |decision: &str| world.ok(&decide(decision).each_ref().map(String::as_str));
+    assert!(run("distinct").contains("after the next"));
+    assert_eq!(queue(&world).len(), 0, "a pair decided since the build waits no longer");
+    assert!(run("merge").contains("after the next"));
+    assert!(run("distinct").contains("stands already"), "the first decision stands");
+    let printed = world.fails(2, &decide("unmerge").each_ref().map(String::as_str));
+    assert!(printed.contains("no decided merge"), "{printed}");
+    let printed = world.fails(2, &["identity", "merge", "k1", "k9", "--reason", "seen", "--by", "clerk"]);
+    assert!(printed.contains("by its card") && !printed.contains("k9"), "{printed}");
+}

@@ -71,6 +71,34 @@ fn b08_rules_that_nothing_reads_are_no_rules_that_hold() {
 }
 
 #[test]
+fn identity_that_names_no_models_is_told_with_its_place() {
+    let declared = |name: &str, settings: &str| {
+        format!("  - name: {name}\n    config: {{meta: {{wardlake: {{identity: {settings}}}}}}}\n")
+    };
+    let whole = "{record: id, decisions: ref('stays'), review: ref('stays')}";
+    let second = declared("more", whole);
+    let place = "models/stays.yml:3:32";
+    for (settings, more, says) in [
+        ("{record: id, decisions: ref('stays')}", "", "`review: ref('…')`"),
+        ("stays", "", "mapping of record"),
+        ("{record: id, decisions: ref('stay'), review: ref('stays')}", "", "did you mean `stays`"),
+        (whole, second.as_str(), "`more` declares it as well"),
+    ] {
+        let properties = format!("models:\n{}{more}", declared("stays", settings));
+        let world = project(&[("models/stays.yml", properties.as_str()), ("models/more.sql", "select 1 as id")]);
+        let printed = world.fails(2, &["parse", "--log-format", "json"]);
+        let problem = printed
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+            .find(|event| event["event"] == "problem")
+            .unwrap_or_else(|| panic!("{settings}:\n{printed}"));
+        let found = format!("{}:{}:{}", problem["file"].as_str().unwrap(), problem["line"], problem["column"]);
+        assert_eq!((found.as_str(), problem["code"].as_str()), (place, Some("WL-P026")), "{settings}: {problem}");
+        assert!(problem.to_string().contains(says), "{settings}: {problem}");
+    }
+}
+
+#[test]
 fn c08_files_and_templates_without_end_are_told_with_their_place() {
     for (file, text, says) in [
         ("models/large.yml", "models: [] # and much more\n".repeat(700_000), "16 MiB"),

@@ -120,3 +120,26 @@ fn c03_every_one_of_many_rejected_records_is_kept_once() {
         assert_eq!(world.count("system.rejected_rows"), BAD as u64, "{name}");
     }
 }
+
+/// What a crash kept out of the load log stands in the table's own commits. Where it cannot be read there, nobody knows what was loaded: that
+/// is an error, and not the same as that nothing was.
+#[test]
+fn what_was_loaded_is_not_forgotten_where_it_cannot_be_read() {
+    let world = world("");
+    world.write("landing/a.csv", "id,ward\n1,A\n2,B\n");
+    world.ok(&["ingest"]);
+    std::fs::remove_dir_all(world.path().join("lake/system/load_log")).unwrap();
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(world.path().join("lake/bronze/beds/_delta_log")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        if text.contains("order_key") {
+            std::fs::write(&path, text.replace("order_key", "order_lock")).unwrap();
+            damaged += 1;
+        }
+    }
+    assert_eq!(damaged, 1, "the commit says which files it loaded");
+    let printed = world.fails(1, &["ingest"]);
+    assert!(printed.contains("loaded cannot be read") && printed.contains("Nothing was loaded"), "{printed}");
+    assert_eq!(world.count("bronze.beds"), 2);
+}

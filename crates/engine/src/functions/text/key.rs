@@ -3,7 +3,7 @@
 use arrow::{array::ArrayRef, datatypes::DataType};
 use datafusion::common::Result;
 use md5::{Digest, Md5};
-use wardlake_core::RowHasher;
+use wardlake_core::{RowHasher, hex};
 
 use super::super::{
     FunctionDoc,
@@ -48,7 +48,6 @@ pub(super) fn all() -> Vec<ScalarFunction> {
 fn surrogate_key(call: &Call<'_>) -> Result<ArrayRef> {
     let columns = (0..call.args.len()).map(|i| call.texts(i)).collect::<Result<Vec<_>>>()?;
     let mut buffer = String::new();
-    let mut hex = [0; 32];
     call.make_text(|row| {
         buffer.clear();
         for (i, column) in columns.iter().enumerate() {
@@ -57,12 +56,7 @@ fn surrogate_key(call: &Call<'_>) -> Result<ArrayRef> {
             }
             buffer.push_str(column.get(row).unwrap_or(NULL_PLACEHOLDER));
         }
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for (i, byte) in Md5::digest(buffer.as_bytes()).iter().enumerate() {
-            hex[2 * i] = DIGITS[usize::from(byte >> 4)];
-            hex[2 * i + 1] = DIGITS[usize::from(byte & 15)];
-        }
-        std::str::from_utf8(&hex).ok().map(str::to_owned)
+        Some(hex(&Md5::digest(buffer.as_bytes())))
     })
 }
 

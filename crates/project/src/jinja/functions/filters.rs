@@ -7,6 +7,7 @@ use minijinja::{
     value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args},
 };
 use serde_json::Value as Json;
+use wardlake_core::hex;
 
 use super::serialize;
 use crate::jinja::values::{
@@ -262,5 +263,5 @@ pub(crate) fn as_native(value: &Value) -> Value {
 
 /// md5 as 32 hex digits.
 pub(crate) fn md5(text: &str) -> String {
-    Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Md5::digest(text.as_bytes()))
 }
