@@ -27,7 +27,7 @@ use crate::{error::LoadError, ownership::Holder};
 /// The file, at the root of the lake.
 pub(crate) const FILE: &str = "_owner.json";
 /// How long a lease holds. A standby serves within 30 seconds of its owner's end: this, a look or two, and a start.
-pub(crate) const LASTS: Duration = Duration::from_secs(15);
+pub const LASTS: Duration = Duration::from_secs(15);
 /// So many times in its life it is renewed: two of them may fail.
 const RENEWALS: u32 = 3;
 /// A store that does not answer is asked again after so long.

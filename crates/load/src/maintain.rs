@@ -31,7 +31,7 @@ pub(crate) const MERGED_BYTES: u64 = 32 << 20;
 pub(crate) const EPOCHS_AT_ONCE: usize = 2_000;
 /// Files that no kept version names are deleted so long after they were removed, and after a day if no version ever named them: longer
 /// than any read or write takes. Log entries stay as long as removed files do.
-const GRACE: VacuumGrace =
+pub const GRACE: VacuumGrace =
     VacuumGrace { removed: Duration::from_secs(60 * 60), unnamed: Duration::from_secs(24 * 60 * 60), is_alone: false };
 
 /// A row may outlive its retention by that part of it: a file that holds others as well is rewritten so often.
@@ -82,7 +82,7 @@ pub async fn maintain(workspace: &Workspace, options: &MaintainOptions) -> (Upke
 /// Where it is kept when the last pass of a command was.
 const KEPT: &str = "_state/maintained.json";
 /// A lake that only commands touch is kept in shape so often.
-const EVERY: chrono::Duration = chrono::Duration::hours(20);
+pub const EVERY: chrono::Duration = chrono::Duration::hours(20);
 
 /// The pass of a day, if the last one is long enough ago and no server does it by itself, or at once where an earlier command was broken off
 /// and left half-written files. A new lake has its first after a day. For a command that has written all that it had to.

@@ -15,7 +15,7 @@ use wardlake_storage::{EpochRetention, Lake};
 use crate::{Workspace, error::LoadError};
 
 /// Of tables that are made anew each time so many versions stay within the last hour.
-const REBUILT_VERSIONS: usize = 5;
+pub const REBUILT_VERSIONS: usize = 5;
 
 /// Forgets them; with `dry_run`, says of how many old epochs this is so.
 pub(crate) async fn forget(workspace: &Workspace, dry_run: bool) -> Result<usize, LoadError> {

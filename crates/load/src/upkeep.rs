@@ -24,7 +24,7 @@ use crate::{
 /// A table that is trimmed is so, or its files are merged, when it has so many of them.
 const TRIMMED_FILES: usize = 40;
 /// The whole lake is kept in shape so often, by the machine's clock: what is deleted grows old by it.
-const MAINTAIN_EVERY: TimeDelta = TimeDelta::minutes(10);
+pub const MAINTAIN_EVERY: TimeDelta = TimeDelta::minutes(10);
 /// A table that is trimmed is so when it has so many times the rows it was left with: what a row costs does not depend on how many
 /// there are.
 const TRIM_GROWTH: u64 = 2;

@@ -22,11 +22,12 @@ pub const RETAINED: [(&str, u32); 11] = [
     ("run_nodes", 400),
     ("runs", 90),
 ];
-/// Those whose rows stay for ever, and why.
-const FOR_EVER: [(&str, &str); 3] = [
+/// The tables of the schema `system` whose rows stay for ever, and why.
+pub const FOR_EVER: [(&str, &str); 4] = [
     ("identity_decisions", "people's decisions are never deleted"),
     ("load_log", "it says which files were loaded, and what it forgot would be loaded again"),
     ("quarantine_actions", "people's decisions are never deleted"),
+    ("replays", "it says which deliveries were loaded after all, and what it forgot would be shown as set aside again"),
 ];
 /// All tables that are not named.
 const ALL: &str = "system";
@@ -168,6 +169,7 @@ mod tests {
             ("retention: {run: 3}", "did you mean `runs`?"),
             ("retention: {load_log: 30}", "system.load_log stay for ever"),
             ("retention: {quarantine_actions: 30}", "people's decisions"),
+            ("retention: {replays: 30}", "loaded after all"),
             ("retention: 90", "`retention` must be a mapping"),
             ("epochs: {keep: 3}", "`keep`"),
             ("epochs: {keep_bytes: many}", "`epochs.keep_bytes` must be a size"),

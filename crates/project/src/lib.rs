@@ -43,7 +43,7 @@ pub use config::{
 pub use cte::InjectedCte;
 pub use graph::Graph;
 pub use jinja::{CHANGES_SCHEMA, Changes, Lookup};
-pub use keeping::{Keeping, RETAINED};
+pub use keeping::{FOR_EVER, Keeping, RETAINED};
 pub use node::{
     ColumnInfo, DependsOn, Doc, Exposure, Freshness, FreshnessLimit, MacroPatch, Node, ResourceType, Source,
     TestMetadata, UniqueId,
@@ -52,4 +52,4 @@ pub use options::{EnvLookup, LoadOptions, LogSink, parse_vars};
 pub use package::Package;
 pub use project::Project;
 pub use relation::{Relation, RelationKind};
-pub use target::{DATABASE, Target};
+pub use target::{DATABASE, DEFAULT_THREADS, Target};

@@ -36,6 +36,8 @@ pub struct Target {
 /// The catalog's name in artifacts and in `target.database`.
 pub const DATABASE: &str = "lake";
 
+/// Nodes at once, where neither the target nor the command line says how many.
+pub const DEFAULT_THREADS: usize = 2;
 /// The lake of a project that names none.
 const IMPLICIT_LAKE: &str = "lake";
 
@@ -75,7 +77,7 @@ impl Target {
             name: "dev".to_owned(),
             lake: dir.join(IMPLICIT_LAKE).to_string_lossy().into_owned(),
             schema: "main".to_owned(),
-            threads: 2,
+            threads: DEFAULT_THREADS,
             memory_limit_bytes: None,
             serve_hosts: Vec::new(),
             keeping: Keeping::default(),

@@ -30,8 +30,10 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(120),
     Duration::from_secs(600),
 ];
-const GIVEN_UP: TimeDelta = TimeDelta::hours(24);
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// A notice that no webhook takes is given up after so long.
+pub const GIVEN_UP: TimeDelta = TimeDelta::hours(24);
+/// A webhook has so long to take a notice.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// A stop waits so long for notices under way.
 const LAST_MOMENT: Duration = Duration::from_secs(3);
 /// Answers of a webhook that will not like the same notice better another time.

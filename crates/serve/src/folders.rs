@@ -20,7 +20,7 @@ use wardlake_records::{EventSink, RunEvent};
 use crate::{ServeError, Server};
 
 /// A file nobody has been heard to finish is taken when it has not changed for so long.
-const SETTLED: Duration = Duration::from_secs(2);
+pub const SETTLED: Duration = Duration::from_secs(2);
 /// How often unfinished files are looked at again, and folders that may not tell of their files.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 

@@ -54,10 +54,15 @@ use self::{
 };
 
 pub use self::{
+    alarms::{GIVEN_UP as WEBHOOK_GIVEN_UP, TIMEOUT as WEBHOOK_TIMEOUT},
     error::ServeError,
-    handover::{BuildErrand, Errand, HandOverError, hand_over},
-    http::status::KEPT_STATUS,
-    limits::{Limits, STOP_WITHIN},
+    folders::SETTLED as FILE_SETTLED,
+    handover::{BuildErrand, Errand, HandOverError, SILENT as HANDOVER_SILENT, hand_over},
+    http::{ERRAND_BYTES, HEARTBEAT as STREAM_HEARTBEAT, status::KEPT_STATUS},
+    limits::{CLOSE_WITHIN, InForce, Limits, STOP_WITHIN},
+    mllp::{BUSY_LONGEST as MLLP_BUSY_LONGEST, UNANSWERED as MLLP_UNANSWERED},
+    sources::KEY_WINDOW,
+    waves::{DRAIN as LAST_WAVE_WITHIN, TIDY_EVERY},
 };
 
 /// Connections that the system holds for a listener until they are accepted.
@@ -117,6 +122,8 @@ pub(crate) struct Server {
     pub(crate) replaying: tokio::sync::Mutex<()>,
     /// Tables that others than the journals loaded, on their way to a wave.
     pub(crate) moved: mpsc::UnboundedSender<(TableName, u64)>,
+    /// What its arguments made of its limits.
+    pub(crate) in_force: InForce,
 }
 
 impl Server {
@@ -159,6 +166,12 @@ async fn run(
         sources.topics().filter_map(|table| Topics::new(&workspace, table.clone(), &options.project_dir)).collect();
     let (moved, moves) = mpsc::unbounded_channel();
     let doors = Doors::new(options.limits.clone(), sources.largest_delivery());
+    let in_force = InForce {
+        sockets: doors.limits().clone(),
+        refresh: options.refresh,
+        drain: options.drain,
+        max_waiting_bytes: options.max_waiting_bytes,
+    };
     let server = Arc::new(Server {
         workspace: Arc::clone(&workspace),
         project_dir: options.project_dir.clone(),
@@ -174,6 +187,7 @@ async fn run(
         building: Default::default(),
         replaying: Default::default(),
         moved: moved.clone(),
+        in_force,
     });
     readiness::measure(&server).await;
     let listener = owner.listener(options.http).await?;

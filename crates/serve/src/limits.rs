@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// A stop is over so long after the drain, whatever clients do.
@@ -9,10 +10,10 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(24);
 /// What of it is kept for the way out, after the last part of the server was waited for.
 pub(crate) const WAY_OUT: Duration = Duration::from_secs(4);
 /// When no more is taken, requests and messages under way have so long to be answered.
-pub(crate) const CLOSE_WITHIN: Duration = Duration::from_secs(8);
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(8);
 
 /// Time-outs and bounds of the server's sockets.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// For a TLS handshake, and for the head of a request from its first byte.
     pub head_timeout: Duration,
@@ -58,6 +59,19 @@ impl Default for Limits {
             turn_timeout: Duration::from_secs(10),
         }
     }
+}
+
+/// What a running server goes by that its arguments can change, for whoever asks from outside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InForce {
+    /// Of its sockets.
+    pub sockets: Limits,
+    /// Between two refreshes of the models that do not live with waves.
+    pub refresh: Duration,
+    /// From a stop to the moment at which the ports are closed.
+    pub drain: Duration,
+    /// Bytes of one table that may wait to be loaded.
+    pub max_waiting_bytes: u64,
 }
 
 /// How a body or frame comes in.

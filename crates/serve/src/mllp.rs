@@ -30,12 +30,12 @@ use crate::{
 };
 
 /// Messages of one connection that may wait for their answers; a sender that does not wait is read no further.
-const UNANSWERED: usize = 64;
+pub const UNANSWERED: usize = 64;
 const READ_BYTES: usize = 64 << 10;
 /// Between two tries while too much waits to be loaded: the sender waits for its answer, which holds it back.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// It is held back for so long, and then told to send again: most senders wait little longer before they take the line for dead.
-const BUSY_LONGEST: Duration = Duration::from_secs(10);
+pub const BUSY_LONGEST: Duration = Duration::from_secs(10);
 
 /// A listener that is bound and not yet accepting.
 pub(crate) struct Listener {

@@ -10,7 +10,7 @@ use wardlake_load::{Feed, FeedOptions, LoadError, SourceTable, Workspace, source
 use crate::{ServeError, ServeOptions};
 
 /// Keys of deliveries are remembered for two days at least.
-const KEY_WINDOW: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+pub const KEY_WINDOW: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
 /// The tables that are fed while the server runs.
 pub(crate) struct Sources {

@@ -25,10 +25,10 @@ const IDLE: Duration = Duration::from_secs(30);
 /// What takes longer than this is loaded beside: senders are not to wait for models.
 const LOAD_BESIDE: Duration = Duration::from_secs(1);
 /// Between two rounds of upkeep, and of checkpoints.
-const TIDY_EVERY: Duration = Duration::from_secs(20);
+pub const TIDY_EVERY: Duration = Duration::from_secs(20);
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// A stop waits so long for what was accepted to be loaded; the rest is in the journal. Well within [`crate::STOP_WITHIN`].
-const DRAIN: Duration = Duration::from_secs(12);
+pub const DRAIN: Duration = Duration::from_secs(12);
 
 /// How the waves go, for the status page.
 #[derive(Debug, Default)]

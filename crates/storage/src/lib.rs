@@ -53,7 +53,7 @@ pub use disk::free_bytes;
 pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, Pin, PublishedVersions, Withdrawn};
 pub use error::{StorageError, refused_memory};
 pub use expire::{Expiry, LEDGER_RETENTION, ledger_retention};
-pub use held::{HeldFiles, HeldRows};
+pub use held::{HeldFiles, HeldRows, KEY_BYTES as HELD_KEY_BYTES, ROW_BYTES as HELD_ROW_BYTES};
 pub use incremental::CHANGE_TYPE;
 pub use lake::Lake;
 pub use landing::LandingWriter;

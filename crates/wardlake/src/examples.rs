@@ -193,7 +193,13 @@ const EXAMPLES: &[Examples] = &[
         ],
     ),
     ("clean", &[("Remove target/ and the like", "wardlake clean")]),
-    ("debug", &[("Does everything work here?", "wardlake debug")]),
+    (
+        "debug",
+        &[
+            ("Does everything work here?", "wardlake debug"),
+            ("Every time-out, bound and retention", "wardlake debug --limits"),
+        ],
+    ),
     (
         "functions",
         &[

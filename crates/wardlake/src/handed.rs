@@ -12,7 +12,7 @@ use wardlake_serve::{Errand, HandOverError, hand_over};
 use crate::failure::Failure;
 
 /// So long a server has for its first word.
-const FIRST_WORD: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_WORD: Duration = Duration::from_secs(5);
 /// Between two tries while it does not answer.
 const TRY_EVERY: Duration = Duration::from_millis(500);
 

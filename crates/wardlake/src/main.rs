@@ -11,6 +11,7 @@ mod examples;
 mod failure;
 mod handed;
 mod json_log;
+mod limits;
 mod open;
 mod printing;
 mod project_files;

@@ -18,7 +18,7 @@ use wardlake_storage::{CHANGE_TYPE, Epoch, StorageError};
 use crate::error::BuildError;
 
 /// Rows of a view that are sent at most: a screen shows figures, not a warehouse.
-const MAX_VIEW_ROWS: usize = 10_000;
+pub const MAX_VIEW_ROWS: usize = 10_000;
 /// Rows and bytes of one part of what is new in a table; a single row may be longer. A follower costs a few parts, whatever the table has.
 const PART_ROWS: usize = 1_000;
 const PART_BYTES: usize = 256 << 10;

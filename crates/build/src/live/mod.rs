@@ -25,8 +25,8 @@ use crate::{
 };
 
 pub use self::{
-    follow::{Follower, ModelNews, Pictures},
-    stopped::{Pace, StoppedModel},
+    follow::{Follower, MAX_VIEW_ROWS, ModelNews, Pictures},
+    stopped::{FIRST_PAUSE, LONGEST_PAUSE, Pace, StoppedModel},
 };
 
 /// How models are kept fresh.

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use wardlake_project::UniqueId;
 
 /// After a failure the next try waits so long, and twice as long after each further one, up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest of these pauses.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A model that stands still.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

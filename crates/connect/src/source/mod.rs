@@ -23,7 +23,7 @@ pub use log::{
 };
 pub use parse::from_json;
 pub(crate) use push::max_bytes;
-pub use push::{Messages, Push, Requests, Secret, TlsFiles};
+pub use push::{MAX_BYTES, Messages, Push, Requests, Secret, TlsFiles};
 pub use reading::TableReading;
 pub use records::Reading;
 pub use table::{Change, Deletes, FileTable, OnSchemaChange, OrderBy, RAW, RECORD};

@@ -5,7 +5,7 @@ use std::fmt;
 use super::fields::Fields;
 
 /// The largest request or message, unless the settings say otherwise: 64 MiB.
-const MAX_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
 
 /// `max_bytes` of a block.
 pub(crate) fn max_bytes(fields: &mut Fields<'_>) -> u64 {

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// A segment that has grown to this many bytes is closed.
-const SEGMENT_BYTES: u64 = 64 << 20;
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// What was given out is noted so often at most.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
 /// So many numbers are set aside at once: a sync of `numbers.json` for each such block.

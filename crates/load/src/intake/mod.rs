@@ -37,6 +37,7 @@ pub use self::delivered::delivered;
 pub(crate) use self::segment::frame_of;
 pub use self::{
     damage::{Damage, DamageKind},
+    journal::SEGMENT_BYTES,
     replay::{Aside, ReplayOptions, Replayed, payloads, replay, set_aside, set_aside_sql},
     segment::Origin,
     topic::{TopicLoad, load_topic, topic_position},

@@ -1,6 +1,7 @@
 //! Which of the lake's own tables forget, and by which of their instants.
 //!
-//! - What says which inputs were loaded (`load_log`), and what people decided (`identity_decisions`, `quarantine_actions`), stays.
+//! - What says which inputs were loaded (`load_log`, `replays`), and what people decided (`identity_decisions`, `quarantine_actions`),
+//!   stays.
 //! - `quarantine.<model>` stays: its rows wait for a decision, hold one, or say since when they are withheld no more, and runs and people
 //!   write the table as a whole.
 //! - `audit.<model>` stays: it holds the findings of the newest run, or as many as an incremental model has rows to find them in.
@@ -37,7 +38,7 @@ mod tests {
         for (table, days) in RETAINED {
             assert_eq!(retention(&Keeping::default(), table).map(|(_, days)| days), Some(days), "{table}");
         }
-        for table in ["load_log", "identity_decisions", "quarantine_actions"] {
+        for table in ["load_log", "replays", "identity_decisions", "quarantine_actions"] {
             assert_eq!(retention(&Keeping::default(), table), None, "{table}");
         }
         assert_eq!(aged_by("rejected_rows"), Some(lineage::RECEIVED_AT));

@@ -11,7 +11,7 @@ use wardlake_records::RunEvent;
 use super::{Contact, Errand, Line, PATH, Proof, VERSION};
 
 /// A server that works at an errand says something every two seconds; one that has been silent for so long is as good as gone.
-const SILENT: Duration = Duration::from_secs(60);
+pub const SILENT: Duration = Duration::from_secs(60);
 
 /// Why the server did not do it.
 #[derive(Debug, thiserror::Error)]

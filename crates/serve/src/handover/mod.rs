@@ -17,7 +17,7 @@ use wardlake_core::ErrorKind;
 use wardlake_load::ReplayOptions;
 use wardlake_records::RunEvent;
 
-pub use self::ask::{HandOverError, hand_over};
+pub use self::ask::{HandOverError, SILENT, hand_over};
 pub(crate) use self::contact::{Contact, Published};
 
 /// Where it is asked for.

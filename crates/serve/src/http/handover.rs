@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// More than the arguments of any command.
-const ERRAND_BYTES: usize = 16 << 20;
+pub const ERRAND_BYTES: usize = 16 << 20;
 
 /// Shows that this is the server whose file the command has read.
 pub(crate) async fn prove(

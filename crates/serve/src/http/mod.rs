@@ -21,6 +21,7 @@ use tokio::{
 };
 
 use self::hosts::Hosts;
+pub use self::{handover::ERRAND_BYTES, stream::HEARTBEAT};
 use crate::{
     Server,
     doors::{self, Guest},

@@ -39,7 +39,7 @@ const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// Keeps the state where others find it, until the server stops.
 pub(crate) async fn keep(server: Arc<Server>, mut stopped: watch::Receiver<bool>) {
     while !*stopped.borrow() {
-        let state = serde_json::json!({"at": chrono::Utc::now(), "status": read(&server)});
+        let state = serde_json::json!({"at": chrono::Utc::now(), "status": read(&server), "limits": server.in_force});
         // A disk that refuses is told of by the loads.
         let _ = server.workspace.lake.put(&KEPT_STATUS.into(), state.to_string()).await;
         tokio::select! {

@@ -21,7 +21,7 @@ use wardlake_core::did_you_mean;
 use super::{App, answer::Refusal, viewer};
 
 /// How often a quiet stream says that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// In place of a `Last-Event-ID` that is none of ours: no epoch has this number.
 const UNKNOWN_EPOCH: u64 = u64::MAX;
 

@@ -33,9 +33,9 @@ use crate::{StorageError, TableSnapshot, incremental::Added, state::plain_file, 
 /// Tables of so many bytes on disk are held whole.
 const SMALL_TABLE_BYTES: u64 = 8 << 20;
 /// Rows that are held of all files together.
-const ROW_BYTES: usize = 256 << 20;
+pub const ROW_BYTES: usize = 256 << 20;
 /// Keys that are held of all files together: those of some 40 million rows.
-const KEY_BYTES: usize = 512 << 20;
+pub const KEY_BYTES: usize = 512 << 20;
 /// Files that are read side by side.
 const PARALLEL_READS: usize = 4;
 

@@ -22,6 +22,10 @@ const INTERRUPTED: i32 = 130;
 const TERMINATED: i32 = 143;
 /// The last events have so long to be told.
 const LAST_EVENTS: Duration = Duration::from_secs(2);
+/// What `--refresh`, `--max-waiting` and `--drain` are without being said.
+pub(crate) const REFRESH_S: u64 = 60;
+pub(crate) const MAX_WAITING_MB: u64 = 256;
+pub(crate) const DRAIN_S: u64 = 5;
 /// A day, beyond which a time-out is none.
 const LONGEST_S: u64 = 86_400;
 /// A terabyte, beyond which a bound is none.
@@ -41,13 +45,13 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR:PORT")]
     mllp: Option<SocketAddr>,
     /// Seconds between two rebuilds of the models that take no increments, with all tests
-    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = REFRESH_S, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     refresh: u64,
     /// What these rebuilds leave out, by dbt's selectors; `tag:history` in a project whose tests of all history are for the night
     #[arg(long, num_args = 1.., value_name = "SELECTOR")]
     exclude: Vec<String>,
     /// Megabytes of one table that may wait to be loaded before senders are told to come back
-    #[arg(long, default_value_t = 256, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = MAX_WAITING_MB, value_name = "MB", value_parser = clap::value_parser!(u64).range(1..))]
     max_waiting: u64,
     /// The folder of this machine for what is acknowledged and not loaded yet; a lake in an object store needs one [default: within the lake]
     #[arg(long, value_name = "DIR")]
@@ -58,7 +62,7 @@ pub(crate) struct ServeArgs {
     /// Seconds for which a stop leaves the ports open, while `GET /ready` already answers 503
     #[arg(
         long,
-        default_value_t = 5,
+        default_value_t = DRAIN_S,
         value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(..=LONGEST_S),
     )]
