@@ -30,4 +30,4 @@ pub use ownership::{Claim, Holder, Ownership, machine_name};
 pub use publish::{Changes, publish};
 pub use seed::read_seed;
 pub use upkeep::{Checkpoints, MAINTAIN_EVERY as SERVER_MAINTAIN_EVERY, Upkeep};
-pub use workspace::{Workspace, local_viewer};
+pub use workspace::{Workspace, loaded_tables, local_viewer};

@@ -85,7 +85,7 @@ pub fn local_viewer() -> Viewer {
 }
 
 /// The tables that sources are loaded into, and the columns that are described of them.
-fn loaded_tables(project: &Project) -> BTreeMap<TableName, Vec<String>> {
+pub fn loaded_tables(project: &Project) -> BTreeMap<TableName, Vec<String>> {
     let loaded = project.sources().values().filter(|source| !source.wardlake.is_empty());
     let table = |source: &Source| {
         let described: Vec<String> = source.columns.iter().map(|column| column.name.clone()).collect();

@@ -131,6 +131,24 @@ pub(crate) async fn reader(
     Ok(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?)
 }
 
+/// As [`reader`], for who reads a table that is not there: what the project's sources are loaded into is empty until then. None where no project
+/// can be read. Reading it takes longer than most queries do.
+pub(crate) async fn expecting_reader(
+    global: &GlobalArgs,
+    which: &str,
+    epoch: Option<u64>,
+    working: bool,
+) -> Result<Option<Session>, Failure> {
+    if !has_project(global) {
+        return Ok(None);
+    }
+    let Ok(project) = Project::load(load_options(global, which, false)?) else { return Ok(None) };
+    let (lake, options) = lake_and_limits(global, which).await?;
+    let own = system::relations().map_err(wardlake_load::LoadError::from)?;
+    let engine = Engine::new(Arc::clone(&lake), options)?.expecting(wardlake_load::loaded_tables(&project), own);
+    Ok(Some(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?))
+}
+
 /// The lake alone: the project's, or, without a project here, the one that is named.
 pub(crate) async fn lake(global: &GlobalArgs, which: &str) -> Result<Arc<Lake>, Failure> {
     Ok(lake_and_limits(global, which).await?.0)

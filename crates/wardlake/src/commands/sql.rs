@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Read};
 
 use clap::Args;
+use wardlake_engine::EngineError;
 
 use super::Outcome;
 use crate::{
@@ -41,8 +42,15 @@ pub(crate) async fn run(global: &GlobalArgs, args: &SqlArgs) -> Result<Outcome, 
             text
         }
     };
-    let session = open::reader(global, "sql", args.epoch, args.working).await?;
-    let query = session.query(text.trim().trim_end_matches(';')).await?;
-    rows::write(&query, &args.output).await?;
+    let sql = text.trim().trim_end_matches(';');
+    let mut session = open::reader(global, "sql", args.epoch, args.working).await?;
+    let mut query = session.query(sql).await;
+    if let Err(EngineError::UnknownTable { .. }) = &query
+        && let Some(expecting) = open::expecting_reader(global, "sql", args.epoch, args.working).await?
+    {
+        session = expecting;
+        query = session.query(sql).await;
+    }
+    rows::write(&query?, &args.output).await?;
     Ok(Outcome::Done)
 }

@@ -162,7 +162,8 @@ fn c10_of_a_table_that_is_made_anew_the_last_five_of_an_hour_stay() {
     clock.set("+50m");
     world.ok(&["maintain"]);
     let mut versions = std::collections::BTreeSet::new();
-    for (number, _) in epochs(&world) {
+    // The first is of what was ingested, before there was the table.
+    for (number, _) in epochs(&world).into_iter().filter(|(number, _)| *number > 1) {
         let rows = world.ok(&["sql", "select count(*) as n from main.names", "--epoch", &number.to_string()]);
         versions.insert(rows);
     }
@@ -180,6 +181,8 @@ fn c10_a_clock_that_jumps_ahead_deletes_no_young_file() {
     // A writer is at work: its file is in no log yet.
     let unnamed = world.path().join("lake/main/names/part-of-a-writer-at-work.parquet");
     fs::write(&unnamed, "half").unwrap();
+    let at_work = fs::File::open(world.path().join("lake/_in_use")).unwrap();
+    at_work.lock_shared().unwrap();
     let before = data_files(&world, "main/names");
     assert_eq!(before, 3);
     clock.set("+400d");
@@ -231,7 +234,7 @@ fn a08_room_that_comes_back_is_found_without_a_restart() {
     let intake = disk.path().join("intake").to_string_lossy().into_owned();
     let world = ward();
     world.write("wardlake.yml", "min_free: 8MiB\n");
-    let mut served = Served::start(&world, &["--intake", &intake], &["http"]);
+    let mut served = Served::start(&world, &["--journal", &intake], &["http"]);
     let send = |served: &Served, id: u64| served.post("/ingest/feed/events", &[TOKEN], event(id).as_bytes());
     assert_eq!(send(&served, 1).status, 200);
     served.wait_until_shown("feed.events", 1);

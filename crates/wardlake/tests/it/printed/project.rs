@@ -136,6 +136,10 @@ sources:
           meta:
             wardlake: {path: 'landing/stays_*.csv'}
         columns: [{name: id}, {name: ward}, {name: beds}]
+  - name: system
+    schema: system
+    tables:
+      - name: identity_decisions
 ";
 const STAYS: &str = "select
     id,
@@ -167,6 +171,11 @@ models:
     columns:
       - name: ward
         tests: [not_null]
+  - name: int_person
+    config:
+      meta:
+        wardlake:
+          identity: {record: patient_id, decisions: ref('int_decisions'), review: ref('list_identity_review')}
 ";
 const SNAPSHOT: &str = "{% snapshot snap_wards %}
 {{ config(unique_key='ward', strategy='check', check_cols='all', target_schema='main') }}
@@ -175,6 +184,14 @@ select * from {{ ref('wards') }}
 ";
 const PERSONS: &str = "{{ config(materialized='table', schema='silver') }}
 select patient_id from {{ ref('patients') }}
+";
+const DECISIONS: &str = "{{ config(materialized='table', schema='silver') }}
+select patient_id_a, patient_id_b, decision
+from (
+    select *, row_number() over (partition by patient_id_a, patient_id_b order by \"at\" desc) as nth
+    from {{ source('system', 'identity_decisions') }}
+) as decided
+where nth = 1 and decision <> 'unmerge'
 ";
 const REVIEW: &str = "{{ config(materialized='view', schema='gold') }}
 select one.patient_id as patient_id_a, other.patient_id as patient_id_b, 'probable' as kind, 0.9 as score
@@ -204,6 +221,7 @@ fn ward() -> World {
     world.write("models/models.yml", MODELS);
     world.write("models/int_person.sql", PERSONS);
     world.write("models/list_identity_review.sql", REVIEW);
+    world.write("models/int_decisions.sql", DECISIONS);
     world.write("seeds/wards.csv", "ward,name\nA,Surgery\nB,Medicine\n");
     world.write("seeds/patients.csv", "patient_id\nP1\nP2\n");
     world.write("snapshots/snap_wards.sql", SNAPSHOT);
