@@ -16,15 +16,6 @@ use crate::{
 /// The most files that may need each other.
 const LARGEST: usize = 5;
 
-/// Larger rings that are there: crate and files. Each may shrink and must not grow; a file that joins one fails the check.
-const KNOWN: [(&str, &[&str]); 1] = [
-    // A failure says what the arguments asked for, and whatever prints can fail.
-    (
-        "wardlake",
-        &["args.rs", "commands/mod.rs", "failure.rs", "json_log.rs", "printing.rs", "teller.rs", "terminal.rs"],
-    ),
-];
-
 /// Looks for rings in every crate; gives back a sentence for each that is too large.
 pub(crate) fn breaches() -> TaskResult<Vec<String>> {
     let crates = root().join("crates");
@@ -43,35 +34,12 @@ pub(crate) fn breaches() -> TaskResult<Vec<String>> {
         }
         let large: Vec<Vec<String>> =
             Modules::of(&folder, &texts).rings().into_iter().filter(|ring| ring.len() > LARGEST).collect();
-        println!("crates/{name}: {}", told(&name, &large));
-        breaches.extend(large.iter().filter(|ring| known(&name, ring).is_none()).map(|ring| {
+        println!("crates/{name}: {} rings above {LARGEST} files", large.len());
+        breaches.extend(large.iter().map(|ring| {
             format!("in crates/{name}/src {} files need each other by `use crate::`: {}", ring.len(), ring.join(", "))
         }));
     }
     Ok(breaches)
-}
-
-/// The known ring that holds all files of this one.
-fn known(name: &str, ring: &[String]) -> Option<&'static [&'static str]> {
-    let holds = |files: &[&str]| ring.iter().all(|file| files.contains(&file.as_str()));
-    KNOWN.iter().find(|(of, files)| *of == name && holds(files)).map(|(_, files)| *files)
-}
-
-/// What is said of a crate's large rings.
-fn told(name: &str, large: &[Vec<String>]) -> String {
-    let sizes: Vec<String> = large
-        .iter()
-        .map(|ring| match known(name, ring) {
-            Some(files) => format!("a known ring of {} files, {} when it was noted", ring.len(), files.len()),
-            None => format!("a ring of {} files", ring.len()),
-        })
-        .collect();
-    let is_noted = KNOWN.iter().any(|(of, _)| *of == name);
-    match sizes.is_empty() {
-        true if is_noted => format!("no ring above {LARGEST} files; take its ring off KNOWN in xtask/src/rings.rs"),
-        true => format!("no ring above {LARGEST} files"),
-        false => sizes.join("; "),
-    }
 }
 
 /// Where something stands in a crate: names of modules, and at the end of one that an item has.
@@ -294,16 +262,5 @@ mod tests {
             ("b.rs", "use crate::a::tests::Held;\n"),
         ];
         assert!(rings(&apart).is_empty());
-    }
-
-    #[test]
-    fn a_known_ring_may_shrink_and_not_grow() {
-        let (name, files) = KNOWN[0];
-        let mut ring: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
-        assert_eq!(known(name, &ring), Some(files));
-        assert_eq!(known(name, &ring[1..]), Some(files));
-        assert_eq!(known("core", &ring), None);
-        ring.push("other.rs".to_owned());
-        assert_eq!(known(name, &ring), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
 use wardlake_core::{ErrorKind, did_you_mean};
@@ -15,7 +15,7 @@ use crate::{
     examples,
     json_log::CommandEvent,
     printing::{Stream, err, painted},
-    teller::Teller,
+    teller::{LogFormat, Teller},
 };
 
 /// Lines of help are no longer than this, however wide the terminal.
@@ -30,16 +30,6 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
     #[command(flatten)]
     pub(crate) global: GlobalArgs,
-}
-
-/// How a run is told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object per event.
-    Json,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 use wardlake_project::{Manifest, Project, RunResult, RunResults, RunStatus, Timing};
 use wardlake_records::{NodeResult, RunSummary, Status};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, printing::Unwritten};
 
 /// Writes manifest.json.
 pub(crate) fn write_manifest(project: &Project) -> Result<(), Failure> {
@@ -62,7 +62,7 @@ fn result_of(result: &NodeResult) -> RunResult {
 }
 
 fn write(path: &Path, artifact: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(artifact).map_err(|error| Failure::Output(error.to_string()))?;
+    let text = serde_json::to_string(artifact).map_err(|error| Unwritten::Output(error.to_string()))?;
     write_text(path, &text)
 }
 

@@ -13,10 +13,9 @@ use wardlake_storage::StorageError;
 use wardlake_trust::TrustError;
 
 use crate::{
-    args::LogFormat,
     json_log::CommandEvent,
-    printing::{Stream, err, painted, safe, safe_source, wrapped},
-    teller::Teller,
+    printing::{Stream, Unwritten, err, painted, safe, safe_source, wrapped},
+    teller::{LogFormat, Teller},
     terminal::counted,
 };
 
@@ -69,12 +68,9 @@ pub(crate) enum Failure {
     /// What was asked cannot be done.
     #[error("{0}")]
     Usage(String),
-    /// Rows could not be written out.
-    #[error("cannot write the result: {0}")]
-    Output(String),
-    /// Whoever read the result has gone: nothing is wrong, and there is nobody to tell more.
-    #[error("the result is not read any more")]
-    Unread,
+    /// The result was not written out.
+    #[error(transparent)]
+    Unwritten(#[from] Unwritten),
 }
 
 impl From<wardlake_serve::ServeError> for Failure {
@@ -123,13 +119,13 @@ impl Failure {
             Self::Serve(error) => error.kind(),
             Self::HandOver(error) => error.kind(),
             Self::Simulate(_) | Self::File { .. } => ErrorKind::Unavailable,
-            Self::Usage(_) | Self::Output(_) | Self::Unread => ErrorKind::Invalid,
+            Self::Usage(_) | Self::Unwritten(_) => ErrorKind::Invalid,
         }
     }
 
     /// Tells the failure and gives the exit code: 2 for everything a node did not cause. `root` is the project folder.
     pub(crate) fn report(self, teller: &Teller, root: &Path) -> ExitCode {
-        if matches!(self, Self::Unread) {
+        if matches!(self, Self::Unwritten(Unwritten::Unread)) {
             return ExitCode::SUCCESS;
         }
         if let Self::Project(diagnostics) = &self {

@@ -12,9 +12,11 @@ use wardlake_records::{EventSink, system};
 use wardlake_storage::{Epoch, Lake};
 
 use crate::{
-    args::{GlobalArgs, LogFormat},
+    args::GlobalArgs,
     failure::{Failure, has_problems, tell_problems},
-    json_log, printing, terminal,
+    json_log, printing,
+    teller::LogFormat,
+    terminal,
 };
 
 /// The commands that show what is odd in the project: those that check it and those that run its nodes. Whoever only looks at what

@@ -10,10 +10,19 @@ use std::{
     io::{self, IsTerminal, Write as _},
 };
 
-use crate::failure::Failure;
-
 /// Narrower than this nothing is broken: it would be a word a line.
 const NARROWEST: usize = 20;
+
+/// Why a result was not written out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unwritten {
+    /// The system's reason.
+    #[error("cannot write the result: {0}")]
+    Output(String),
+    /// Whoever read it has gone: nothing is wrong, and there is nobody to tell more.
+    #[error("the result is not read any more")]
+    Unread,
+}
 
 /// Where a line goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,40 +88,40 @@ fn is_dumb() -> bool {
 }
 
 /// Prints a line, or several, of what a command was asked for. Where nobody reads any more the command ends.
-pub(crate) fn out(text: impl Display) -> Result<(), Failure> {
+pub(crate) fn out(text: impl Display) -> Result<(), Unwritten> {
     raw(&format!("{}\n", safe(&text.to_string())))
 }
 
 /// [`out`] for prose, whose lines are broken for the terminal.
-pub(crate) fn out_prose(text: impl Display) -> Result<(), Failure> {
+pub(crate) fn out_prose(text: impl Display) -> Result<(), Unwritten> {
     raw(&format!("{}\n", Stream::Out.fitted(&safe(&text.to_string()))))
 }
 
 /// [`out`] for JSON: what a terminal would obey stands in it as JSON escapes it, which is the same value to every program.
-pub(crate) fn out_json(text: &str) -> Result<(), Failure> {
+pub(crate) fn out_json(text: &str) -> Result<(), Unwritten> {
     raw(&format!("{}\n", escaped_json(text)))
 }
 
 /// [`out`] for a text that other programs read, byte by byte, unless a terminal shows it.
-pub(crate) fn out_code(text: &str) -> Result<(), Failure> {
+pub(crate) fn out_code(text: &str) -> Result<(), Unwritten> {
     if Stream::Out.is_terminal() { out(text) } else { raw(&format!("{text}\n")) }
 }
 
 /// [`out`] for what is made for other programs, as it is.
-pub(crate) fn raw(text: &str) -> Result<(), Failure> {
+pub(crate) fn raw(text: &str) -> Result<(), Unwritten> {
     Stream::Out.write(text).map_err(unwritten)
 }
 
 /// [`raw`] for bytes, which may be no text.
-pub(crate) fn raw_bytes(bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn raw_bytes(bytes: &[u8]) -> Result<(), Unwritten> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).map_err(unwritten)
 }
 
-fn unwritten(error: io::Error) -> Failure {
+fn unwritten(error: io::Error) -> Unwritten {
     match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::Unread,
-        _ => Failure::Output(error.to_string()),
+        io::ErrorKind::BrokenPipe => Unwritten::Unread,
+        _ => Unwritten::Output(error.to_string()),
     }
 }
 

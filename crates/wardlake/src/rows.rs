@@ -28,7 +28,7 @@ use wardlake_engine::{EngineError, Query};
 
 use crate::{
     failure::Failure,
-    printing::{self, Stream, safe, safe_line, wrapped},
+    printing::{self, Stream, Unwritten, safe, safe_line, wrapped},
 };
 
 /// No cell is broken to fewer columns: a table that has no room even then is left as it is.
@@ -59,7 +59,7 @@ pub(crate) struct OutputArgs {
 }
 
 pub(crate) fn output(error: impl std::fmt::Display) -> Failure {
-    Failure::Output(error.to_string())
+    Unwritten::Output(error.to_string()).into()
 }
 
 /// What rows are written to. It remembers that nobody reads any more, of which those who write rows tell no more than a text.
@@ -105,7 +105,9 @@ pub(crate) async fn write(query: &Query, args: &OutputArgs) -> Result<(), Failur
     let is_unread = Arc::new(AtomicBool::new(false));
     let sink = Sink { inner: target(args)?, is_unread: Arc::clone(&is_unread) };
     match write_to(sink, query, args.format, args.out.is_some()).await {
-        Err(Failure::Output(_)) if is_unread.load(Ordering::Relaxed) => Err(Failure::Unread),
+        Err(Failure::Unwritten(Unwritten::Output(_))) if is_unread.load(Ordering::Relaxed) => {
+            Err(Unwritten::Unread.into())
+        }
         result => result,
     }
 }

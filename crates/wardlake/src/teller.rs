@@ -15,18 +15,26 @@ use std::{
 };
 
 use chrono::Local;
+use clap::ValueEnum;
 use serde::Serialize;
 use wardlake_records::RunEvent;
 
-use crate::{
-    args::LogFormat,
-    printing::{Stream, escaped_json, painted, safe},
-};
+use crate::printing::{Stream, escaped_json, painted, safe};
 
 /// Lines of a server that may wait for their reader.
 const WAITING_LINES: usize = 8192;
 /// So long a server that ends waits for its last lines to be read.
 const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// How a run is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object per event.
+    Json,
+}
 
 /// How this command tells. Cheap to clone.
 #[derive(Clone, Debug, Default)]

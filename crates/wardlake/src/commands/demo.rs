@@ -15,11 +15,12 @@ use wardlake_simulate::SimulationOptions;
 
 use super::{Outcome, build::build_and_record, simulate::simulate};
 use crate::{
-    args::{GlobalArgs, LogFormat, RunArgs},
+    args::{GlobalArgs, RunArgs},
     failure::Failure,
     open::{self, Opened},
-    printing::{err, note, out},
+    printing::{Unwritten, err, note, out},
     project_files, rows,
+    teller::LogFormat,
     terminal::{counted, grouped},
 };
 
@@ -85,7 +86,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
             started.elapsed().as_secs_f64()
         );
         // What was built stands, whether or not anybody reads of it.
-        if !matches!(out(end), Ok(()) | Err(Failure::Unread)) {
+        if !matches!(out(end), Ok(()) | Err(Unwritten::Unread)) {
             err("The report could not be written; `wardlake quality` and `wardlake sql` show what was built.");
         }
     } else {

@@ -8,7 +8,7 @@ use crate::{
     args::GlobalArgs,
     failure::Failure,
     open,
-    printing::{out_json, out_prose, safe_line},
+    printing::{Unwritten, out_json, out_prose, safe_line},
 };
 
 /// Follow a row back to the line it came from: the models on the way, the rules it passed, the line as received
@@ -35,7 +35,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ExplainArgs) -> Result<Outco
     let session = workspace.engine.session(wardlake_load::local_viewer(), state).await?;
     let explanation = explain(&workspace, &session, &args.table, &args.key, args.column.as_deref()).await?;
     if args.json {
-        let text = serde_json::to_string_pretty(&explanation).map_err(|error| Failure::Output(error.to_string()))?;
+        let text = serde_json::to_string_pretty(&explanation).map_err(|error| Unwritten::Output(error.to_string()))?;
         out_json(&text)?;
     } else {
         out_prose(told(&explanation))?;

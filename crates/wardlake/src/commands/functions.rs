@@ -7,7 +7,10 @@ use wardlake_core::did_you_mean;
 use wardlake_engine::functions::{self, FunctionDoc, OtherFunction};
 
 use super::Outcome;
-use crate::{failure::Failure, printing::out_prose};
+use crate::{
+    failure::Failure,
+    printing::{Unwritten, out_prose},
+};
 
 /// List the SQL functions that Wardlake adds, or show one function
 #[derive(Debug, Args)]
@@ -26,7 +29,7 @@ pub(crate) fn run(args: &FunctionsArgs) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-fn show(function: &FunctionDoc) -> Result<(), Failure> {
+fn show(function: &FunctionDoc) -> Result<(), Unwritten> {
     let FunctionDoc { signature, description, example, .. } = function;
     out_prose(format_args!("{signature}\n    {description}\n    {example}\n"))
 }
@@ -34,7 +37,7 @@ fn show(function: &FunctionDoc) -> Result<(), Failure> {
 fn show_named(own: &[FunctionDoc], name: &str) -> Result<(), Failure> {
     let ours: Vec<&FunctionDoc> = own.iter().filter(|function| names(function).any(|own| own == name)).collect();
     if !ours.is_empty() {
-        return ours.into_iter().try_for_each(show);
+        return Ok(ours.into_iter().try_for_each(show)?);
     }
     let others = functions::of_datafusion();
     match others.iter().find(|function| function.name == name) {
@@ -44,7 +47,7 @@ fn show_named(own: &[FunctionDoc], name: &str) -> Result<(), Failure> {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "    {argument}: {}", indented(about));
             }
-            out_prose(text)
+            Ok(out_prose(text)?)
         }
         None => {
             let known = own.iter().flat_map(names).chain(others.iter().map(|function| function.name.as_str()));

@@ -9,7 +9,7 @@ use crate::{
     args::{GlobalArgs, SelectArgs},
     failure::Failure,
     open,
-    printing::{err, out, out_json, safe_line},
+    printing::{Unwritten, err, out, out_json, safe_line},
 };
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -58,7 +58,7 @@ pub(crate) fn run(global: &GlobalArgs, args: &LsArgs) -> Result<Outcome, Failure
     Ok(Outcome::Done)
 }
 
-fn print(output: Output, id: &str, kind: &str, name: &str, fqn: &[String], path: &str) -> Result<(), Failure> {
+fn print(output: Output, id: &str, kind: &str, name: &str, fqn: &[String], path: &str) -> Result<(), Unwritten> {
     match output {
         Output::Name => out(safe_line(name)),
         Output::Path => out(safe_line(path)),
