@@ -17,11 +17,15 @@ use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
 use wardlake_records::{UpkeepReport, findings, quarantine, system};
 use wardlake_storage::{
-    Commit, Epoch, EpochDraft, EpochRetention, Expiry, LogReaders, OptimizeSpec, StorageError, TableSnapshot,
-    VacuumGrace,
+    Commit, Epoch, EpochDraft, Expiry, LogReaders, OptimizeSpec, StorageError, TableSnapshot, VacuumGrace,
 };
 
-use crate::{Ownership, Workspace, error::LoadError, ingest::LoadLog, old_epochs};
+use crate::{
+    Ownership, Workspace,
+    error::LoadError,
+    ingest::LoadLog,
+    old_epochs::{self, SETTLED_EPOCHS},
+};
 
 /// So many files alike in size are merged.
 pub(crate) const MERGED_FILES: usize = 16;
@@ -88,8 +92,7 @@ pub const EVERY: chrono::Duration = chrono::Duration::hours(20);
 /// and left half-written files. A new lake has its first after a day. For a command that has written all that it had to.
 pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepReport, Vec<LoadError>)>, LoadError> {
     let lake = &workspace.lake;
-    let alone_at = lake.alone_at();
-    let is_left = alone_at.is_some() && lake.broken_off()? > 0;
+    let is_left = lake.is_alone() && lake.broken_off()? > 0;
     let kept = KEPT.into();
     let last = lake.get(&kept).await?;
     // A note that cannot be read is written anew, as in a new lake: the next pass is in a day.
@@ -110,6 +113,7 @@ pub async fn maintain_if_due(workspace: &Workspace) -> Result<Option<(UpkeepRepo
         }
         Err(error) => return Err(error),
     };
+    let alone_at = lake.alone_at();
     let done = maintain(workspace, &MaintainOptions { alone_at, ..MaintainOptions::default() }).await;
     lake.put(&kept, now).await?;
     owner.give_up().await;
@@ -126,16 +130,17 @@ async fn pass(
     failures: &mut Vec<LoadError>,
 ) -> Result<(), LoadError> {
     let lake = &workspace.lake;
-    if !options.dry_run {
+    let settled_at = lake.settled_time(GRACE.removed, !options.dry_run).await?;
+    if let Some(settled_at) = settled_at.filter(|_| !options.dry_run) {
         loop {
-            let forgotten = lake.thin_epochs(EpochRetention::default(), Utc::now(), EPOCHS_AT_ONCE).await?;
+            let forgotten = lake.thin_epochs(SETTLED_EPOCHS, settled_at, EPOCHS_AT_ONCE).await?;
             report.epochs_forgotten += forgotten;
             if forgotten == 0 {
                 break;
             }
         }
     }
-    match old_epochs::forget(workspace, options.dry_run).await {
+    match old_epochs::forget(workspace, settled_at, options.dry_run).await {
         Ok(forgotten) => report.epochs_forgotten += forgotten,
         Err(error) => failures.push(error),
     }
@@ -146,7 +151,8 @@ async fn pass(
     let mut merged = BTreeMap::new();
     for table in lake.table_names().await? {
         let _turn = workspace.engine.turn().await;
-        let one = Table { workspace, options, readers: &readers, loads: &loads, session: &session, name: &table };
+        let one =
+            Table { workspace, options, settled_at, readers: &readers, loads: &loads, session: &session, name: &table };
         match one.maintain(report).await {
             Ok(versions) => merged.extend(versions.map(|versions| (table, versions))),
             Err(error) => failures.push(error),
@@ -242,6 +248,8 @@ async fn consumed(workspace: &Workspace) -> Result<BTreeMap<TableName, u64>, Loa
 struct Table<'a> {
     workspace: &'a Workspace,
     options: &'a MaintainOptions,
+    /// By this time rows grow old ([`wardlake_storage::Lake::settled_time`]).
+    settled_at: Option<DateTime<Utc>>,
     readers: &'a Readers,
     loads: &'a LoadLog,
     session: &'a Session,
@@ -295,9 +303,10 @@ impl Table<'_> {
         }
         let keeping = &self.workspace.project.target().keeping;
         let Some((column, days)) = system::retention(keeping, name.name()) else { return Ok(()) };
+        let Some(settled_at) = self.settled_at else { return Ok(()) };
         let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(()) };
         let retention = TimeDelta::days(i64::from(days));
-        let expiry = Expiry { column, before: Utc::now() - retention, overdue: retention / OVERDUE };
+        let expiry = Expiry { column, before: settled_at - retention, overdue: retention / OVERDUE };
         let state = self.session.context().state();
         let rows = lake.expire(&state, &snapshot, expiry, options.dry_run).await?;
         if rows > 0 {

@@ -5,9 +5,12 @@
 //! rewritten since, sixteen small ones of a size at most; there are some fifty of these epochs. To name merged files in place of the small ones
 //! would gain little: only the version right before a merge is certain to have its rows, and in a server other commits come between.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
+    time::Duration,
+};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 use wardlake_project::{Node, ResourceType};
 use wardlake_storage::{EpochRetention, Lake};
@@ -16,10 +19,17 @@ use crate::{Workspace, error::LoadError};
 
 /// Of tables that are made anew each time so many versions stay within the last hour.
 pub const REBUILT_VERSIONS: usize = 5;
+/// How long epochs stay, reckoned from the time that is settled ([`Lake::settled_time`]). All of the last hour stay by that alone: it was
+/// shown an hour ago.
+pub(crate) const SETTLED_EPOCHS: EpochRetention = EpochRetention { all: Duration::ZERO, ..EpochRetention::USUAL };
 
-/// Forgets them; with `dry_run`, says of how many old epochs this is so.
-pub(crate) async fn forget(workspace: &Workspace, dry_run: bool) -> Result<usize, LoadError> {
-    let (lake, retention) = (&workspace.lake, EpochRetention::default());
+/// Forgets them; with `dry_run`, says of how many old epochs this is so. Old is what was published before `settled_at`.
+pub(crate) async fn forget(
+    workspace: &Workspace,
+    settled_at: Option<DateTime<Utc>>,
+    dry_run: bool,
+) -> Result<usize, LoadError> {
+    let lake = &workspace.lake;
     let mut forgotten = 0;
     if !dry_run {
         let is_rebuilt = |node: &&Node| match node.resource_type {
@@ -29,22 +39,23 @@ pub(crate) async fn forget(workspace: &Workspace, dry_run: bool) -> Result<usize
         };
         let nodes = workspace.project.nodes().values().filter(is_rebuilt);
         let rebuilt = nodes.filter_map(|node| node.relation.table_name()).collect();
-        forgotten += lake.thin_rebuilt(&rebuilt, REBUILT_VERSIONS, retention.all, Utc::now()).await?;
+        forgotten += lake.thin_rebuilt(&rebuilt, REBUILT_VERSIONS, EpochRetention::USUAL.all, Utc::now()).await?;
     }
     let Some(keep_bytes) = workspace.project.target().keeping.epoch_bytes else { return Ok(forgotten) };
-    let beyond = beyond(lake, keep_bytes).await?;
+    let Some(settled_at) = settled_at else { return Ok(forgotten) };
+    let beyond = beyond(lake, keep_bytes, settled_at).await?;
     forgotten += match dry_run {
         true => beyond.len(),
-        false => lake.forget_epochs(&beyond, retention, Utc::now()).await?,
+        false => lake.forget_epochs(&beyond, SETTLED_EPOCHS, settled_at).await?,
     };
     Ok(forgotten)
 }
 
 /// The old epochs that hold more than `keep_bytes` together with those after them. A file is held by the youngest that names it, if the
 /// newest version of its table does not.
-async fn beyond(lake: &Lake, keep_bytes: u64) -> Result<BTreeSet<u64>, LoadError> {
+async fn beyond(lake: &Lake, keep_bytes: u64, settled_at: DateTime<Utc>) -> Result<BTreeSet<u64>, LoadError> {
     let pinned = lake.pinned_epochs().await?;
-    let old = lake.epochs_older_than(EpochRetention::default().all, Utc::now()).await?;
+    let old = lake.epochs_older_than(SETTLED_EPOCHS.all, settled_at).await?;
     let mut known: BTreeMap<&TableName, Known> = BTreeMap::new();
     let (mut bytes, mut beyond) = (0, BTreeSet::new());
     for epoch in old.iter().rev() {

@@ -13,12 +13,13 @@ use wardlake_core::TableName;
 use wardlake_engine::ReadState;
 use wardlake_project::{Node, UniqueId};
 use wardlake_records::{RunEvent, UpkeepReport};
-use wardlake_storage::{Commit, EpochRetention, Lake, OptimizeSpec};
+use wardlake_storage::{Commit, Lake, OptimizeSpec};
 
 use crate::{
     MaintainOptions, Workspace,
     error::LoadError,
-    maintain::{EPOCHS_AT_ONCE, MERGED_BYTES, MERGED_FILES, maintain},
+    maintain::{EPOCHS_AT_ONCE, GRACE, MERGED_BYTES, MERGED_FILES, maintain},
+    old_epochs::SETTLED_EPOCHS,
 };
 
 /// A table that is trimmed is so, or its files are merged, when it has so many of them.
@@ -120,11 +121,18 @@ impl Upkeep {
         for table in self.tables.clone() {
             failures.extend(self.tidy_table(&table, report).await.err());
         }
-        match self.workspace.lake.thin_epochs(EpochRetention::default(), Utc::now(), EPOCHS_AT_ONCE).await {
+        match self.thin_epochs().await {
             Ok(epochs) => report.epochs_forgotten = epochs,
-            Err(error) => failures.push(error.into()),
+            Err(error) => failures.push(error),
         }
         failures
+    }
+
+    /// What time is settled is noted by the passes over the whole lake.
+    async fn thin_epochs(&self) -> Result<usize, LoadError> {
+        let lake = &self.workspace.lake;
+        let Some(settled_at) = lake.settled_time(GRACE.removed, false).await? else { return Ok(0) };
+        Ok(lake.thin_epochs(SETTLED_EPOCHS, settled_at, EPOCHS_AT_ONCE).await?)
     }
 
     /// Trims a table that says so, or merges its small files.

@@ -1,31 +1,64 @@
 //! Which processes have a lake on this machine's disk open: by that it is known that what lies half-written has no writer any more.
 //!
 //! Whoever opens a lake holds the operating system's lock on a file of it together with all others, for as long as the process lives. Who
-//! gets it alone for a moment knows that nobody else wrote then: files that were never named and are older than that moment are nobody's.
-//! The lock is held for that moment only, so that nobody waits. What a process that writes leaves in [`MARKS`] until it is done tells the
+//! gets it alone for a moment knows that nobody else wrote then: files that were there and were never named are nobody's. Which were there
+//! is listed in that moment, for by its time a file that another process writes right behind it can look older: the clock may have been set
+//! back. The lock is held for no longer, so that nobody waits. What a process that writes leaves in [`MARKS`] until it is done tells the
 //! next one that it never got there.
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io,
-    path::Path as FsPath,
-    time::SystemTime,
+    path::{Path as FsPath, PathBuf},
+    sync::PoisonError,
+    time::{Duration, SystemTime},
 };
 
-use crate::{Lake, StorageError};
+use crate::{Lake, StorageError, VacuumGrace, leftovers::walk};
 
 /// A folder with a file per process that writes.
 const MARKS: &str = "_writing";
+/// No write takes longer.
+const LONGEST_WRITE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Lake {
-    /// A moment, just now, at which no other process had the lake open; none if another has, or nobody can tell.
+    /// Whether no other process has the lake open, just now; not if nobody can tell.
+    pub fn is_alone(&self) -> bool {
+        self.alone(|_| Some(())).is_some()
+    }
+
+    /// A moment, just now, at which no other process had the lake open; none if another has, or nobody can tell. The files that were there
+    /// then are known from now on: a pass that is alone waits for no earlier one to have seen those.
     pub fn alone_at(&self) -> Option<SystemTime> {
-        let file = self.in_use.as_ref()?;
+        self.alone(|folder| {
+            let at = SystemTime::now();
+            let mut found = Vec::new();
+            walk(folder, |_| true, &mut found).ok()?;
+            let found: HashSet<PathBuf> = found.into_iter().map(|file| file.path).collect();
+            *self.there_alone.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            Some(at)
+        })
+    }
+
+    /// What is done with the lake's folder while nobody else can open it.
+    fn alone<T>(&self, then: impl FnOnce(&FsPath) -> Option<T>) -> Option<T> {
+        let (file, folder) = (self.in_use.as_ref()?, self.local_path()?);
         file.unlock().ok()?;
-        let at = file.try_lock().is_ok().then(SystemTime::now);
+        let done = file.try_lock().ok().and_then(|()| then(folder));
         file.unlock().ok()?;
         file.lock_shared().ok()?;
-        at
+        done
+    }
+
+    /// How long ago an earlier pass has to have seen a file that no version names: not at all, if it was there when nobody else could
+    /// write. What came since, or was not found then, has the time of any write.
+    pub(crate) fn seen_grace(&self, grace: VacuumGrace, file: &FsPath) -> Duration {
+        if !grace.is_alone {
+            return grace.unnamed;
+        }
+        let there = self.there_alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if there.contains(file) { Duration::ZERO } else { LONGEST_WRITE }
     }
 
     /// Notes that this process begins to write. A disk that takes no file takes no rows either, and says so then.
@@ -71,7 +104,12 @@ fn failed(folder: &FsPath) -> impl FnOnce(io::Error) -> StorageError {
 
 #[cfg(test)]
 mod tests {
-    use crate::Lake;
+    use std::{
+        fs::{self, File},
+        time::{Duration, SystemTime},
+    };
+
+    use crate::{Lake, VacuumGrace};
 
     #[tokio::test]
     async fn c05_who_is_alone_knows_who_was_broken_off() {
@@ -90,5 +128,28 @@ mod tests {
         assert_eq!(first.broken_off().unwrap(), 1);
         first.end_writing(true).unwrap();
         assert_eq!(first.broken_off().unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn c05_what_another_writes_behind_the_moment_stays_however_old_it_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+        let table = "main.beds".parse().unwrap();
+        // By a clock that was set back all of them look a day old.
+        let write = |name: &str| {
+            let path = lake.local_path().unwrap().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "half").unwrap();
+            let day = Duration::from_secs(86_400);
+            File::options().write(true).open(path).unwrap().set_modified(SystemTime::now() - day).unwrap();
+        };
+        ["_state/a#1", "main/beds/a.parquet"].into_iter().for_each(write);
+        assert!(lake.alone_at().is_some());
+        ["_state/b#1", "main/beds/b.parquet"].into_iter().for_each(write);
+        let grace = VacuumGrace { is_alone: true, ..VacuumGrace::both(Duration::ZERO) };
+        let swept = lake.sweep(grace, false).await.unwrap();
+        assert_eq!(swept.files, ["_state/a#1"]);
+        let swept = lake.sweep_unborn(&table, grace, false).await.unwrap();
+        assert_eq!(swept.files, ["main/beds/a.parquet"]);
     }
 }

@@ -1,9 +1,9 @@
 //! The lake: a folder or bucket of tables. Opens it, finds tables, hands out their states.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::File,
-    path::Path as FsPath,
+    path::{Path as FsPath, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -37,6 +37,8 @@ pub struct Lake {
     writer: String,
     /// Held for as long as the lake is open.
     pub(crate) in_use: Option<File>,
+    /// The files that were there when nobody else had the lake open.
+    pub(crate) there_alone: Mutex<HashSet<PathBuf>>,
 }
 
 impl Lake {
@@ -54,9 +56,9 @@ impl Lake {
     fn at(location: Location) -> Arc<Self> {
         let store = location.store();
         let writer = uuid::Uuid::new_v4().simple().to_string();
-        let (views, epochs, sightings, tables) = Default::default();
+        let (views, epochs, sightings, tables, there_alone) = Default::default();
         let in_use = location.folder.as_deref().and_then(location::share);
-        Arc::new(Self { location, store, views, epochs, sightings, tables, writer, in_use })
+        Arc::new(Self { location, store, views, epochs, sightings, tables, writer, in_use, there_alone })
     }
 
     /// Where the lake is; ends with a slash.

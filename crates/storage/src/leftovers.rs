@@ -23,7 +23,12 @@ impl Lake {
         let half_landed = landing::temporary_folder();
         let mut list: Vec<ObjectMeta> =
             self.store.list(Some(&half_landed)).try_collect().await.map_err(self.failed("list", &half_landed))?;
-        let names = list.iter().map(|object| (object.location.to_string(), grace.seen())).collect();
+        let seen_grace = |location: &str| match self.local_path() {
+            Some(root) => self.seen_grace(grace, &root.join(location)),
+            None => grace.unnamed,
+        };
+        let names = list.iter().map(|object| (object.location.to_string(), seen_grace(object.location.as_ref())));
+        let names = names.collect();
         let seen = self.seen_before("landing", names, !dry_run).await?;
         list.retain(|object| object.last_modified < cutoff && seen.contains(&object.location.to_string()));
         let mut report = VacuumReport::default();
@@ -90,7 +95,7 @@ impl Lake {
             Ok(found)
         });
         let found: Vec<Found> = walk.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)?;
-        let names = found.iter().map(|file| (relative(&file.path), grace.seen())).collect();
+        let names = found.iter().map(|file| (relative(&file.path), self.seen_grace(grace, &file.path))).collect();
         let seen = self.seen_before(subject, names, !dry_run).await?;
         let before = SystemTime::now().checked_sub(grace.unnamed);
         for file in found {
@@ -121,13 +126,14 @@ pub(crate) struct Left<'l> {
 }
 
 /// A file that was left.
-struct Found {
-    path: PathBuf,
+pub(crate) struct Found {
+    pub(crate) path: PathBuf,
     bytes: u64,
     modified: SystemTime,
 }
 
-fn walk(folder: &FsPath, is_left: fn(&str) -> bool, found: &mut Vec<Found>) -> io::Result<()> {
+/// The files of a folder and those in it, by what their names say.
+pub(crate) fn walk(folder: &FsPath, is_left: fn(&str) -> bool, found: &mut Vec<Found>) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
         entries => entries?,

@@ -39,7 +39,8 @@ pub struct VacuumGrace {
     pub removed: Duration,
     /// Of a file that no version of the log names, since it was written: longer than any write takes.
     pub unnamed: Duration,
-    /// Nobody else can be writing what no version names: an earlier pass need not have seen it.
+    /// Nobody else could write at the moment of [`Lake::alone_at`]: what no version names and was there then, no earlier pass need have
+    /// seen.
     pub is_alone: bool,
 }
 
@@ -47,11 +48,6 @@ impl VacuumGrace {
     /// The same for both.
     pub fn both(grace: Duration) -> Self {
         Self { removed: grace, unnamed: grace, is_alone: false }
-    }
-
-    /// How long ago an earlier pass has to have seen a file that no version names.
-    pub(crate) fn seen(&self) -> Duration {
-        if self.is_alone { Duration::ZERO } else { self.unnamed }
     }
 }
 
@@ -252,8 +248,13 @@ impl Lake {
         let going = unneeded.iter().map(|object| &object.location).filter(|path: &&Path| is_known(path));
         let of_old = of_old.iter().chain(going).map(|path| (path.to_string(), Duration::ZERO)).collect();
         self.seen_before(&subject, of_old, !dry_run).await?;
+        let folder = self.local_path().map(|lake| lake.join(table.schema()).join(table.name()));
+        let seen_grace = |path: &Path| match &folder {
+            Some(folder) => self.seen_grace(grace, &folder.join(path.as_ref())),
+            None => grace.unnamed,
+        };
         let names = unneeded.iter().map(|object| {
-            let grace = if is_known(&object.location) { grace.removed } else { grace.seen() };
+            let grace = if is_known(&object.location) { grace.removed } else { seen_grace(&object.location) };
             (object.location.to_string(), grace)
         });
         let seen = self.seen_before(&format!("{table}.files"), names.collect(), !dry_run).await?;
@@ -280,7 +281,7 @@ impl Lake {
                 report.files.push(object.location.to_string());
             }
         }
-        if let Some(folder) = self.local_path().map(|lake| lake.join(table.schema()).join(table.name())) {
+        if let Some(folder) = folder {
             let subject = format!("{table}.leftovers");
             let left = Left { subject: &subject, folders: vec![folder.clone()], is_left: is_unnamed };
             self.remove_left(&folder, left, grace, dry_run, &mut report).await?;

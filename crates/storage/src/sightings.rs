@@ -7,6 +7,8 @@
 //!   if the machine's clock says that this was a grace ago; at its next passes it goes by its own. A jump between the two can therefore cost
 //!   some of the grace of what was seen before by another pass, and never that of a file that is new.
 //! - A lost or unreadable note costs a pass.
+//! - Rows and epochs, which only the machine's clock gives an age, are as old as they were by what it showed at a pass a grace ago
+//!   ([`crate::Lake::settled_time`]).
 
 use std::{
     collections::{BTreeMap, HashMap},

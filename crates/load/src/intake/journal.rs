@@ -104,11 +104,12 @@ struct Segment {
 
 impl Journal {
     /// Opens the journal and hands every whole frame of the segments that `wants` names to `seen`, in order, with what cannot be read.
+    /// `wants` is told when the newest segment was written, microseconds since 1970.
     /// `least_row` is the first number that may be given out. One owner at a time: the caller holds the folder's lock.
     pub(crate) fn open(
         folder: &Path,
         least_row: u64,
-        wants: impl Fn(&SegmentFile) -> bool,
+        wants: impl Fn(&SegmentFile, i64) -> bool,
         mut seen: impl FnMut(&str, Frame),
     ) -> io::Result<(Self, Vec<Damage>)> {
         fs::create_dir_all(folder)?;
@@ -123,13 +124,14 @@ impl Journal {
         let segments = segments(folder)?;
         let (mut next_row, mut damages) = (segments.first().map_or(1, |first| first.first_row), Vec::new());
         let mut has_lost_end = false;
+        let newest_us = segments.last().map_or(0, |newest| newest.written_us);
         for segment in &segments {
             if segment.first_row > next_row && !elsewhere.contains(&(next_row..segment.first_row)) {
                 damages.push(Damage::missing("", next_row..segment.first_row));
             }
             next_row = next_row.max(segment.first_row);
             match segment.end_row {
-                Some(end) if !wants(segment) => next_row = next_row.max(end),
+                Some(end) if !wants(segment, newest_us) => next_row = next_row.max(end),
                 _ => has_lost_end = read(segment, &mut next_row, &mut damages, &mut seen)?,
             }
         }
@@ -379,7 +381,7 @@ mod tests {
 
     fn open(folder: &Path) -> (Journal, Vec<Frame>, Vec<Damage>) {
         let mut frames = Vec::new();
-        let (journal, damages) = Journal::open(folder, 1, |_| true, |_, frame| frames.push(frame)).unwrap();
+        let (journal, damages) = Journal::open(folder, 1, |_, _| true, |_, frame| frames.push(frame)).unwrap();
         (journal, frames, damages)
     }
 

@@ -177,7 +177,11 @@ pub(crate) async fn load(
     folder: &Path,
     waiting: &Waiting,
 ) -> Result<Option<u64>, LoadError> {
-    let mut load = Load { workspace, options, folder, waiting, aside: Vec::new(), kept: 0, version: None };
+    let version = match waiting.is_unsure.load(Ordering::Relaxed) {
+        true => catch_up(workspace, options, waiting).await?,
+        false => None,
+    };
+    let mut load = Load { workspace, options, folder, waiting, aside: Vec::new(), kept: 0, version };
     // The next one last.
     let mut groups = vec![Group::new(take(waiting))];
     while let Some(mut group) = groups.pop() {
@@ -214,6 +218,28 @@ pub(crate) async fn load(
         }
     }
     Ok(load.version)
+}
+
+/// A commit that failed may have landed all the same, where the log could not be asked: what bronze has is read anew, and taken from the
+/// front of the line, before anything follows on it. The table's version if it has more than was known. Where another journal was loaded
+/// since, the next commit is refused by its place.
+async fn catch_up(workspace: &Workspace, options: &FeedOptions, waiting: &Waiting) -> Result<Option<u64>, LoadError> {
+    let loaded = loaded_rows(workspace, options).await?;
+    let is_own = match &waiting.journal {
+        Some(journal) => loaded_of_journal(workspace, options, journal).await? == loaded,
+        None => workspace.lake.local_path().is_some(),
+    };
+    let mut version = None;
+    if is_own && loaded > waiting.loaded.load(Ordering::Relaxed) {
+        version = workspace.lake.snapshot(&options.name, None).await?.map(|snapshot| snapshot.version());
+        let mut line = waiting.lock();
+        let done = line.iter().take_while(|delivery| last_row(delivery) <= loaded).count();
+        let bytes: u64 = line.drain(..done).map(|delivery| delivery.bytes).sum();
+        waiting.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        waiting.loaded.store(loaded, Ordering::Relaxed);
+    }
+    waiting.is_unsure.store(false, Ordering::Relaxed);
+    Ok(version)
 }
 
 /// One call of [`load`].
@@ -283,12 +309,13 @@ impl Load<'_> {
         }
     }
 
-    /// They are in the journal and stay in line: the next load takes them first.
+    /// They are in the journal and stay in line: the next load asks which of them bronze has after all, and takes the others first.
     fn put_back(&mut self, mut groups: Vec<Group>) {
         let mut line: Vec<Accepted> = self.aside.drain(..).map(|(delivery, _)| delivery).collect();
         while let Some(group) = groups.pop() {
             line.extend(group.deliveries);
         }
+        self.waiting.is_unsure.store(true, Ordering::Relaxed);
         self.waiting.lock().splice(0..0, line);
     }
 
@@ -692,6 +719,53 @@ mod tests {
         assert_eq!((feed.status().waiting_bytes, feed.status().rows_accepted), (0, 11));
         assert_eq!(feed.load(&workspace).await.unwrap(), None);
         loaded(&workspace).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a02_a_commit_that_landed_although_it_failed_is_not_loaded_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, options) = open(folder.path(), &["id"]).await;
+        let feed = Feed::open(&workspace, options.clone(), None, Arc::new(Notify::new())).await.unwrap();
+        deliver(&feed, "{\"id\":1}").await;
+        load_all(&feed, &workspace).await;
+        deliver(&feed, "{\"id\":2}").await;
+        // A file stands where the log belongs: nothing can be written there, and nothing be read.
+        let log = folder.path().join("lake/bronze/adt/_delta_log");
+        let aside = folder.path().join("lake/bronze/adt/aside");
+        std::fs::rename(&log, &aside).unwrap();
+        std::fs::write(&log, "").unwrap();
+        feed.load(&workspace).await.unwrap_err();
+        std::fs::remove_file(&log).unwrap();
+        std::fs::rename(&aside, &log).unwrap();
+        // Its entry turns out to be there.
+        let records: Vec<Records> = {
+            let line = feed.waiting.lock();
+            line.iter().map(|delivery| copy_of(&delivery.records)).collect()
+        };
+        let columns = table_columns(&workspace, &options).await.unwrap();
+        let prepared = prepare(&options, &records.iter().collect::<Vec<_>>(), columns).unwrap();
+        let commit = Commit::consuming(vec![LedgerEntry::new(ledger_id(&options.label), 2)]);
+        append(&workspace, &options, prepared, commit).await.unwrap();
+        // What came meanwhile would have been committed with it.
+        deliver(&feed, "{\"id\":3}").await;
+        load_all(&feed, &workspace).await;
+        let rows = lines(&workspace, "select id, _position from bronze.adt order by _position").await;
+        assert_eq!(rows, ["1 1", "2 2", "3 3"]);
+        assert_eq!((feed.status().rows_loaded, feed.status().waiting_bytes), (3, 0));
+    }
+
+    /// Records without what was set aside of them.
+    fn copy_of(records: &Records) -> Records {
+        Records {
+            file: Arc::clone(&records.file),
+            received_us: records.received_us,
+            origin: records.origin.clone(),
+            chunks: records.chunks.clone(),
+            message: None,
+            positions: records.positions.clone(),
+            first_position: records.first_position,
+            rejected: Vec::new(),
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

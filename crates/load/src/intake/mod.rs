@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -205,6 +205,8 @@ pub(crate) struct Waiting {
     bytes: AtomicU64,
     accepted: AtomicU64,
     loaded: AtomicU64,
+    /// A commit failed since it was known what bronze has.
+    is_unsure: AtomicBool,
     shown: AtomicU64,
     last_accepted_us: AtomicU64,
     error: Mutex<Option<String>>,
@@ -307,6 +309,7 @@ impl Feed {
             bytes: AtomicU64::new(0),
             accepted: AtomicU64::new(loaded),
             loaded: AtomicU64::new(loaded),
+            is_unsure: AtomicBool::new(false),
             shown: AtomicU64::new(0),
             last_accepted_us: AtomicU64::new(0),
             error: Mutex::default(),

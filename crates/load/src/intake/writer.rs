@@ -68,8 +68,10 @@ impl Opening {
         let is_overtaken = loaded > done_to;
         let mut overtaken: Vec<Frame> = Vec::new();
         let window_us = i64::try_from(options.key_window.as_micros()).unwrap_or(i64::MAX);
-        let oldest_us = Utc::now().timestamp_micros().saturating_sub(window_us);
-        let wants = |segment: &SegmentFile| {
+        let now_us = Utc::now().timestamp_micros();
+        let wants = |segment: &SegmentFile, newest_us: i64| {
+            // The clock may be ahead now, and may have been when the newest was written.
+            let oldest_us = now_us.min(newest_us).saturating_sub(window_us);
             segment.written_us >= oldest_us || segment.end_row.is_some_and(|end| end > done_to + 1)
         };
         let opened = Journal::open(&folder, loaded.max(done_to) + 1, wants, |segment, frame| {
@@ -98,7 +100,6 @@ impl Opening {
         } else if is_overtaken {
             journal.settle().map_err(failed)?;
         }
-        let now_us = Utc::now().timestamp_micros();
         elsewhere.into_iter().for_each(|noted| keys.take_in(noted, now_us));
         waiting.push(again);
         let writer = Writer { options, journal, keys, waiting };
@@ -340,6 +341,32 @@ mod tests {
         }
         let rows = lines(&workspace, "select id, _position from bronze.adt order by id").await;
         assert_eq!(rows, ["1 1", "2 2"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a01_keys_are_known_by_a_server_that_starts_while_the_clock_is_ahead() {
+        let folder = tempfile::tempdir().unwrap();
+        let (workspace, mut options) = open(folder.path(), &["id"]).await;
+        options.key_window = Duration::from_secs(3600);
+        let place = folder.path().join("journals");
+        // A segment each.
+        for id in [1, 2] {
+            let feed = feed(&workspace, &options, &place).await;
+            deliver(&feed, id).await;
+            feed.load(&workspace).await.unwrap();
+        }
+        // To a clock that is ten days ahead they were written ten days ago.
+        let written_at = std::time::SystemTime::now() - Duration::from_secs(10 * 86_400);
+        let segments = std::fs::read_dir(place.join(&options.label)).unwrap().map(|entry| entry.unwrap().path());
+        let segments: Vec<_> = segments.filter(|path| path.extension().is_some_and(|end| end == "journal")).collect();
+        assert_eq!(segments.len(), 2);
+        for segment in segments {
+            std::fs::File::options().write(true).open(segment).unwrap().set_modified(written_at).unwrap();
+        }
+        let feed = feed(&workspace, &options, &place).await;
+        for id in [1, 2] {
+            assert_eq!(deliver(&feed, id).await, Receipt { first_row: id, rows: 1, is_repeated: true });
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -24,14 +24,20 @@ pub struct EpochRetention {
     pub daily: Duration,
 }
 
+impl EpochRetention {
+    /// All of an hour, one an hour of a day, one a day of a month.
+    pub const USUAL: Self = Self {
+        all: Duration::from_secs(HOUR_S),
+        hourly: Duration::from_secs(24 * HOUR_S),
+        daily: Duration::from_secs(31 * 24 * HOUR_S),
+    };
+}
+
+const HOUR_S: u64 = 60 * 60;
+
 impl Default for EpochRetention {
     fn default() -> Self {
-        const HOUR: u64 = 60 * 60;
-        Self {
-            all: Duration::from_secs(HOUR),
-            hourly: Duration::from_secs(24 * HOUR),
-            daily: Duration::from_secs(31 * 24 * HOUR),
-        }
+        Self::USUAL
     }
 }
 

@@ -58,7 +58,11 @@ fn rows_of_the_lakes_own_tables_go_with_age_and_decisions_stay() {
     clock.set("+20d");
     night(&world, 1);
     let (runs, nodes) = (world.count("system.runs"), world.count("system.run_nodes"));
+    // A clock that has just jumped makes no row old: somebody may put it right.
     clock.set("+35d");
+    world.ok(&["maintain"]);
+    assert_eq!(world.count("system.runs"), runs, "no pass of an hour ago saw them old");
+    clock.set("+36d");
     let told = world.ok(&["maintain", "--dry-run"]);
     assert!(told.contains(&format!("{of_first} of system.runs")) && !told.contains("run_nodes"), "{told}");
     assert_eq!(world.count("system.runs"), runs, "a dry run deletes nothing");
@@ -170,6 +174,33 @@ fn c10_of_a_table_that_is_made_anew_the_last_five_of_an_hour_stay() {
     // One more where a whole epoch is there for others that are told from it.
     assert!((5..=6).contains(&versions.len()), "{versions:?}");
     assert_eq!(world.count("main.names"), 9);
+}
+
+#[test]
+fn c10_a_clock_that_jumps_ahead_and_back_deletes_no_row_and_no_epoch() {
+    let Some(clock) = Clock::of_its_own() else { return };
+    let world = clock.drives(ward()).env("NO_FAKE_STAT", "1");
+    world.write("wardlake.yml", "retention: {runs: 30}\nepochs: {keep_bytes: 1}\n");
+    (0..3).for_each(|number| night(&world, number));
+    let (runs, before) = (world.count("system.runs"), epochs(&world));
+    assert!(runs >= 3 && before.len() >= 4, "{runs} runs, {before:?}");
+    let is_all_there = |when: &str| {
+        let shown = epochs(&world);
+        assert!(before.iter().all(|epoch| shown.contains(epoch)), "{when}: {before:?} became {shown:?}");
+        assert_eq!(world.count("system.runs"), runs, "{when}");
+    };
+    // What the pass ahead saw counts no more when the clock has been put right.
+    for (offset, when) in [("+91d", "ahead"), ("+20m", "put right"), ("+40m", "later")] {
+        clock.set(offset);
+        world.ok(&["maintain"]);
+        is_all_there(when);
+    }
+    // A clock that stays where it is is believed.
+    for offset in ["+91d", "+92d"] {
+        clock.set(offset);
+        world.ok(&["maintain"]);
+    }
+    assert!(world.count("system.runs") < runs && epochs(&world).len() < before.len());
 }
 
 #[test]
