@@ -22,6 +22,7 @@ pub use audit::{catch_up, lenient_rows, quarantine::set_state, source_of};
 pub use compile::{compile, compile_inline, compile_node};
 pub use context::BuildOptions;
 pub use error::BuildError;
+pub use failed::place_as_written;
 pub use live::{
     FIRST_PAUSE, Follower, LONGEST_PAUSE, Live, LiveOptions, MAX_VIEW_ROWS, ModelNews, Pace, Pictures, Refresher,
     StoppedModel, Wave,

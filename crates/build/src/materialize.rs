@@ -271,12 +271,13 @@ async fn snapshot(
     let lake = &context.workspace.lake;
     let state = context.session.context().state();
     let outcome = lake.scd2_apply(&state, name, streams, spec, commit_of(context, node)).await?;
+    let rows = |count: u64| if count == 1 { "1 row".to_owned() } else { format!("{count} rows") };
     let mut remarks = Vec::new();
     if outcome.ties > 0 {
-        remarks.push(format!("{} rows changed without a later updated_at and were not recorded", outcome.ties));
+        remarks.push(format!("not recorded for want of a later updated_at: {}", rows(outcome.ties)));
     }
     if outcome.without_updated_at > 0 {
-        remarks.push(format!("{} rows have no updated_at", outcome.without_updated_at));
+        remarks.push(format!("without updated_at: {}", rows(outcome.without_updated_at)));
     }
     let message = (!remarks.is_empty()).then(|| remarks.join("; "));
     Ok(Written { rows: Some(outcome.opened), message, ..Written::from(outcome.commit) })

@@ -46,7 +46,7 @@ pub(crate) async fn run_node(context: &Arc<BuildContext>, id: &UniqueId) -> Node
     if let Err(error) = run(context, id, node, &mut result).await {
         result.status = Status::Error;
         let compiled = result.compiled_code.as_deref();
-        result.message = Some(failed::message(&context.session, node, compiled, &error));
+        result.message = Some(failed::message(&context.session, node, compiled, &error).await);
         result.fingerprint = None;
     }
     result.finished_at = Utc::now();

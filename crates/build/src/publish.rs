@@ -16,7 +16,8 @@ pub(crate) async fn after_build(
 ) -> Result<(Option<u64>, Option<String>), BuildError> {
     let failed = results.iter().filter(|result| result.status.is_failure()).count();
     if failed > 0 {
-        let reason = format!("{failed} of {} nodes failed; readers keep the last epoch", results.len());
+        let nodes = if results.len() == 1 { "node" } else { "nodes" };
+        let reason = format!("{failed} of {} {nodes} failed; readers keep the last epoch", results.len());
         return Ok((None, Some(reason)));
     }
     Ok((what_passed(context, results, &BTreeMap::new()).await?, None))

@@ -1,6 +1,6 @@
 //! What can go wrong between a SQL text and its rows.
 
-use datafusion::error::DataFusionError;
+use datafusion::{common::SchemaError, error::DataFusionError};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 use wardlake_storage::StorageError;
 
@@ -36,6 +36,16 @@ pub enum EngineError {
         /// Which statement was refused.
         message: String,
     },
+    /// A column that nothing which the query reads has.
+    #[error("there is no column `{name}`{}", nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default())]
+    UnknownColumn {
+        /// The column alone.
+        column: String,
+        /// With what it is a column of, if that is said.
+        name: String,
+        /// The nearest column that there is.
+        nearest: Option<String>,
+    },
     /// Names or types do not fit.
     #[error("{message}")]
     Plan {
@@ -66,6 +76,7 @@ impl HasErrorKind for EngineError {
         match self {
             Self::Syntax(_)
             | Self::NotAQuery { .. }
+            | Self::UnknownColumn { .. }
             | Self::Plan { .. }
             | Self::Execution { .. }
             | Self::ViewCycle { .. } => ErrorKind::Invalid,
@@ -90,9 +101,9 @@ impl From<DataFusionError> for EngineError {
                 Self::ResourcesExhausted { message: wardlake_storage::refused_memory(message) }
             }
             DataFusionError::Plan(message) | DataFusionError::Configuration(message) => {
-                Self::Plan { message: first_line(message) }
+                Self::Plan { message: planned(message) }
             }
-            DataFusionError::SchemaError(error, _) => Self::Plan { message: first_line(&error.to_string()) },
+            DataFusionError::SchemaError(error, _) => of_schema(error),
             DataFusionError::NotImplemented(message) => {
                 Self::Plan { message: format!("not supported: {}", first_line(message)) }
             }
@@ -122,6 +133,29 @@ pub(crate) fn sealed(error: DataFusionError) -> DataFusionError {
         return error;
     }
     DataFusionError::External(Box::new(EngineError::from(error)))
+}
+
+/// How the text begins that a function is unknown; its name follows, and a backtick.
+pub(crate) const NO_FUNCTION: &str = "there is no function `";
+
+/// What the planner says, in a sentence.
+fn planned(message: &str) -> String {
+    let line = first_line(message);
+    match line.strip_prefix("Invalid function '").and_then(|rest| rest.strip_suffix("'.")) {
+        Some(name) => format!("{NO_FUNCTION}{name}`; `wardlake functions` lists those of Wardlake's own"),
+        None => line,
+    }
+}
+
+fn of_schema(error: &SchemaError) -> EngineError {
+    let line = first_line(&error.to_string());
+    let SchemaError::FieldNotFound { field, .. } = error else { return EngineError::Plan { message: line } };
+    let nearest = line.split_once(". Did you mean '").and_then(|(_, near)| near.strip_suffix("'?"));
+    EngineError::UnknownColumn {
+        column: field.name.clone(),
+        name: field.quoted_flat_name(),
+        nearest: nearest.map(str::to_owned),
+    }
 }
 
 /// Planner messages append long hints and backtraces after the first line.

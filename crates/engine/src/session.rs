@@ -262,7 +262,7 @@ impl Session {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)
-            .map_err(|error| EngineError::NotAQuery { message: error.strip_backtrace() })?;
+            .map_err(|error| EngineError::NotAQuery { message: refused(&error.strip_backtrace()) })?;
         depth::check(&plan)?;
         Ok(plan)
     }
@@ -495,6 +495,17 @@ fn asks_for_names(statement: &Statement) -> bool {
     text.contains("information_schema") || text.starts_with("show") || text.starts_with("desc")
 }
 
+/// What is not run, by the first word of the kind of plan that is named last: `DDL not supported: DropTable`.
+fn refused(message: &str) -> String {
+    let kind = message.rsplit(": ").next().unwrap_or(message);
+    let is_one_word = |(at, sign): &(usize, char)| *at == 0 || sign.is_lowercase();
+    let verb: String = match kind.chars().any(char::is_lowercase) {
+        true => kind.chars().enumerate().take_while(is_one_word).map(|(_, sign)| sign.to_ascii_uppercase()).collect(),
+        false => kind.to_owned(),
+    };
+    format!("{verb} is none; read with SELECT, and let models and `wardlake build` write")
+}
+
 /// The one statement of a text.
 pub(crate) fn one_statement(sql: &str) -> Result<Statement, EngineError> {
     let mut statements = dialect::rewrite(sql)?;
@@ -512,8 +523,9 @@ fn require_as_many(table: &TableName, columns: &[String], found: usize) -> Resul
     if columns.len() == found {
         return Ok(());
     }
+    let found = if found == 1 { "1 column".to_owned() } else { format!("{found} columns") };
     let message = format!(
-        "matching(): the query of the keys of {table} has {found} columns, and its rows are looked up by {} ({}); select those",
+        "matching(): the query of the keys of {table} has {found}, and its rows are looked up by {} ({}); select those",
         columns.len(),
         columns.join(", ")
     );

@@ -29,7 +29,7 @@ pub enum LoadError {
         error: ConnectError,
     },
     /// Another server takes deliveries for this lake.
-    #[error("{what} is served by {holder}; stop that server first, or wait for its end with --standby")]
+    #[error("{what} is served by {holder}; stop that server first")]
     Owned {
         /// The lake, or the folder of the journals.
         what: String,
@@ -128,6 +128,19 @@ pub enum LoadError {
         /// Of its bytes.
         sha256: String,
     },
+    /// No source table of that name is fed while a server runs.
+    #[error(
+        "there is no feed `{feed}`{}",
+        nearest.as_ref().map_or_else(|| feeds_among(known), |near| format!("; did you mean `{near}`?"))
+    )]
+    NoFeed {
+        /// As asked for.
+        feed: String,
+        /// One that is nearly called so.
+        nearest: Option<String>,
+        /// Those there are, `<source>.<table>`.
+        known: Vec<String>,
+    },
     /// No delivery of that number is set aside.
     #[error(
         "no delivery {number}{} is set aside; `wardlake feed list` shows those that are",
@@ -200,6 +213,13 @@ pub enum LoadError {
     Records(RecordsError),
 }
 
+fn feeds_among(known: &[String]) -> String {
+    match known.is_empty() {
+        true => "; no source table takes deliveries or follows a log".to_owned(),
+        false => format!("; there are: {}", known.join(", ")),
+    }
+}
+
 impl HasErrorKind for LoadError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -214,7 +234,7 @@ impl HasErrorKind for LoadError {
             | Self::Unreadable { .. }
             | Self::NoJournal { .. }
             | Self::NotReadAgain { .. } => ErrorKind::Invalid,
-            Self::LandingGone { .. } | Self::NotSetAside { .. } => ErrorKind::NotFound,
+            Self::LandingGone { .. } | Self::NoFeed { .. } | Self::NotSetAside { .. } => ErrorKind::NotFound,
             Self::Engine(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Source { error, .. } => error.kind(),

@@ -4,6 +4,7 @@
 
 pub mod bronze;
 mod error;
+mod feeds;
 mod ingest;
 mod intake;
 mod lease;
@@ -17,6 +18,7 @@ mod upkeep;
 mod workspace;
 
 pub use error::LoadError;
+pub use feeds::require_feed;
 pub use ingest::{IngestOptions, ReadyCheck, SourceTable, check_sources, ingest, source_tables};
 pub use intake::{
     Aside, Content, Damage, DamageKind, Delivery, Feed, FeedOptions, FeedStatus, IntakeError, Origin, Reading, Receipt,

@@ -65,7 +65,8 @@ pub async fn publish(
     let epoch = workspace.lake.publish_over(lay_over).await?;
     if held > 0 {
         workspace.events.warn(format!(
-            "a rollback holds: {held} tables and views that it took back are unchanged and were not published again; change              what they are made of, or build them anew with --full-refresh"
+            "a rollback holds: what it took back and has not changed since ({held} of its tables and views) was not published again; change \
+             what that is made of, or build it anew with --full-refresh"
         ));
     }
     Ok(epoch.map(|epoch| epoch.number))

@@ -152,7 +152,7 @@ impl Lookup {
         match by_source.get(call.source.as_str()) {
             Some(tables) => match did_you_mean(&call.table, tables.iter().copied()) {
                 Some(near) => format!("did you mean `source('{}', '{near}')`?", call.source),
-                None => format!("source `{}` has {} tables; add `{}` to it", call.source, tables.len(), call.table),
+                None => format!("source `{}` has no table `{}`; add it there", call.source, call.table),
             },
             None => match did_you_mean(&call.source, by_source.keys().copied()) {
                 Some(near) => format!("did you mean source `{near}`?"),

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use wardlake_build::BuildError;
 use wardlake_core::{ErrorKind, HasErrorKind};
 use wardlake_engine::EngineError;
-use wardlake_load::LoadError;
+use wardlake_load::{Holder, LoadError};
 use wardlake_records::RecordsError;
 use wardlake_storage::StorageError;
 
@@ -28,6 +28,14 @@ pub enum ServeError {
     /// The lake failed.
     #[error("{}", wardlake_engine::with_cause(.0))]
     Storage(#[from] StorageError),
+    /// Another server has the lake, or the folder of the journals.
+    #[error("{what} is served by {holder}; stop that server first, or wait for its end with --standby")]
+    Owned {
+        /// The lake, or the folder.
+        what: String,
+        /// Who.
+        holder: Holder,
+    },
     /// An address cannot be listened on.
     #[error("cannot listen for {protocol} on {address}: {source}; choose another address, or port 0 for a free one")]
     Bind {
@@ -128,9 +136,11 @@ impl HasErrorKind for ServeError {
             | Self::ListenAddress { .. }
             | Self::Tls { .. }
             | Self::AlertKey { .. } => ErrorKind::Invalid,
-            Self::Bind { .. } | Self::Listen { .. } | Self::Threads { .. } | Self::Watch { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Owned { .. }
+            | Self::Bind { .. }
+            | Self::Listen { .. }
+            | Self::Threads { .. }
+            | Self::Watch { .. } => ErrorKind::Unavailable,
             Self::Notes { .. } | Self::Task { .. } => ErrorKind::Internal,
         }
     }

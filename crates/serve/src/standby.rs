@@ -80,6 +80,7 @@ pub(crate) async fn own(
                     is_told = true;
                 }
             }
+            Err(LoadError::Owned { what, holder }) => return Err(ServeError::Owned { what, holder }),
             Err(error) => return Err(error.into()),
         }
         tokio::select! {

@@ -58,6 +58,11 @@ impl Location {
     fn folder(path: &FsPath, may_create: bool) -> Result<Self, StorageError> {
         let io = |source| StorageError::Io { action: "create", path: path.display().to_string(), source };
         let invalid = |reason: &str| StorageError::Url { url: path.display().to_string(), reason: reason.to_owned() };
+        // No folder is made where a file stands, nor below it.
+        let standing = path.ancestors().find(|above| above.exists());
+        if let Some(file) = standing.filter(|standing| !standing.is_dir()) {
+            return Err(invalid(&format!("{} is a file", file.display())));
+        }
         if !may_create && !path.is_dir() {
             return Err(invalid("there is no such folder"));
         }

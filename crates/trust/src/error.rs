@@ -35,13 +35,28 @@ pub enum TrustError {
     /// No model that declares expectations is called so.
     #[error(
         "no model `{model}` declares expectations{}",
-        nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+        nearest.as_ref().map_or_else(|| among(known), |near| format!("; did you mean `{near}`?"))
     )]
     NoExpectations {
         /// As asked for.
         model: String,
         /// One that is nearly called so.
         nearest: Option<String>,
+        /// Those that do.
+        known: Vec<String>,
+    },
+    /// No rule is called so.
+    #[error(
+        "there is no rule `{rule}`{}",
+        nearest.as_ref().map_or_else(|| among(known), |near| format!("; did you mean `{near}`?"))
+    )]
+    NoRule {
+        /// As asked for.
+        rule: String,
+        /// One that is nearly called so.
+        nearest: Option<String>,
+        /// Those there are.
+        known: Vec<String>,
     },
     /// A node or source is no table of the lake.
     #[error("`{name}` is no table of the lake")]
@@ -165,6 +180,14 @@ pub enum TrustError {
     Build(#[from] BuildError),
 }
 
+/// What there is instead of a name that is none.
+fn among(known: &[String]) -> String {
+    match known.is_empty() {
+        true => "; there is none".to_owned(),
+        false => format!("; there are: {}", known.join(", ")),
+    }
+}
+
 impl HasErrorKind for TrustError {
     fn kind(&self) -> ErrorKind {
         match self {
@@ -178,6 +201,7 @@ impl HasErrorKind for TrustError {
             | Self::Shape { .. } => ErrorKind::Invalid,
             Self::NoModel { .. }
             | Self::NoExpectations { .. }
+            | Self::NoRule { .. }
             | Self::NotPublished { .. }
             | Self::NotLoaded { .. }
             | Self::NoTable { .. }

@@ -24,5 +24,7 @@ pub use quality::{
     Missing, QualityReport, QuarantinedTable, Reason, RuleCount, RuleQuality, RuleStatus, RunRecord, SourceLoads,
     TableQuality, TestFinding, TestRecord, TrendPoint, Verdict, Volume, WorstRule, quality, quality_page,
 };
-pub use quarantine::{Corrected, Correction, Decided, Decision, audited_models, correct, decide};
+pub use quarantine::{
+    Corrected, Correction, Decided, Decision, audited_models, correct, decide, require_audited, require_rule,
+};
 pub use score::{Accusation, ExpectedRow, FigureDifference, FigureScore, accusations, compare_figures};

@@ -5,7 +5,10 @@
 //! it had come right. Who changed what is in `system.quarantine_actions`, and there before it is done: what is cut off between the two was
 //! decided and shows as open, and deciding it again finishes it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array},
@@ -17,7 +20,10 @@ use datafusion::{datasource::MemTable, physical_plan::memory::MemoryStream};
 use wardlake_access::{SystemReason, Viewer};
 use wardlake_build::{catch_up, set_state, source_of};
 use wardlake_core::{LedgerEntry, RowHasher, TableName, lineage};
-use wardlake_engine::{ReadState, Session, sql::identifier};
+use wardlake_engine::{
+    ReadState, Session,
+    sql::{identifier, literal},
+};
 use wardlake_load::{
     Changes, Workspace,
     bronze::{self, FIX_BATCH},
@@ -113,14 +119,61 @@ impl Place<'_> {
 }
 
 fn place<'a>(workspace: &'a Workspace, model: &str) -> Result<Place<'a>, TrustError> {
-    let audited = || workspace.project.nodes().values().filter_map(|node| Some((node, node.audit.as_deref()?)));
-    let (node, audit) = audited().find(|(node, _)| node.name == model).ok_or_else(|| {
-        let nearest = wardlake_core::did_you_mean(model, audited().map(|(node, _)| node.name.as_str()));
-        TrustError::NoExpectations { model: model.to_owned(), nearest: nearest.map(str::to_owned) }
-    })?;
+    let (node, audit) = audited(workspace, model)?;
     let name = node.relation.table_name().ok_or_else(|| TrustError::NotATable { name: model.to_owned() })?;
     let bronze = source_of(&workspace.project, node).and_then(|source| source.relation.table_name());
     Ok(Place { node, quarantine: quarantine::table_of(&name)?, model: name, audit, bronze })
+}
+
+/// The model of that name that declares something about its rows, and what.
+fn audited<'a>(workspace: &'a Workspace, model: &str) -> Result<(&'a Node, &'a Audit), TrustError> {
+    let all = || workspace.project.nodes().values().filter_map(|node| Some((node, node.audit.as_deref()?)));
+    all().find(|(node, _)| node.name == model).ok_or_else(|| {
+        let nearest = wardlake_core::did_you_mean(model, all().map(|(node, _)| node.name.as_str()));
+        TrustError::NoExpectations {
+            model: model.to_owned(),
+            nearest: nearest.map(str::to_owned),
+            known: all().map(|(node, _)| node.name.clone()).collect(),
+        }
+    })
+}
+
+/// An error if no model of that name declares something about its rows: it withholds none because it cannot.
+pub fn require_audited(workspace: &Workspace, model: &str) -> Result<(), TrustError> {
+    audited(workspace, model).map(drop)
+}
+
+/// An error if no model has a rule of that name, or `model` has not, and no withheld row names it either: rules go from a project, and
+/// the rows that broke them stay.
+pub async fn require_rule(
+    workspace: &Workspace,
+    session: &Session,
+    model: Option<&str>,
+    rule: &str,
+) -> Result<(), TrustError> {
+    let is_meant = |name: &str| model.is_none_or(|model| model == name);
+    let nodes = workspace.project.nodes().values().filter(|node| is_meant(&node.name));
+    let rules = nodes.filter_map(|node| node.audit.as_deref()).flat_map(|audit| &audit.rules);
+    let known: BTreeSet<&str> = rules.map(|rule| rule.name.as_str()).collect();
+    if known.contains(rule) {
+        return Ok(());
+    }
+    let tables: Vec<TableName> =
+        audited_models(workspace).into_iter().filter(|(name, _)| is_meant(name)).map(|(_, table)| table).collect();
+    for table in tables {
+        if session.schema(&table).await?.is_none() {
+            continue;
+        }
+        let sql = format!("select 1 from {} where array_has(rules, {}) limit 1", table.quoted(), literal(rule));
+        if session.collect(&sql).await?.iter().any(|batch| batch.num_rows() > 0) {
+            return Ok(());
+        }
+    }
+    Err(TrustError::NoRule {
+        rule: rule.to_owned(),
+        nearest: wardlake_core::did_you_mean(rule, known.iter().copied()).map(str::to_owned),
+        known: known.into_iter().map(str::to_owned).collect(),
+    })
 }
 
 /// Models with declarations about their rows, by name. One that is no table of the lake withholds nothing.

@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity as Level,
 };
-use wardlake_build::BuildError;
+use wardlake_build::{BuildError, place_as_written};
 use wardlake_core::{Diagnostic, Diagnostics, ErrorKind, HasErrorKind, Severity};
 use wardlake_engine::EngineError;
 use wardlake_load::LoadError;
@@ -45,6 +45,14 @@ pub(crate) enum Failure {
     /// A query failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A query that someone wrote failed, and where in it is known, or what to write instead.
+    #[error("{error}{place}")]
+    Query {
+        /// How.
+        error: Box<EngineError>,
+        /// Lines of their own.
+        place: String,
+    },
     /// The lake failed.
     #[error("{}", wardlake_engine::with_cause(.0))]
     Storage(#[from] StorageError),
@@ -107,6 +115,22 @@ impl Failure {
         move |source| Self::File { path, source }
     }
 
+    /// A query failed that was `written` and, with its templates put in, became `sql`.
+    pub(crate) fn of_query(error: EngineError, written: &str, sql: &str) -> Self {
+        let found = error.place_in(sql).and_then(|place| place_as_written(written, sql, place));
+        let mut place = match found {
+            Some((line, Some(column))) => format!("\n  --> line {line}, column {column}"),
+            Some((line, None)) => format!("\n  --> line {line}"),
+            None => String::new(),
+        };
+        if let EngineError::Syntax(syntax) = &error
+            && let Some(help) = &syntax.help
+        {
+            place.push_str(&format!("\n  help: {help}"));
+        }
+        Self::Query { error: Box::new(error), place }
+    }
+
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Project(error) => error.kind(),
@@ -115,6 +139,7 @@ impl Failure {
             Self::Trust(error) => error.kind(),
             Self::Cancelled => ErrorKind::Unavailable,
             Self::Engine(error) => error.kind(),
+            Self::Query { error, .. } => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Serve(error) => error.kind(),
             Self::HandOver(error) => error.kind(),

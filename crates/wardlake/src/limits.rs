@@ -20,6 +20,7 @@ use crate::{
     args::WaitArgs,
     commands::serve::{DRAIN_S, MAX_WAITING_MB, REFRESH_S},
     handed::FIRST_WORD,
+    terminal::counted,
 };
 
 /// What nobody can change.
@@ -208,7 +209,7 @@ fn of_files() -> Vec<Row> {
 fn of_keeping(here: &Keeping) -> Vec<Row> {
     let default = Keeping::default();
     let bound = |bytes_kept: Option<u64>| bytes_kept.map_or_else(|| "no bound".to_owned(), bytes);
-    let days = |days: Option<u32>| days.map_or_else(|| "for ever".to_owned(), |days| format!("{days} days"));
+    let days = |days: Option<u32>| days.map_or_else(|| "for ever".to_owned(), |days| counted(u64::from(days), "day"));
     let (free, least) = (bytes(here.min_free_bytes), bytes(default.min_free_bytes));
     let mut rows = vec![
         row(

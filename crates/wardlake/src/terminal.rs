@@ -95,7 +95,7 @@ impl Screen {
             }
             RunEvent::NodeProgress { unique_id, rows, .. } => {
                 if let Some(bar) = self.running.get(&unique_id) {
-                    bar.set_message(format!("{} rows", grouped(rows)));
+                    bar.set_message(counted(rows, "row"));
                 }
             }
             RunEvent::NodeFinished { index, total, result } => self.finished(index, total, result),

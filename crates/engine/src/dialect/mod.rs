@@ -63,8 +63,9 @@ impl DialectError {
 
     /// Reads the place that sqlparser writes at the end of its messages.
     fn from_parser(error: DataFusionError) -> Self {
-        let text = match error {
-            DataFusionError::SQL(error, _) if *error == ParserError::RecursionLimitExceeded => {
+        // DataFusion's own parser puts the place around the error once more.
+        let text = match error.find_root() {
+            DataFusionError::SQL(error, _) if **error == ParserError::RecursionLimitExceeded => {
                 return Self {
                     line: 0,
                     column: 0,
@@ -84,10 +85,24 @@ impl DialectError {
             Some((message, line.parse().ok()?, column[..digits].parse().ok()?))
         });
         match place {
-            Some((message, line, column)) => Self { line, column, message: message.to_owned(), help: None },
-            None => Self { line: 0, column: 0, message: text.to_owned(), help: None },
+            Some((message, line, column)) => Self { line, column, message: sentence(message), help: None },
+            None => Self { line: 0, column: 0, message: sentence(text), help: None },
         }
     }
+}
+
+/// `Expected: an expression, found: )` as people say it. A literal is not repeated: it may be a patient's.
+fn sentence(text: &str) -> String {
+    let Some((expected, found)) = text.strip_prefix("Expected: ").and_then(|rest| rest.split_once(", found: ")) else {
+        return text.to_owned();
+    };
+    let found = match found.chars().next() {
+        _ if found == "EOF" => "the end of the text".to_owned(),
+        Some('\'') => "a text in quotes".to_owned(),
+        Some(first) if first.is_ascii_digit() => "a number".to_owned(),
+        _ => format!("`{found}`"),
+    };
+    format!("Expected {expected}, found {found}")
 }
 
 /// Parses `sql` and rewrites every statement in it to what DataFusion plans.

@@ -12,6 +12,8 @@ fn errors_have_a_place_and_help() {
     };
     check("selec 1", (1, 1), "Expected", false);
     check("select 1\nfrom t\nwhere )", (3, 7), "Expected", false);
+    check("select ward\nform \"main\".\"wards\"", (2, 6), "Expected end of statement, found `\"main\"`", false);
+    check("select x from t where y 'Smith'", (1, 25), "Expected end of statement, found a text in quotes", false);
     check("select 'open", (1, 8), "Unterminated string literal", false);
     check("select *\nfrom bed tablesample (10 percent)", (2, 6), "TABLESAMPLE", true);
     check("select x from t order by x fetch first 2 rows with ties", (1, 1), "WITH TIES", true);

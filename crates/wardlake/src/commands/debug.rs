@@ -17,6 +17,7 @@ use crate::{
     open,
     printing::{out, out_json},
     rows,
+    terminal::counted,
 };
 
 /// Check the project, the lake and the engine, and say where they are
@@ -38,7 +39,8 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
     let project = open::project(global, "debug", false)?;
     out(format_args!("project   {} [OK]", project.dir().display()))?;
     let target = project.target();
-    out(format_args!("target    {} (schema {}, {} threads)", target.name, target.schema, target.threads))?;
+    let threads = counted(target.threads as u64, "thread");
+    out(format_args!("target    {} (schema {}, {threads})", target.name, target.schema))?;
     let workspace = open::quiet_workspace(Arc::clone(&project)).await?;
     let probe = "_state/probe".into();
     workspace.lake.put(&probe, Utc::now().to_rfc3339()).await?;
@@ -46,10 +48,10 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
     match workspace.lake.newest_epoch().await? {
         Some(epoch) => {
             out(format_args!(
-                "epoch     {} ({} tables, {} views)",
+                "epoch     {} ({}, {})",
                 epoch.number,
-                epoch.tables.len(),
-                epoch.views.len()
+                counted(epoch.tables.len() as u64, "table"),
+                counted(epoch.views.len() as u64, "view")
             ))?;
         }
         None => out("epoch     none published yet")?,
@@ -59,8 +61,8 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DebugArgs) -> Result<Outcome
     session.collect("select 1 as one").await?;
     let limit = workspace.engine.options().memory_limit_bytes >> 20;
     out(format_args!(
-        "engine    [OK] ({limit} MiB, {} threads, {} functions of its own)",
-        workspace.engine.options().threads,
+        "engine    [OK] ({limit} MiB, {}, {} functions of its own)",
+        counted(workspace.engine.options().threads as u64, "thread"),
         functions::catalogue().len()
     ))?;
     Ok(Outcome::Done)
@@ -122,10 +124,10 @@ async fn print_feeds(workspace: &Workspace) -> Result<(), Failure> {
         let topics = &kept["status"]["topics"][&source.label];
         let mut parts = vec![ways.join(", ")];
         if let (Some(accepted), Some(shown)) = (feed["rows_accepted"].as_u64(), feed["rows_shown"].as_u64()) {
-            parts.push(format!("{accepted} rows accepted, {} behind", accepted.saturating_sub(shown)));
+            parts.push(format!("{} accepted, {} behind", counted(accepted, "row"), accepted.saturating_sub(shown)));
         }
         if let Some(lag) = topics["lag"].as_u64() {
-            parts.push(format!("{lag} records behind"));
+            parts.push(format!("{} behind", counted(lag, "record")));
         }
         let errors = [&feed["last_error"], &topics["last_error"]["message"]];
         parts.extend(errors.iter().filter_map(|error| error.as_str()).map(|error| format!("last error: {error}")));

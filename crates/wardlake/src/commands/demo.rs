@@ -53,10 +53,10 @@ pub(crate) async fn run(global: &GlobalArgs, args: &DemoArgs) -> Result<Outcome,
     say(
         &global,
         &format!(
-            "Simulated {} extracts of {} hospitals: {} rows, {} of them damaged.",
-            grouped(simulated.files),
-            options.hospitals,
-            grouped(simulated.rows),
+            "Simulated {} of {}: {}, {} of them damaged.",
+            counted(simulated.files, "extract"),
+            counted(options.hospitals as u64, "hospital"),
+            counted(simulated.rows, "row"),
             grouped(simulated.dirty_rows)
         ),
     );
@@ -118,10 +118,10 @@ async fn report(session: &Session, loaded: &RunSummary, built: &RunSummary) -> R
     let rows_of = |summary: &RunSummary| summary.results.iter().filter_map(|result| result.rows).sum::<u64>();
     let kind = |kind: &str| built.results.iter().filter(|result| result.resource_type == kind).count() as u64;
     let mut text = format!(
-        "\nWhat was built\n  {} rows loaded into {}; {} rows in {}, checked by {}.\n",
-        grouped(rows_of(loaded)),
+        "\nWhat was built\n  {} loaded into {}; {} in {}, checked by {}.\n",
+        counted(rows_of(loaded), "row"),
         counted(loaded.results.len() as u64, "bronze table"),
-        grouped(rows_of(built)),
+        counted(rows_of(built), "row"),
         counted(kind("model") + kind("seed") + kind("snapshot"), "table and view")
             .replace("table and views", "tables and views"),
         counted(kind("test"), "test"),

@@ -13,6 +13,7 @@ use crate::{
     open,
     printing::{note, out, out_json},
     rows,
+    terminal::counted,
 };
 
 /// List, show, compare, pin and roll back what was published
@@ -77,11 +78,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcom
                     let back = epoch.rollback_of.map(|of| format!("  (epoch {of} again)")).unwrap_or_default();
                     let pin = pin.map(pinned).unwrap_or_default();
                     out(format_args!(
-                        "{:>6}  {}  {} tables  {} views  run {}{back}{pin}",
+                        "{:>6}  {}  {}  {}  run {}{back}{pin}",
                         epoch.number,
                         epoch.published_at.format("%Y-%m-%d %H:%M:%S UTC"),
-                        epoch.tables.len(),
-                        epoch.views.len(),
+                        counted(epoch.tables.len() as u64, "table"),
+                        counted(epoch.views.len() as u64, "view"),
                         epoch.run_id
                     ))?;
                 }
@@ -122,7 +123,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &EpochsArgs) -> Result<Outcom
         }
         Action::Unpin { number } => match lake.unpin_epoch(*number).await? {
             true => note(format_args!("Epoch {number} goes as its age says.")),
-            false => note(format_args!("Epoch {number} was not pinned.")),
+            false => {
+                // Of one that there is not it is told that there is none.
+                lake.epoch(*number).await?;
+                note(format_args!("Epoch {number} was not pinned."));
+            }
         },
     }
     Ok(Outcome::Done)

@@ -9,6 +9,7 @@ use crate::{
     failure::Failure,
     open,
     printing::{Unwritten, out_json, out_prose, safe_line},
+    terminal::counted,
 };
 
 /// Follow a row back to the line it came from: the models on the way, the rules it passed, the line as received
@@ -51,7 +52,8 @@ fn told(explanation: &Explanation) -> String {
         lines.push(String::new());
         lines.push(safe_line(&format!("← {} {}", step.kind, step.relation)).into_owned());
         if !step.passed.is_empty() {
-            let passed = format!("    passed {} rules: {}", step.passed.len(), step.passed.join(", "));
+            let rules = counted(step.passed.len() as u64, "rule");
+            let passed = format!("    passed {rules}: {}", step.passed.join(", "));
             lines.push(safe_line(&passed).into_owned());
         }
         lines.extend(step.found.iter().map(|found| safe_line(&format!("    found {found}")).into_owned()));

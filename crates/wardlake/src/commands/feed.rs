@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use wardlake_engine::ReadState;
 use wardlake_load::{
-    Changes, Ownership, ReplayOptions, Replayed, Workspace, local_viewer, payloads, publish, replay, set_aside,
+    Changes, Ownership, ReplayOptions, Replayed, Workspace, local_viewer, payloads, publish, replay, require_feed,
+    set_aside,
 };
 use wardlake_records::RunEvent;
 use wardlake_serve::Errand;
@@ -83,6 +84,9 @@ async fn list(global: &GlobalArgs, output: &OutputArgs) -> Result<Outcome, Failu
 
 async fn show(global: &GlobalArgs, options: &ReplayOptions, raw: bool) -> Result<Outcome, Failure> {
     let workspace = open::quiet_workspace(open::project(global, "feed", false)?).await?;
+    if let Some(feed) = &options.feed {
+        require_feed(&workspace, feed).await?;
+    }
     let deliveries = set_aside(&workspace, options).await?;
     for (delivery, payload) in deliveries.iter().zip(payloads(&workspace, &deliveries).await?) {
         if raw {
@@ -107,6 +111,9 @@ async fn send_again(global: &GlobalArgs, options: ReplayOptions, wait: &WaitArgs
 
 /// Lets the server that has the lake do it, or does it here while no server has it.
 async fn hand_over_or_replay(workspace: &Workspace, options: ReplayOptions, wait: &WaitArgs) -> Result<bool, Failure> {
+    if let Some(feed) = &options.feed {
+        require_feed(workspace, feed).await?;
+    }
     let errand = Errand::Replay(options.clone());
     let tell = |event| workspace.events.tell(event);
     if let Some(is_success) = handed::to_server(workspace, &errand, wait.wait, tell).await? {

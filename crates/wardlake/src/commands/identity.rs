@@ -1,12 +1,9 @@
 //! `identity`: which patient records are one person. People decide, models follow.
 
 use clap::{Args, Subcommand};
-use wardlake_core::TableName;
 use wardlake_engine::{ReadState, sql::literal};
 use wardlake_load::Workspace;
-use wardlake_trust::{
-    IdentityDecision, IdentityOutcome, IdentityRequest, TrustError, decide_identity, identity_review,
-};
+use wardlake_trust::{IdentityDecision, IdentityOutcome, IdentityRequest, decide_identity, identity_review};
 
 use super::Outcome;
 use crate::{
@@ -116,11 +113,6 @@ async fn list(workspace: &Workspace, min_score: f64, output: &OutputArgs) -> Res
 
 async fn history(workspace: &Workspace, patient_id: Option<&str>, output: &OutputArgs) -> Result<(), Failure> {
     let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
-    if session.schema(&TableName::new("system", "identity_decisions").map_err(TrustError::from)?).await?.is_none() {
-        return Err(Failure::Usage(
-            "there is no system.identity_decisions yet; nobody has decided anything".to_owned(),
-        ));
-    }
     let of_record = patient_id.map_or_else(String::new, |id| {
         let id = literal(id);
         format!("where patient_id_a = {id} or patient_id_b = {id} ")

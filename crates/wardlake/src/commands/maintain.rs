@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     open,
     printing::{note, out},
+    terminal::counted,
 };
 
 /// Keep the lake in shape: let go what is past its time, merge small files, delete what nobody can read
@@ -62,9 +63,9 @@ fn sentence(report: &UpkeepReport, is_dry: bool) -> String {
         false => format!("; rows past their retention: {}", expired.join(", ")),
     };
     format!(
-        "{verb} {} files ({megabytes:.1} MB){expired}; forgot {} epochs; merged the small files of {} tables.",
-        report.files_deleted,
-        report.epochs_forgotten,
-        report.merged.len()
+        "{verb} {} ({megabytes:.1} MB){expired}; forgot {}; merged the small files of {}.",
+        counted(report.files_deleted as u64, "file"),
+        counted(report.epochs_forgotten as u64, "epoch"),
+        counted(report.merged.len() as u64, "table")
     )
 }

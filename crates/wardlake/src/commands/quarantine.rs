@@ -15,7 +15,9 @@ use wardlake_connect::{ConnectError, Event, FileTable, FoundFile};
 use wardlake_core::TableName;
 use wardlake_engine::{ReadState, Session, sql::literal};
 use wardlake_load::Workspace;
-use wardlake_trust::{Corrected, Correction, Decided, Decision, audited_models, correct, decide};
+use wardlake_trust::{
+    Corrected, Correction, Decided, Decision, audited_models, correct, decide, require_audited, require_rule,
+};
 
 use super::{Outcome, build::hand_over_or_build};
 use crate::{
@@ -43,8 +45,8 @@ enum Action {
         /// Only rows that broke this rule
         #[arg(long)]
         rule: Option<String>,
-        /// open, fixed, dismissed, released or all
-        #[arg(long, default_value = "open")]
+        /// What is shown of them
+        #[arg(long, default_value = "open", value_parser = ["open", "fixed", "dismissed", "released", "all"])]
         state: String,
         #[command(flatten)]
         output: OutputArgs,
@@ -137,6 +139,12 @@ async fn list(
     output: &OutputArgs,
 ) -> Result<(), Failure> {
     let session = workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
+    if let Some(model) = model {
+        require_audited(workspace, model)?;
+    }
+    if let Some(rule) = rule {
+        require_rule(workspace, &session, model, rule).await?;
+    }
     let tables = tables(workspace, &session).await?;
     let mut filter = match state {
         "all" => "true".to_owned(),
@@ -319,6 +327,9 @@ async fn replay(global: &GlobalArgs, models: &[String]) -> Result<Outcome, Failu
     let project = open::project(global, "build", false)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
     let result = async {
+        for model in models {
+            require_audited(&opened.workspace, model)?;
+        }
         let session = opened.workspace.engine.session(wardlake_load::local_viewer(), ReadState::Working).await?;
         let withheld = tables(&opened.workspace, &session).await?;
         let models = match models {

@@ -19,7 +19,7 @@ use crate::{
     open,
     printing::{out, out_json},
     rows,
-    terminal::grouped,
+    terminal::{counted, grouped},
 };
 
 /// Lines of each list in the table; --format json has more.
@@ -145,7 +145,7 @@ fn text(score: &Score) -> String {
     }
     for table in &score.tables {
         let rows = table.figures.first().map_or(0, |figure| figure.rows);
-        let _ = writeln!(out, "\n{} ({} rows)", table.table, grouped(rows));
+        let _ = writeln!(out, "\n{} ({})", table.table, counted(rows, "row"));
         let _ = writeln!(out, "{:<28} {:>12} {:>12} {:>14}", "figure, summed", "expected", "got", "rows different");
         for figure in &table.figures {
             let _ = writeln!(

@@ -143,6 +143,8 @@ impl SocketArgs {
 
 pub(crate) async fn run(global: &GlobalArgs, args: &ServeArgs) -> Result<Outcome, Failure> {
     let project = open::project(global, "serve", false)?;
+    // A selector that is none is told before a lake or a port is opened.
+    project.select(&[], &args.exclude, None)?;
     let opened = Opened::open(global, Arc::clone(&project)).await?;
     let drain = Duration::from_secs(args.drain);
     let options = ServeOptions {

@@ -59,7 +59,11 @@ pub(crate) async fn run(global: &GlobalArgs, args: &ShowArgs) -> Result<Outcome,
         }
     }
     for sql in queries {
-        let query = session.query(&format!("select * from (\n{sql}\n) as shown limit {}", args.limit)).await?;
+        let query = session.query(&format!("select * from (\n{sql}\n) as shown limit {}", args.limit)).await;
+        let query = query.map_err(|error| match &args.inline {
+            Some(written) => Failure::of_query(error, written, &sql),
+            None => error.into(),
+        })?;
         rows::write(&query, &args.output).await?;
     }
     Ok(Outcome::Done)

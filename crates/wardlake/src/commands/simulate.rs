@@ -17,7 +17,7 @@ use super::Outcome;
 use crate::{
     failure::Failure,
     printing::{Stream, note},
-    terminal::grouped,
+    terminal::{counted, grouped},
 };
 
 /// Write the daily extracts of a simulated hospital network
@@ -82,12 +82,12 @@ pub(crate) async fn run(args: &SimulateArgs) -> Result<Outcome, Failure> {
     let summary = simulate(&options, &args.out).await?;
     let messages = match summary.messages {
         0 => String::new(),
-        count => format!(" and {} HL7 messages", grouped(count)),
+        count => format!(" and {}", counted(count, "HL7 message")),
     };
     note(format_args!(
-        "Wrote {} rows{messages} in {} files ({} MB) to {}; {} of them damaged, as _truth/ tells.",
-        grouped(summary.rows),
-        grouped(summary.files),
+        "Wrote {}{messages} in {} ({} MB) to {}; {} of them damaged, as _truth/ tells.",
+        counted(summary.rows, "row"),
+        counted(summary.files, "file"),
         summary.bytes / 1_000_000,
         args.out.display(),
         grouped(summary.dirty_rows)
@@ -129,7 +129,7 @@ pub(crate) async fn simulate(options: &SimulationOptions, out: &Path) -> Result<
         move || {
             let done = wardlake_simulate::simulate_until(&options, &out, &stop, &mut |progress| {
                 bar.set_position(u64::from(progress.day));
-                bar.set_message(format!("{} rows", grouped(progress.rows)));
+                bar.set_message(counted(progress.rows, "row"));
             });
             // Nobody waits for it any more after Ctrl-C.
             let _ = tell.send(done);

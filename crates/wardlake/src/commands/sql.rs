@@ -42,7 +42,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &SqlArgs) -> Result<Outcome, 
             text
         }
     };
-    let sql = text.trim().trim_end_matches(';');
+    let sql = text.trim_end().trim_end_matches(';');
     let mut session = open::reader(global, "sql", args.epoch, args.working).await?;
     let mut query = session.query(sql).await;
     if let Err(EngineError::UnknownTable { .. }) = &query
@@ -51,6 +51,7 @@ pub(crate) async fn run(global: &GlobalArgs, args: &SqlArgs) -> Result<Outcome, 
         session = expecting;
         query = session.query(sql).await;
     }
-    rows::write(&query?, &args.output).await?;
+    let query = query.map_err(|error| Failure::of_query(error, sql, sql))?;
+    rows::write(&query, &args.output).await?;
     Ok(Outcome::Done)
 }

@@ -21,8 +21,8 @@ const FAILING: [(&str, &str, &[&str]); 7] = [
         "select distinct cast(s as integer) as n from {{ ref('numbers') }}",
         &["computing the rows for main.grown failed: ", "read as integer", "\n  --> models/grown.sql"],
     ),
-    ("unnamed", "select nurses from {{ ref('numbers') }}", &["nurses", "\n  --> models/unnamed.sql"]),
-    ("unknown", "select * from main.nowhere", &["main.nowhere", "\n  --> models/unknown.sql"]),
+    ("unnamed", "select nurses from {{ ref('numbers') }}", &["no column `nurses`", "\n  --> models/unnamed.sql:2:8"]),
+    ("unknown", "select * from main.nowhere", &["main.nowhere", "\n  --> models/unknown.sql:2:20"]),
     (
         "misspelt",
         "select n\nfrom {{ ref('numbers') }}\nwhere n = )",

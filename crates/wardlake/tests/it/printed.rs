@@ -37,7 +37,7 @@ const FILTERS: [(&str, &str); 17] = [
     (r"127\.0\.0\.1:\d{5}\b", "127.0.0.1:[port]"),
     (r"\d+ macros", "[some] macros"),
     (r"\((x86_64|aarch64)\)", "([processor])"),
-    (r"\d+ threads, \d+ functions", "[some] threads, [some] functions"),
+    (r"\d+ threads?, \d+ functions", "[some] threads, [some] functions"),
     // What a lake's files come to is the writer's affair.
     (r"\(\d+\.\d MB\)", "([size])"),
     (r"\(os error \d+\)", "(os error)"),
