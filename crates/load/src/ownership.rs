@@ -108,8 +108,8 @@ impl Claim {
         // A folder that several machines share may be locked on each of them.
         let before = locked.iter().filter_map(|(_, before)| before.as_ref());
         let of_this_machine = before.filter(|before| before.holder.host == note.holder.host);
-        let leases = of_this_machine.filter_map(|before| before.lease.as_ref());
-        if let Some(ended) = leases.filter(|id| *id != self.wanted.id()).next_back() {
+        let mut leases = of_this_machine.filter_map(|before| before.lease.as_ref());
+        if let Some(ended) = leases.rfind(|id| *id != self.wanted.id()) {
             self.ended = Some(ended.clone());
         }
         let what = self.lake.url().to_string();

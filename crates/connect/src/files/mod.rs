@@ -50,7 +50,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub enum Event {
     /// Some rows.
-    Chunk(Chunk),
+    Chunk(Box<Chunk>),
     /// A record that could not be read.
     Rejected(Rejected),
 }

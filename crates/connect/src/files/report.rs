@@ -145,7 +145,7 @@ impl<'s> Tally<'s> {
                     }
                 }
             }
-            (self.sink)(Event::Chunk(chunk))?;
+            (self.sink)(Event::Chunk(Box::new(chunk)))?;
         }
         self.records += records;
         for rejected in parsed.rejected {

@@ -37,7 +37,7 @@ impl Reading {
         let mut reading = Self::default();
         let mut sink = |event: Event| {
             match event {
-                Event::Chunk(chunk) => reading.chunks.push(chunk),
+                Event::Chunk(chunk) => reading.chunks.push(*chunk),
                 Event::Rejected(record) => reading.rejected.push(record),
             }
             Ok(())

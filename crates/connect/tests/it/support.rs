@@ -40,7 +40,7 @@ pub(crate) fn load_file(path: &Path, table: &FileTable, known: Option<&[String]>
     let (mut chunks, mut rejected) = (Vec::<Chunk>::new(), Vec::new());
     let report = read(&file, table, known, None, 2, &mut |event| {
         match event {
-            Event::Chunk(chunk) => chunks.push(chunk),
+            Event::Chunk(chunk) => chunks.push(*chunk),
             Event::Rejected(record) => rejected.push(record),
         }
         Ok(())

@@ -206,7 +206,7 @@ impl Loader<'_> {
         let known = (!known.is_empty()).then_some(known);
         let mut sink = |event: Event| {
             let result = match event {
-                Event::Chunk(chunk) => self.take_chunk(work, chunk, late.as_deref_mut()),
+                Event::Chunk(chunk) => self.take_chunk(work, *chunk, late.as_deref_mut()),
                 Event::Rejected(record) => {
                     work.rejected.add(record);
                     Ok(())

@@ -76,7 +76,7 @@ pub(crate) async fn reload(
 /// To a model that takes what is new, every row of a table that was read again is new.
 fn word_on_models(workspace: &Workspace, plan: &TablePlan) -> Option<String> {
     let reads = |of: &&wardlake_project::Node| {
-        of.config.materialized == "incremental" && of.depends_on.nodes.iter().any(|above| *above == plan.unique_id)
+        of.config.materialized == "incremental" && of.depends_on.nodes.contains(&plan.unique_id)
     };
     let names: Vec<&str> = workspace.project.nodes().values().filter(reads).map(|node| node.name.as_str()).collect();
     (!names.is_empty()).then(|| {

@@ -122,7 +122,11 @@ fn c01_each_hour_of_a_day_adds_the_same() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut follower = Stream::open(served.http, "kpi_live_occupancy", None);
-                while !ended.load(Ordering::Relaxed) && follower.try_next().is_some() {}
+                while follower.try_next().is_some() {
+                    if ended.load(Ordering::Relaxed) {
+                        break;
+                    }
+                }
             });
             while sent < upto {
                 let next = (sent + BATCH).min(upto);
