@@ -1,6 +1,6 @@
 //! A server that stays on: what an hour's worth of events adds, and what a day of small deliveries leaves. The clock is the test's.
 //!
-//! Short forms in the suite; `cargo xtask soak` runs the long ones (docs/PERFORMANCE.md): `WARDLAKE_SOAK_EVENTS` events of a day of
+//! They take from minutes to an hour: `cargo xtask soak` runs them with the release build, with `WARDLAKE_SOAK_EVENTS` events of a day of
 //! `WARDLAKE_SOAK_HOURS` hours, and `WARDLAKE_SOAK_WAVES` waves in 24 hours.
 
 use std::{
@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use wardlake_testkit::skip::skipped_everywhere;
 
 use crate::{
     crash::setting,
@@ -30,6 +31,15 @@ const START_WITHIN: Duration = Duration::from_secs(10);
 /// What an hour may add, beside the multiple of the bytes that came.
 const FIXED_BYTES: u64 = 50 << 20;
 const FIXED_FILES: u64 = 200;
+
+/// How much is asked for; says that it is left out where nothing is.
+fn asked(name: &str) -> Option<u64> {
+    let count = setting(name, 0);
+    if count == 0 {
+        skipped_everywhere("a recipe of up to an hour: `cargo xtask soak`");
+    }
+    (count > 0).then_some(count)
+}
 
 /// What a lake and its server take.
 #[derive(Clone, Copy, Debug)]
@@ -100,8 +110,9 @@ fn events(numbers: std::ops::Range<u64>, a_day: u64) -> String {
 /// Each hour of a day costs what the hour before did, in bytes, files, memory and the time of a wave.
 #[test]
 fn c01_each_hour_of_a_day_adds_the_same() {
+    let Some(total) = asked("WARDLAKE_SOAK_EVENTS") else { return };
     let Some(clock) = Clock::of_its_own() else { return };
-    let (total, hours) = (setting("WARDLAKE_SOAK_EVENTS", 72_000), setting("WARDLAKE_SOAK_HOURS", 6));
+    let hours = setting("WARDLAKE_SOAK_HOURS", 24);
     let world = World::empty();
     copy_folder(&repository().join("hospital"), world.path());
     let world = clock.drives(world).env("NO_FAKE_STAT", "1");
@@ -114,7 +125,7 @@ fn c01_each_hour_of_a_day_adds_the_same() {
     for hour in 0..hours {
         // What one process saw unneeded for an hour by the clock goes with the next.
         let started = Instant::now();
-        let mut served = Served::start(&world, &["--refresh", "20"], &["http", "mllp"]);
+        let mut served = Served::start(&world, &["--refresh", "20"], &["http"]);
         assert!(started.elapsed() <= START_WITHIN, "the start of hour {hour} took {:?}", started.elapsed());
         let before = before.get_or_insert_with(|| Held::of(&lake, &served));
         let (mut own, upto) = (0, (hour + 1) * an_hour);
@@ -189,7 +200,7 @@ fn c01_each_hour_of_a_day_adds_the_same() {
     assert!(last.0.memory as f64 <= 1.2 * first.0.memory as f64 + 200e6, "memory grew from {first:?} to {last:?}");
     assert!(last.2 <= 1.2 * first.2 + 0.1, "waves grew from {first:?} to {last:?}");
 
-    let served = Served::start(&world, &[], &["http", "mllp"]);
+    let served = Served::start(&world, &[], &["http"]);
     // All of it once more is nothing new.
     let rows = world.count("bronze.live_adt_events");
     let mut next = 0;
@@ -209,34 +220,32 @@ fn c01_each_hour_of_a_day_adds_the_same() {
 /// A day of small deliveries: every thinning and every grace comes due, and what is left does not grow.
 #[test]
 fn c01_a_day_of_small_deliveries_leaves_disk_and_files_flat() {
+    let Some(waves) = asked("WARDLAKE_SOAK_WAVES") else { return };
     let Some(clock) = Clock::of_its_own() else { return };
-    let waves = setting("WARDLAKE_SOAK_WAVES", 1_000);
-    // Waits go by the test's clock as well.
-    let world = clock.drives(ward()).env("NO_FAKE_STAT", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "0");
+    let world = clock.drives(ward()).env("NO_FAKE_STAT", "1");
     let lake = world.path().join("lake");
-    let served = Served::start(&world, &[], &["http"]);
     let token = ("Authorization", "Bearer secret");
     let mut held = Vec::new();
     for part in 0..8 {
+        // What one process saw unneeded for an hour by the clock goes with the next.
+        let served = Served::start(&world, &[], &["http"]);
         for id in part * waves / 8..(part + 1) * waves / 8 {
             clock.set(&format!("+{}", id * 24 * HOUR / waves));
             let body = format!("{}\n", json!({"id": id.to_string(), "ward": "a", "beds": "1"}));
             let key = format!("delivery {id}");
-            assert_eq!(
-                served.post("/ingest/feed/events", &[token, ("Idempotency-Key", &key)], body.as_bytes()).status,
-                200
-            );
+            let headers = [token, ("Idempotency-Key", key.as_str())];
+            assert_eq!(served.post("/ingest/feed/events", &headers, body.as_bytes()).status, 200);
             served.wait_until_shown("feed.events", id + 1);
         }
         await_pass(&served, &clock, (part + 1) * 3 * HOUR);
         held.push(Held::of(&lake, &served));
         println!("after {} hours: {:?}", (part + 1) * 3, held[held.len() - 1]);
+        served.stop();
     }
     let (half, end) = (held[3], held[7]);
     assert!(end.files as f64 <= 1.1 * half.files as f64 + 20.0, "{held:?}");
     assert!(end.bytes as f64 <= 1.2 * half.bytes as f64 + 1e6, "{held:?}");
     assert!(end.memory as f64 <= 1.2 * half.memory as f64 + 50e6, "{held:?}");
-    served.stop();
 
     let served = Served::start(&world, &[], &["http"]);
     for id in 0..waves {
