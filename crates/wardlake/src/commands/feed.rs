@@ -38,7 +38,7 @@ enum Action {
     Show {
         /// Its number, as `feed list` shows it
         number: String,
-        /// The feed, <source>.<table>, if several have a delivery of that number
+        /// The feed, SOURCE.TABLE, if several have a delivery of that number
         #[arg(long, value_name = "NAME")]
         feed: Option<String>,
         /// What was delivered alone, byte by byte
@@ -53,7 +53,7 @@ enum Action {
         /// All that are set aside
         #[arg(long)]
         all: bool,
-        /// Those of this feed, <source>.<table>
+        /// Those of this feed, SOURCE.TABLE
         #[arg(long, value_name = "NAME")]
         feed: Option<String>,
         #[command(flatten)]
