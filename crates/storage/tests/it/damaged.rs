@@ -10,6 +10,7 @@ use arrow::util::pretty::pretty_format_batches;
 use datafusion::{error::DataFusionError, prelude::SessionContext};
 use futures::{StreamExt, stream};
 use wardlake_storage::{Commit, EpochDraft, Lake};
+use wardlake_testkit::damage::{Random, damage, files};
 
 use crate::support::{kv, session, stream as rows, table};
 
@@ -17,18 +18,6 @@ use crate::support::{kv, session, stream as rows, table};
 const SEED: u64 = 20_261_130;
 const ROUNDS: u64 = 1000;
 const TABLES: [&str; 2] = ["bronze.t", "gold.w"];
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
-    }
-}
 
 /// In memory where there is such a folder: a thousand lakes are copied.
 fn scratch() -> tempfile::TempDir {
@@ -56,58 +45,19 @@ async fn write(folder: &Path) {
     }
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            false => found.push(path),
-        }
-    }
-    found.sort();
-    found
-}
-
 fn copy(from: &Path, to: &Path) {
-    for file in files(from) {
+    for file in files(from).unwrap() {
         let copied = to.join(file.strip_prefix(from).unwrap());
         fs::create_dir_all(copied.parent().unwrap()).unwrap();
         fs::copy(&file, copied).unwrap();
     }
 }
 
-/// What was done to a file of the log or of the epochs, and whether the file is still one that nobody can tell from a whole one: lines of
-/// JSON in a log, which has no checksum.
-fn damage(lake: &Path, random: &mut Random) -> (String, bool) {
-    let files = files(lake);
-    let files: Vec<&PathBuf> = files
-        .iter()
-        .filter(|file| ["_delta_log", "_epochs"].iter().any(|part| file.iter().any(|p| p == *part)))
-        .collect();
-    let path = files[random.below(files.len())];
-    let mut bytes = fs::read(path).unwrap();
-    let at = random.below(bytes.len().max(1));
-    let how = ["flipped", "cut", "zeroed", "lost"][random.below(4)];
-    match how {
-        "flipped" => bytes[at] ^= 1 << random.below(8),
-        "cut" => bytes.truncate(at),
-        // A page that never reached the disk.
-        "zeroed" => {
-            let start = at & !511;
-            let end = (start + 512).min(bytes.len());
-            bytes[start..end].fill(0);
-        }
-        _ => {}
-    }
-    match how {
-        "lost" => fs::remove_file(path).unwrap(),
-        _ => fs::write(path, &bytes).unwrap(),
-    }
-    let is_log = path.iter().any(|part| part == "_delta_log") && path.extension().is_some_and(|end| end == "json");
-    let is_json = |line: &[u8]| line.is_empty() || serde_json::from_slice::<serde_json::Value>(line).is_ok();
-    let is_hidden = is_log && how != "lost" && bytes.split(|byte| *byte == b'\n').all(is_json);
-    (format!("{how} at {at}: {}", path.strip_prefix(lake).unwrap().display()), is_hidden)
+/// Damages a file of the log or of the epochs.
+fn damage_one(lake: &Path, random: &mut Random) -> (String, bool) {
+    let is_known = |file: &PathBuf| ["_delta_log", "_epochs"].iter().any(|part| file.iter().any(|name| name == *part));
+    let files: Vec<PathBuf> = files(lake).unwrap().into_iter().filter(is_known).collect();
+    damage(lake, &files[random.below(files.len())], random).unwrap()
 }
 
 fn text(error: impl std::fmt::Display) -> String {
@@ -161,7 +111,7 @@ async fn a16_a_damaged_log_or_epoch_is_an_error_or_told() {
         async move {
             let folder = scratch();
             copy(&whole, folder.path());
-            let (what, is_hidden) = damage(folder.path(), &mut Random(seed.wrapping_add(number)));
+            let (what, is_hidden) = damage_one(folder.path(), &mut Random(seed.wrapping_add(number)));
             let what = format!("WARDLAKE_DAMAGE_SEED={seed}, round {number}: {what}");
             match tokio::spawn(read_and_go_on(folder.path().to_owned())).await {
                 Err(panic) => Some((format!("{what}\n  {panic}"), false)),

@@ -1,10 +1,8 @@
 //! A lake with a damaged file, through the front door: the answer is the same, or the command says what is damaged and what to do.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Output,
-};
+use std::{fs, path::PathBuf, process::Output};
+
+use wardlake_testkit::damage::{Random, damage, files};
 
 use crate::{serve::ward, served::Served, world::World};
 
@@ -56,24 +54,10 @@ fn lake() -> World {
     world
 }
 
-/// Files below a folder, in order.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(files(&path)),
-            false => found.push(path),
-        }
-    }
-    found.sort();
-    found
-}
-
 /// A world of its own with the same files, as old as they are.
 fn copy_of(world: &World) -> World {
     let copy = World::empty();
-    for file in files(world.path()) {
+    for file in files(world.path()).unwrap() {
         let copied = copy.path().join(file.strip_prefix(world.path()).unwrap());
         fs::create_dir_all(copied.parent().unwrap()).unwrap();
         fs::copy(&file, &copied).unwrap();
@@ -83,21 +67,8 @@ fn copy_of(world: &World) -> World {
     copy
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
-    }
-}
-
-/// Damages a file of the log, of the system's log, of the epochs or of the state. Says how, and whether it is a log that nobody can tell
-/// from a whole one: lines of JSON, without a checksum.
-fn damage(world: &World, random: &mut Random) -> (String, bool) {
+/// Damages a file of the log, of the system's log, of the epochs or of the state.
+fn damage_one(world: &World, random: &mut Random) -> (String, bool) {
     let folders: [&[&str]; 5] = [
         &["bronze/beds/_delta_log"],
         &["main/stays/_delta_log", "main/wards/_delta_log"],
@@ -107,25 +78,8 @@ fn damage(world: &World, random: &mut Random) -> (String, bool) {
     ];
     let which = folders[random.below(folders.len())];
     let lake = world.path().join("lake");
-    let files: Vec<PathBuf> = which.iter().flat_map(|folder| files(&lake.join(folder))).collect();
-    let path = &files[random.below(files.len())];
-    let mut bytes = fs::read(path).unwrap();
-    let at = random.below(bytes.len().max(1));
-    let how = ["flipped", "cut", "zeroed", "lost"][random.below(4)];
-    match how {
-        "flipped" => bytes[at] ^= 1 << random.below(8),
-        "cut" => bytes.truncate(at),
-        "zeroed" => bytes.fill(0),
-        _ => {}
-    }
-    match how {
-        "lost" => fs::remove_file(path).unwrap(),
-        _ => fs::write(path, &bytes).unwrap(),
-    }
-    let is_json = |line: &[u8]| line.is_empty() || serde_json::from_slice::<serde_json::Value>(line).is_ok();
-    let is_log = path.parent().is_some_and(|folder| folder.ends_with("_delta_log"));
-    let is_hidden = is_log && how != "lost" && bytes.split(|byte| *byte == b'\n').all(is_json);
-    (format!("{how} at {at}: {}", path.strip_prefix(&lake).unwrap().display()), is_hidden)
+    let files: Vec<PathBuf> = which.iter().flat_map(|folder| files(&lake.join(folder)).unwrap()).collect();
+    damage(&lake, &files[random.below(files.len())], random).unwrap()
 }
 
 /// What a command printed, on both ways.
@@ -192,7 +146,7 @@ fn a16_a_damaged_lake_gives_the_same_answer_or_says_that_it_cannot() {
     let mut hidden = Vec::new();
     for round in 0..ROUNDS {
         let world = copy_of(&whole);
-        let (how, is_hidden) = damage(&world, &mut Random(seed.wrapping_add(round)));
+        let (how, is_hidden) = damage_one(&world, &mut Random(seed.wrapping_add(round)));
         let what = format!("WARDLAKE_DAMAGE_SEED={seed}, round {round}: {how}");
         let (answer, is_told) = run(&world, &what, is_hidden, &ask);
         if String::from_utf8_lossy(&answer.stdout) != before && !is_told {
@@ -217,7 +171,7 @@ fn a16_commits_that_are_gone_are_told_and_made_again() {
     let world = lake();
     let ask = ["sql", ANSWER, "--format", "csv"];
     let log = |table: &str| world.path().join(format!("lake/{table}/_delta_log"));
-    let newest = |table: &str| files(&log(table)).pop().unwrap();
+    let newest = |table: &str| files(&log(table)).unwrap().pop().unwrap();
 
     // A model's: what it had not consumed then comes again with the news, in a version that was there before; what reads it is built anew.
     fs::remove_file(newest("main/stays")).unwrap();
@@ -266,7 +220,7 @@ fn a05_what_was_delivered_in_commits_that_are_gone_comes_from_the_journal_again(
     let served = Served::start(&world, &[], &["http"]);
     (1..=5).for_each(|id| deliver(&served, id));
     served.kill();
-    let commits = files(&world.path().join("lake/bronze/events/_delta_log"));
+    let commits = files(&world.path().join("lake/bronze/events/_delta_log")).unwrap();
     assert!(commits.len() >= 5, "{commits:?}");
     commits.iter().rev().take(2).for_each(|commit| fs::remove_file(commit).unwrap());
     let told = world.fails(2, &["sql", "select count(*) as n from bronze.events"]);
