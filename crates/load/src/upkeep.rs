@@ -80,7 +80,7 @@ impl Upkeep {
         self.tell(report, started);
         // A clock that was set back is due as well.
         if self.maintained_at.is_none_or(|last| (now - last).abs() >= MAINTAIN_EVERY) {
-            let mut report = UpkeepReport::default();
+            let (mut report, started) = (UpkeepReport::default(), Instant::now());
             failures.extend(self.maintain(false, &mut report).await);
             self.maintained_at = Some(now);
             self.tell(report, started);

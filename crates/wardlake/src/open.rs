@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value as Json};
 use tokio::task::JoinHandle;
-use wardlake_core::Diagnostics;
+use wardlake_core::{Diagnostics, TableName};
 use wardlake_engine::{Engine, EngineOptions, ReadState, Session};
 use wardlake_load::Workspace;
 use wardlake_project::{LoadOptions, Project, Target};
@@ -127,10 +127,7 @@ pub(crate) async fn reader(
     epoch: Option<u64>,
     working: bool,
 ) -> Result<Session, Failure> {
-    let (lake, options) = lake_and_limits(global, which).await?;
-    let own = system::relations().map_err(wardlake_load::LoadError::from)?;
-    let engine = Engine::new(Arc::clone(&lake), options)?.expecting(BTreeMap::new(), own);
-    Ok(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?)
+    reader_of(global, which, BTreeMap::new(), epoch, working).await
 }
 
 /// As [`reader`], for who reads a table that is not there: what the project's sources are loaded into is empty until then. None where no project
@@ -145,10 +142,21 @@ pub(crate) async fn expecting_reader(
         return Ok(None);
     }
     let Ok(project) = Project::load(load_options(global, which, false)?) else { return Ok(None) };
+    Ok(Some(reader_of(global, which, wardlake_load::loaded_tables(&project), epoch, working).await?))
+}
+
+/// `expected`: tables that are empty as long as they are not there, with their columns.
+async fn reader_of(
+    global: &GlobalArgs,
+    which: &str,
+    expected: BTreeMap<TableName, Vec<String>>,
+    epoch: Option<u64>,
+    working: bool,
+) -> Result<Session, Failure> {
     let (lake, options) = lake_and_limits(global, which).await?;
     let own = system::relations().map_err(wardlake_load::LoadError::from)?;
-    let engine = Engine::new(Arc::clone(&lake), options)?.expecting(wardlake_load::loaded_tables(&project), own);
-    Ok(Some(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?))
+    let engine = Engine::new(Arc::clone(&lake), options)?.expecting(expected, own);
+    Ok(engine.session(wardlake_load::local_viewer(), state_of(&lake, epoch, working).await?).await?)
 }
 
 /// The lake alone: the project's, or, without a project here, the one that is named.

@@ -10,6 +10,7 @@ mod journal;
 mod keys;
 mod load;
 mod replay;
+mod rows;
 mod segment;
 #[cfg(test)]
 mod testing;

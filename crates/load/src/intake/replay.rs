@@ -25,7 +25,8 @@ use wardlake_storage::{Commit, Lake};
 
 use super::{
     FOLDER, FeedOptions, Frame, Records, file_of, format_of, frame_of,
-    load::{Failure, NOT_LOADABLE, append, judged, prepare, table_columns},
+    load::{Failure, NOT_LOADABLE, append, judged, table_columns},
+    rows::prepare,
     segment_of,
 };
 use crate::{

@@ -10,6 +10,7 @@ use wardlake_storage::{Commit, StorageError};
 use super::{
     FeedOptions, Origin, Records, RejectedRecord,
     load::{self, Failure},
+    rows::prepare,
 };
 use crate::{Workspace, error::LoadError};
 
@@ -165,7 +166,7 @@ async fn try_load(
     }
     let all: Vec<&Records> = parts.iter().flat_map(|(_, records)| records).collect();
     outcome.rows = all.iter().flat_map(|records| &records.chunks).map(|chunk| chunk.rows as u64).sum();
-    let prepared = load::prepare(options, &all, columns).map_err(Failure::certain)?;
+    let prepared = prepare(options, &all, columns).map_err(Failure::certain)?;
     for (last, records) in &parts {
         let records: Vec<&Records> = records.iter().collect();
         load::keep_rejected(workspace, options, &records, last).await.map_err(Failure::Elsewhere)?;
