@@ -101,7 +101,7 @@ const EXAMPLES: &[Examples] = &[
     ("epochs list", &[("For another program", "wardlake epochs list --json")]),
     ("epochs show", &[("What readers see", "wardlake epochs show")]),
     ("epochs diff", &[("What the second brought", "wardlake epochs diff 1 2")]),
-    ("epochs pin", &[("Keep what was reported", "wardlake epochs pin 2 --note 'annual report'")]),
+    ("epochs pin", &[("Keep what was reported", "wardlake epochs pin 2 --note \"annual report\"")]),
     ("epochs unpin", &[("Keep it no longer than others", "wardlake epochs unpin 2")]),
     ("epochs rollback", &[("Show readers the second again", "wardlake epochs rollback 2")]),
     (
