@@ -25,8 +25,16 @@ pub struct LogReaders {
 /// A file of the log that holds versions.
 struct LogFile {
     version: u64,
-    is_checkpoint: bool,
+    kind: Kind,
     meta: ObjectMeta,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Commit,
+    Checkpoint,
+    /// Of a checkpoint, beside which it stays.
+    Checksum,
 }
 
 impl Lake {
@@ -90,13 +98,14 @@ impl LogFile {
         let name = meta.location.filename()?;
         let (digits, rest) = name.split_at_checked(20)?;
         let version = digits.parse().ok()?;
-        let is_checkpoint = match rest {
-            ".json" | ".crc" => false,
-            ".checkpoint.parquet" => true,
+        let kind = match rest {
+            ".json" | ".crc" => Kind::Commit,
+            ".checkpoint.parquet" => Kind::Checkpoint,
+            ".checkpoint.sum" => Kind::Checksum,
             // Other engines' checkpoints of several files: theirs to clean up.
             _ => return None,
         };
-        Some(Self { version, is_checkpoint, meta })
+        Some(Self { version, kind, meta })
     }
 }
 
@@ -108,7 +117,8 @@ fn unneeded<'f>(
     cutoff: DateTime<Utc>,
     aged: Option<u64>,
 ) -> Vec<&'f ObjectMeta> {
-    let checkpoints: BTreeSet<u64> = files.iter().filter(|file| file.is_checkpoint).map(|file| file.version).collect();
+    let checkpoints = files.iter().filter(|file| file.kind == Kind::Checkpoint);
+    let checkpoints: BTreeSet<u64> = checkpoints.map(|file| file.version).collect();
     let Some(newest) = checkpoints.last().copied() else { return Vec::new() };
     let before = |version: u64| checkpoints.range(..=version).next_back().copied();
     // Per version that is read as it was: the checkpoint it is read from, and itself.
@@ -119,14 +129,14 @@ fn unneeded<'f>(
         .map(|version| (before(*version), *version))
         .collect();
     let is_needed = |file: &LogFile| {
-        let version = file.version;
+        let (version, is_commit) = (file.version, file.kind == Kind::Commit);
         let is_in_span = |(from, to): &(Option<u64>, u64)| match from {
-            Some(from) if file.is_checkpoint => version == *from,
+            Some(from) if !is_commit => version == *from,
             Some(from) => *from < version && version <= *to,
             None => version <= *to,
         };
         version >= newest
-            || (!file.is_checkpoint && readers.changes_since.is_some_and(|since| version > since))
+            || (is_commit && readers.changes_since.is_some_and(|since| version > since))
             || spans.iter().any(is_in_span)
     };
     let is_old = |file: &LogFile| file.meta.last_modified < cutoff && Some(file.version) <= aged;
@@ -154,14 +164,17 @@ mod tests {
     fn kept(versions: &[u64], changes_since: Option<u64>) -> (Vec<u64>, Vec<u64>) {
         let mut files: Vec<LogFile> = (0..=25).map(|version| file(&format!("{version:020}.json"))).collect();
         files.extend([5, 10, 20].map(|version| file(&format!("{version:020}.checkpoint.parquet"))));
+        // That of a checkpoint that is gone is no checkpoint.
+        files.extend([5, 7, 10, 20].map(|version| file(&format!("{version:020}.checkpoint.sum"))));
         let readers = LogReaders { versions: versions.iter().copied().collect(), changes_since };
         let gone: BTreeSet<&str> =
             unneeded(&files, &readers, Utc::now(), Some(25)).iter().map(|meta| meta.location.as_ref()).collect();
-        let left = |is_checkpoint: bool| {
-            let left = files.iter().filter(|file| file.is_checkpoint == is_checkpoint);
+        let left = |kind: Kind| -> Vec<u64> {
+            let left = files.iter().filter(|file| file.kind == kind);
             left.filter(|file| !gone.contains(file.meta.location.as_ref())).map(|file| file.version).collect()
         };
-        (left(false), left(true))
+        assert!(left(Kind::Checksum) == left(Kind::Checkpoint), "each stays with its checkpoint");
+        (left(Kind::Commit), left(Kind::Checkpoint))
     }
 
     #[test]

@@ -15,11 +15,18 @@ use deltalake::{
     logstore::CommitOrBytes,
     protocol::DeltaOperation,
 };
+use object_store::ObjectStoreExt;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use wardlake_core::LedgerEntry;
 
-use crate::{SchemaChange, StorageError, WriteOptions, state::TableState, table::TableHandle};
+use crate::{
+    SchemaChange, StorageError, WriteOptions,
+    checksum::sealed_commit,
+    log::{checkpoint_path, note_checkpoint},
+    state::TableState,
+    table::TableHandle,
+};
 
 /// Attempts against writers of other processes. Within this process there is one writer per table.
 const ATTEMPTS: u32 = 20;
@@ -230,7 +237,7 @@ impl TableHandle {
         if let Some(now) = now {
             now.require_allowed(&self.name, &data.actions, &data.operation)?;
         }
-        let bytes = data.get_bytes().map_err(|error| delta(error.into()))?;
+        let bytes = sealed_commit(data.get_bytes().map_err(|error| delta(error.into()))?);
         let version = now.map_or(0, |now| now.version() + 1);
         let entry = CommitOrBytes::LogBytes(bytes.clone());
         self.fence.check(&self.name)?;
@@ -264,10 +271,20 @@ impl TableHandle {
         let Some(now) = self.state().await? else {
             return Err(StorageError::TableNotFound { table: self.name.clone() });
         };
+        let path = checkpoint_path(now.version());
+        let is_new = match self.store().head(&path).await {
+            Ok(_) => false,
+            Err(object_store::Error::NotFound { .. }) => true,
+            Err(error) => return Err(StorageError::store("read", path)(error)),
+        };
         let delta = now.delta(&self.name, &self.log_store).await?;
         checkpoints::create_checkpoint(delta, None).await.map_err(StorageError::delta(&self.name))?;
         self.let_go().await;
-        Ok(())
+        // One that was there stays, and nobody knows any more what was written then.
+        match is_new {
+            true => note_checkpoint(&self.name, &self.log_store, now.version()).await,
+            false => Ok(()),
+        }
     }
 }
 

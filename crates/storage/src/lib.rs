@@ -10,6 +10,7 @@
 //!
 //! **Invariant:** on a local disk a commit is visible only after everything it names is synced.
 
+mod checksum;
 mod claim;
 mod clean_log;
 mod commit;

@@ -1,23 +1,29 @@
 //! A table's `_delta_log` as files: which versions there are, and what they say, line by line.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::json::LineDelimitedWriter;
 use bytes::Bytes;
 use deltalake::{
-    kernel::{Add, Metadata, Protocol, Remove, Transaction, Version},
+    kernel::{Add, CommitInfo, Metadata, Protocol, Remove, Transaction, Version},
     logstore::LogStoreRef,
 };
-use object_store::{ObjectStoreExt, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 use parquet::{
-    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
     errors::ParquetError,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use wardlake_core::TableName;
 
-use crate::StorageError;
+use crate::{
+    StorageError,
+    checksum::{is_as_noted, is_commit_as_written, note_of},
+};
 
 /// What is read of a checkpoint. Statistics may be there twice: those in columns have another shape for each table.
 const CHECKPOINT_COLUMNS: [&str; 15] = [
@@ -122,15 +128,34 @@ fn metadata<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<
 }
 
 /// What is written in lines; else what is wrong with it, without the values that are there.
-fn parse(bytes: &[u8]) -> Result<Vec<Line>, String> {
-    let lines = serde_json::Deserializer::from_slice(bytes).into_iter::<Line>().collect::<Result<_, _>>();
+fn entries<L: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<L>, String> {
+    let lines = serde_json::Deserializer::from_slice(bytes).into_iter::<L>().collect::<Result<_, _>>();
     lines.map_err(|error| format!("line {}, column {} is no entry of a log", error.line(), error.column()))
 }
 
-/// What a commit file says.
-pub(crate) fn parse_commit(table: &TableName, version: Version, bytes: &[u8]) -> Result<Vec<Line>, StorageError> {
+fn parse(bytes: &[u8]) -> Result<Vec<Line>, String> {
+    entries(bytes)
+}
+
+/// What a commit file says, if it is what was written.
+fn commit_entries<L: DeserializeOwned>(
+    table: &TableName,
+    version: Version,
+    bytes: &[u8],
+) -> Result<Vec<L>, StorageError> {
+    let lines = match is_commit_as_written(bytes) {
+        true => entries(bytes),
+        false => Err("it is not what was written: its checksum is of other bytes".to_owned()),
+    };
+    // Every commit says at least who made it.
+    let lines = lines.and_then(|lines| if lines.is_empty() { Err("it is empty".to_owned()) } else { Ok(lines) });
     let path = || format!("{}/{}/_delta_log/{version:020}.json", table.schema(), table.name());
-    parse(bytes).map_err(|reason| StorageError::Damaged { path: path(), reason })
+    lines.map_err(|reason| StorageError::Damaged { path: path(), reason })
+}
+
+/// What a commit file says of the table.
+pub(crate) fn parse_commit(table: &TableName, version: Version, bytes: &[u8]) -> Result<Vec<Line>, StorageError> {
+    commit_entries(table, version, bytes)
 }
 
 /// What one commit says; `HistoryGone` if its file is no longer there.
@@ -139,9 +164,28 @@ pub(crate) async fn commit_lines(
     log_store: &LogStoreRef,
     version: Version,
 ) -> Result<Vec<Line>, StorageError> {
+    parse_commit(table, version, &commit_bytes(table, log_store, version).await?)
+}
+
+/// What one commit says about itself, if anything; `HistoryGone` if its file is no longer there.
+pub(crate) async fn commit_info(
+    table: &TableName,
+    log_store: &LogStoreRef,
+    version: Version,
+) -> Result<Option<CommitInfo>, StorageError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Told {
+        commit_info: Option<CommitInfo>,
+    }
+    let bytes = commit_bytes(table, log_store, version).await?;
+    let lines: Vec<Told> = commit_entries(table, version, &bytes)?;
+    Ok(lines.into_iter().find_map(|line| line.commit_info))
+}
+
+async fn commit_bytes(table: &TableName, log_store: &LogStoreRef, version: Version) -> Result<Bytes, StorageError> {
     let bytes = log_store.read_commit_entry(version).await.map_err(StorageError::delta(table))?;
-    let bytes = bytes.ok_or_else(|| StorageError::HistoryGone { table: table.clone(), version })?;
-    parse_commit(table, version, &bytes)
+    bytes.ok_or_else(|| StorageError::HistoryGone { table: table.clone(), version })
 }
 
 /// What a checkpoint says that lies in these files and those that they name.
@@ -170,14 +214,66 @@ pub(crate) async fn checkpoint_lines(
     Ok(lines)
 }
 
+/// The checkpoint that is written of a version.
+pub(crate) fn checkpoint_path(version: Version) -> Path {
+    Path::from(format!("_delta_log/{version:020}.checkpoint.parquet"))
+}
+
+/// Where the checksum of a checkpoint's file lies, which has none of its own. Readers of Delta pass over such files.
+fn checksum_path(checkpoint: &Path) -> Option<Path> {
+    let stem = checkpoint.as_ref().strip_suffix(".parquet")?;
+    stem.ends_with(".checkpoint").then(|| Path::from(format!("{stem}.sum")))
+}
+
+async fn read_file(store: &Arc<dyn ObjectStore>, file: &Path) -> object_store::Result<Bytes> {
+    store.get(file).await?.bytes().await
+}
+
+/// The same, or none if it is not there.
+async fn read_if_there(store: &Arc<dyn ObjectStore>, file: &Path) -> Result<Option<Bytes>, StorageError> {
+    match read_file(store, file).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(StorageError::store("read", file)(error)),
+    }
+}
+
+/// Notes the checksum of a checkpoint that was just written.
+pub(crate) async fn note_checkpoint(
+    table: &TableName,
+    log_store: &LogStoreRef,
+    version: Version,
+) -> Result<(), StorageError> {
+    let (store, file) = (log_store.object_store(None), checkpoint_path(version));
+    let (Some(path), Some(bytes)) = (checksum_path(&file), read_if_there(&store, &file).await?) else {
+        return Ok(());
+    };
+    let note = tokio::task::spawn_blocking(move || note_of(&bytes)).await.map_err(StorageError::task(table))?;
+    store.put(&path, note.into()).await.map(drop).map_err(StorageError::store("write", &path))
+}
+
+/// What was noted of a checkpoint's file, if anything.
+async fn noted(store: &Arc<dyn ObjectStore>, file: &Path) -> Result<Option<Bytes>, StorageError> {
+    match checksum_path(file) {
+        Some(path) => read_if_there(store, &path).await,
+        None => Ok(None),
+    }
+}
+
 async fn file_lines(table: &TableName, log_store: &LogStoreRef, file: &Path) -> Result<Vec<Line>, StorageError> {
-    let get = log_store.object_store(None).get(file).await.map_err(StorageError::store("read", file))?;
-    let bytes = get.bytes().await.map_err(StorageError::store("read", file))?;
+    let store = log_store.object_store(None);
+    let (bytes, note) = tokio::join!(read_file(&store, file), noted(&store, file));
+    let (bytes, note) = (bytes.map_err(StorageError::store("read", file))?, note?);
     let is_text = file.extension() == Some("json");
     // A table of many files has a checkpoint of many rows: others go on meanwhile.
-    let parsed = tokio::task::spawn_blocking(move || match is_text {
-        true => parse(&bytes),
-        false => parquet_lines(bytes).map_err(|error| error.to_string()),
+    let parsed = tokio::task::spawn_blocking(move || {
+        if note.is_some_and(|note| !is_as_noted(&bytes, &note)) {
+            return Err("it is not what was written: its checksum is of other bytes".to_owned());
+        }
+        match is_text {
+            true => parse(&bytes),
+            false => parquet_lines(bytes).map_err(|error| error.to_string()),
+        }
     });
     let parsed = parsed.await.map_err(StorageError::task(table))?;
     parsed
@@ -186,7 +282,9 @@ async fn file_lines(table: &TableName, log_store: &LogStoreRef, file: &Path) -> 
 
 /// The rows of a checkpoint have the shape of a commit's lines: as text they are read the same way.
 fn parquet_lines(bytes: Bytes) -> Result<Vec<Line>, ParquetError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    // What a file says of its types beside its columns is not needed, and the library panics where that is damaged.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), CHECKPOINT_COLUMNS);
     let mut lines = Vec::new();
     for batch in builder.with_projection(mask).build()? {
@@ -208,6 +306,7 @@ mod tests {
             "00000000000000000003.json",
             "00000000000000000002.json",
             "00000000000000000003.crc",
+            "00000000000000000004.checkpoint.sum",
             "00000000000000000002.checkpoint.parquet",
             "00000000000000000003.checkpoint.0000000001.0000000002.parquet",
             "00000000000000000005.checkpoint.0000000001.0000000002.parquet",

@@ -8,16 +8,20 @@ use std::{
 use arrow::datatypes::SchemaRef;
 use chrono::{DateTime, Utc};
 use datafusion::{catalog::TableProvider, execution::SessionState};
-use deltalake::DeltaTable;
-use futures::TryStreamExt;
+use deltalake::{DeltaTable, kernel::CommitInfo};
+use futures::{StreamExt, TryStreamExt};
 use serde_json::Value;
 use wardlake_core::TableName;
 
 use crate::{
     StorageError,
+    log::{LogFiles, commit_info},
     state::{DataFile, TableState},
     table::TableHandle,
 };
+
+/// Commits that are read side by side.
+const PARALLEL_READS: usize = 16;
 
 /// A version of a table. Cheap to clone; reading it never sees a later commit.
 #[derive(Debug, Clone)]
@@ -130,19 +134,30 @@ impl TableSnapshot {
         builder.await.map_err(StorageError::query(self.name()))
     }
 
-    /// The newest `limit` commits up to this version, newest first.
+    /// The newest `limit` commits up to this version, newest first, as far as the log still has them.
     pub async fn history(&self, limit: Option<usize>) -> Result<Vec<HistoryEntry>, StorageError> {
-        let stream = self.delta().await?.history(limit);
-        let infos: Vec<_> = stream.try_collect().await.map_err(StorageError::delta(self.name()))?;
-        let newest = self.handle.newest_version().await?;
-        let newest = newest.ok_or_else(|| StorageError::TableNotFound { table: self.name().clone() })?;
-        // The library lists to the newest commit there is, newest first and without gaps.
-        let entries = infos.into_iter().enumerate().map(|(age, info)| HistoryEntry {
-            version: newest.saturating_sub(age as u64),
+        let log_store = &self.handle.log_store;
+        let mut versions = LogFiles::list(log_store).await?.commits;
+        versions.retain(|version| *version <= self.version());
+        let newest: Vec<u64> = versions.into_iter().rev().take(limit.unwrap_or(usize::MAX)).collect();
+        futures::stream::iter(newest)
+            .map(move |version| async move {
+                let info = commit_info(self.name(), log_store, version).await?;
+                Ok::<_, StorageError>(HistoryEntry::of(version, info.unwrap_or_default()))
+            })
+            .buffered(PARALLEL_READS)
+            .try_collect()
+            .await
+    }
+}
+
+impl HistoryEntry {
+    fn of(version: u64, info: CommitInfo) -> Self {
+        Self {
+            version,
             committed_at: info.timestamp.and_then(DateTime::from_timestamp_millis),
             operation: info.operation,
             metadata: info.info.into_iter().collect(),
-        });
-        Ok(entries.filter(|entry| entry.version <= self.version()).collect())
+        }
     }
 }

@@ -33,9 +33,8 @@ pub fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Flips a bit of a file, cuts it, zeroes a page that never reached the disk, or deletes it. Says how, with the file's name below `root`, and
-/// whether nobody can tell the file from a whole one: lines of JSON in a Delta log, which has no checksum.
-pub fn damage(root: &Path, path: &Path, random: &mut Random) -> io::Result<(String, bool)> {
+/// Flips a bit of a file, cuts it, zeroes a page that never reached the disk, or deletes it. Says how, with the file's name below `root`.
+pub fn damage(root: &Path, path: &Path, random: &mut Random) -> io::Result<String> {
     const PAGE: usize = 512;
     let mut bytes = fs::read(path)?;
     let at = random.below(bytes.len().max(1));
@@ -54,8 +53,12 @@ pub fn damage(root: &Path, path: &Path, random: &mut Random) -> io::Result<(Stri
         "lost" => fs::remove_file(path)?,
         _ => fs::write(path, &bytes)?,
     }
-    let is_log = path.parent().is_some_and(|folder| folder.ends_with("_delta_log"));
-    let is_json = |line: &[u8]| line.is_empty() || serde_json::from_slice::<serde_json::Value>(line).is_ok();
-    let is_hidden = is_log && how != "lost" && bytes.split(|byte| *byte == b'\n').all(is_json);
-    Ok((format!("{how} at {at}: {}", path.strip_prefix(root).unwrap_or(path).display()), is_hidden))
+    Ok(format!("{how} at {at}: {}", path.strip_prefix(root).unwrap_or(path).display()))
+}
+
+/// A commit of a Delta log as others write it, and as Wardlake did: without the checksum that those of today carry.
+pub fn without_checksum(commit: &str) -> String {
+    let seal = commit.split_once("\"wardlakeChecksum\":\"");
+    let parts = seal.and_then(|(before, rest)| Some((before, rest.split_once("\",")?.1)));
+    parts.map_or_else(|| commit.to_owned(), |(before, behind)| format!("{before}{behind}"))
 }

@@ -15,10 +15,10 @@ use chrono::{DateTime, Utc};
 use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wardlake_core::{RowHasher, TableName};
+use wardlake_core::TableName;
 
 use super::{Epoch, FOLDER, FRESH, Withdrawn, path};
-use crate::{Lake, StorageError};
+use crate::{Lake, StorageError, checksum::checksum};
 
 /// What stands before the checksum at the end of a record, and what behind it.
 const SEAL: (&str, &str) = (",\"checksum\":\"", "\"}");
@@ -129,15 +129,9 @@ impl EpochCache {
     }
 }
 
-fn hash_of(text: impl AsRef<[u8]>) -> String {
-    let mut hasher = RowHasher::default();
-    hasher.field(Some(text.as_ref()));
-    hasher.finish().to_string()
-}
-
 /// A JSON object with its own checksum as the last field.
 fn sealed(mut object: Vec<u8>) -> Vec<u8> {
-    let sum = hash_of(&object);
+    let sum = checksum(&object);
     object.pop();
     object.extend_from_slice(format!("{}{sum}{}", SEAL.0, SEAL.1).as_bytes());
     object
@@ -148,7 +142,7 @@ fn is_as_written(record: &[u8]) -> bool {
     let seal =
         record.strip_suffix(SEAL.1.as_bytes()).and_then(|rest| rest.split_at_checked(rest.len().checked_sub(32)?));
     let body = seal.and_then(|(rest, sum)| Some((rest.strip_suffix(SEAL.0.as_bytes())?, sum)));
-    body.is_none_or(|(body, sum)| hash_of([body, b"}"].concat()).as_bytes() == sum)
+    body.is_none_or(|(body, sum)| checksum([body, b"}"].concat()).as_bytes() == sum)
 }
 
 fn sql_path(hash: &str) -> Path {
@@ -178,7 +172,7 @@ impl Record {
             tables: epoch.tables.clone(),
             tables_gone: BTreeSet::new(),
             views: BTreeMap::new(),
-            view_hashes: epoch.views.iter().map(|(name, sql)| (name.clone(), hash_of(sql))).collect(),
+            view_hashes: epoch.views.iter().map(|(name, sql)| (name.clone(), checksum(sql))).collect(),
             views_gone: BTreeSet::new(),
             gates: epoch.gates.clone(),
             rollback_of: epoch.rollback_of,
@@ -195,7 +189,7 @@ impl Record {
         if 2 * differences > epoch.tables.len() + epoch.views.len() {
             return whole;
         }
-        let view_hashes = views.iter().map(|(name, sql)| (name.clone(), hash_of(sql))).collect();
+        let view_hashes = views.iter().map(|(name, sql)| (name.clone(), checksum(sql))).collect();
         Self { since: Some(since.number), tables, tables_gone, view_hashes, views_gone, ..whole }
     }
 
@@ -262,7 +256,7 @@ impl Lake {
         let path = sql_path(hash);
         let damaged = |reason: &str| StorageError::Damaged { path: path.to_string(), reason: reason.to_owned() };
         let bytes = self.get(&path).await?.ok_or_else(|| damaged("it is not there"))?;
-        let sql = std::str::from_utf8(&bytes).ok().filter(|sql| hash_of(sql) == hash);
+        let sql = std::str::from_utf8(&bytes).ok().filter(|sql| checksum(sql) == hash);
         let sql = sql.ok_or_else(|| damaged("it is not what it was when it was published"))?;
         self.epochs.note_text(hash.to_owned(), sql);
         Ok(sql.into())
@@ -272,7 +266,7 @@ impl Lake {
     async fn put_texts(&self, epoch: &Epoch, record: &Record) -> Result<(), StorageError> {
         for name in record.view_hashes.keys() {
             let Some(sql) = epoch.views.get(name) else { continue };
-            let hash = hash_of(sql);
+            let hash = checksum(sql);
             if self.epochs.text(&hash).is_none() {
                 self.put_if_absent(&sql_path(&hash), sql.clone()).await?;
                 self.epochs.note_text(hash, sql);

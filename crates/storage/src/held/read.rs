@@ -59,7 +59,8 @@ pub(super) async fn read(
     let error = |error| StorageError::query(of.name())(datafusion::error::DataFusionError::from(error));
     let reader = FileReader { store: of.handle.store(), file: file.clone(), whole: None };
     let pages = if rows.is_some() { PageIndexPolicy::Optional } else { PageIndexPolicy::Skip };
-    let options = ArrowReaderOptions::new().with_page_index_policy(pages);
+    // The table says what its types are. What a file says of them beside its columns may be damaged, and the library panics there.
+    let options = ArrowReaderOptions::new().with_page_index_policy(pages).with_skip_arrow_metadata(true);
     let mut builder = ParquetRecordBatchStreamBuilder::new_with_options(reader, options)
         .await
         .map_err(error)?

@@ -9,8 +9,9 @@ use std::{
 use arrow::util::pretty::pretty_format_batches;
 use datafusion::{error::DataFusionError, prelude::SessionContext};
 use futures::{StreamExt, stream};
+use serde_json::Value;
 use wardlake_storage::{Commit, EpochDraft, Lake};
-use wardlake_testkit::damage::{Random, damage, files};
+use wardlake_testkit::damage::{Random, damage, files, without_checksum};
 
 use crate::support::{kv, session, stream as rows, table};
 
@@ -54,7 +55,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Damages a file of the log or of the epochs.
-fn damage_one(lake: &Path, random: &mut Random) -> (String, bool) {
+fn damage_one(lake: &Path, random: &mut Random) -> String {
     let is_known = |file: &PathBuf| ["_delta_log", "_epochs"].iter().any(|part| file.iter().any(|name| name == *part));
     let files: Vec<PathBuf> = files(lake).unwrap().into_iter().filter(is_known).collect();
     damage(lake, &files[random.below(files.len())], random).unwrap()
@@ -111,27 +112,106 @@ async fn a16_a_damaged_log_or_epoch_is_an_error_or_told() {
         async move {
             let folder = scratch();
             copy(&whole, folder.path());
-            let (what, is_hidden) = damage_one(folder.path(), &mut Random(seed.wrapping_add(number)));
+            let what = damage_one(folder.path(), &mut Random(seed.wrapping_add(number)));
             let what = format!("WARDLAKE_DAMAGE_SEED={seed}, round {number}: {what}");
             match tokio::spawn(read_and_go_on(folder.path().to_owned())).await {
-                Err(panic) => Some((format!("{what}\n  {panic}"), false)),
+                Err(panic) => Some(format!("{what}\n  {panic}")),
                 Ok(Ok((got, is_told))) if got != expected && !is_told => {
-                    Some((format!("{what}\n  {got:?} without a word"), is_hidden))
+                    Some(format!("{what}\n  {got:?} without a word"))
                 }
                 Ok(Err(error)) if !["bronze", "gold", "_epochs"].iter().any(|place| error.contains(place)) => {
-                    Some((format!("{what}\n  does not say where: {error}"), false))
+                    Some(format!("{what}\n  does not say where: {error}"))
                 }
                 Ok(_) => None,
             }
         }
     };
-    let found: Vec<(String, bool)> =
+    let wrong: Vec<String> =
         stream::iter(0..ROUNDS).map(round).buffer_unordered(4).filter_map(async |found| found).collect().await;
-    let (hidden, wrong): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, is_hidden)| *is_hidden);
-    let lines = |found: &[(String, bool)]| found.iter().map(|(line, _)| line.clone()).collect::<Vec<_>>().join("\n");
-    assert!(wrong.is_empty(), "{} of {ROUNDS}\n{}", wrong.len(), lines(&wrong));
-    // A digit or a letter of a log that is another one is not found: Delta's log has no checksum.
-    assert!(hidden.len() as u64 <= ROUNDS / 50, "{} of {ROUNDS}\n{}", hidden.len(), lines(&hidden));
+    assert!(wrong.is_empty(), "{} of {ROUNDS}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Another value in every field that an answer depends on, in JSON that is as good as before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a16_a_digit_of_a_commit_that_is_another_is_an_error_that_names_the_file() {
+    let folder = scratch();
+    write(folder.path()).await;
+    let url = folder.path().to_str().unwrap().to_owned();
+    let commit = |name: &str, version: u64| folder.path().join(format!("{name}/_delta_log/{version:020}.json"));
+    for (name, version) in [("gold/w", 0), ("gold/w", 4), ("bronze/t", 5), ("bronze/t", 6)] {
+        let file = commit(name, version);
+        let whole = fs::read_to_string(&file).unwrap();
+        assert!(whole.starts_with("{\"commitInfo\":{\"wardlakeChecksum\":\""), "{whole}");
+        let table = table(&name.replace('/', "."));
+        let mut changed = 0;
+        for (at, digit) in whole.char_indices().filter(|(_, digit)| digit.is_ascii_digit()) {
+            let mut damaged = whole.clone().into_bytes();
+            damaged[at] = if digit == '7' { b'6' } else { b'7' };
+            if damaged.split(|byte| *byte == b'\n').any(|line| serde_json::from_slice::<Value>(line).is_err()) {
+                continue;
+            }
+            fs::write(&file, &damaged).unwrap();
+            let told = Lake::open(&url).await.unwrap().require(&table).await.map(drop).unwrap_err().to_string();
+            let is_told = told.starts_with(&format!("{name}/_delta_log/{version:020}.json is damaged: "));
+            assert!(is_told && told.contains("checksum"), "at {at}: {told}");
+            changed += 1;
+        }
+        assert!(changed > 50, "{changed} of {whole}");
+        // As others write it, and as it was written before there were checksums: it is read as it is.
+        fs::write(&file, without_checksum(&whole).replace("\"numRecords\\\":3", "\"numRecords\\\":4")).unwrap();
+        assert!(Lake::open(&url).await.unwrap().require(&table).await.is_ok());
+        fs::write(&file, &whole).unwrap();
+    }
+    // Who reads only what a commit says about itself is told as well.
+    let file = commit("gold/w", 1);
+    let whole = fs::read_to_string(&file).unwrap();
+    let lake = Lake::open(&url).await.unwrap();
+    let newest = lake.require(&table("gold.w")).await.unwrap();
+    assert_eq!(newest.history(None).await.unwrap().len(), 5);
+    fs::write(&file, whole.replacen("\"wardlakeCommit\":\"", "\"wardlakeCommit\":\"0", 1)).unwrap();
+    let told = newest.history(None).await.unwrap_err().to_string();
+    assert!(told.contains("gold/w/_delta_log/00000000000000000001.json is damaged: "), "{told}");
+    // Nothing at all is no commit either.
+    fs::write(&file, "").unwrap();
+    let told = Lake::open(&url).await.unwrap().require(&table("gold.w")).await.map(drop).unwrap_err().to_string();
+    assert!(told.contains("00000000000000000001.json is damaged: it is empty"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a16_a_bit_of_a_checkpoint_that_is_another_is_an_error_that_names_the_file() {
+    let folder = scratch();
+    write(folder.path()).await;
+    let file = folder.path().join("bronze/t/_delta_log/00000000000000000003.checkpoint.parquet");
+    let note = file.with_extension("sum");
+    let (whole, noted) = (fs::read(&file).unwrap(), fs::read(&note).unwrap());
+    let require = async || {
+        let lake = Lake::open(folder.path().to_str().unwrap()).await.unwrap();
+        lake.require(&table("bronze.t")).await.map(|newest| newest.version())
+    };
+    let mut random = Random(SEED);
+    for _ in 0..300 {
+        let at = random.below(whole.len());
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << random.below(8);
+        fs::write(&file, &damaged).unwrap();
+        let told = require().await.unwrap_err().to_string();
+        let name = "bronze/t/_delta_log/00000000000000000003.checkpoint.parquet is damaged: ";
+        assert!(told.starts_with(name) && told.contains("checksum"), "at {at}: {told}");
+    }
+    fs::write(&file, &whole).unwrap();
+    assert_eq!(require().await.unwrap(), 6);
+    // A checkpoint that stands alone is read as it is, and so is one of another length than was noted.
+    fs::write(&note, [&noted[..], b"0"].concat()).unwrap();
+    assert_eq!(require().await.unwrap(), 6);
+    fs::remove_file(&note).unwrap();
+    assert_eq!(require().await.unwrap(), 6);
+    // Of one that was there before nobody knows whether it is still what was written.
+    let lake = Lake::open(folder.path().to_str().unwrap()).await.unwrap();
+    let newest = file.with_file_name("00000000000000000006.checkpoint.sum");
+    lake.checkpoint(&table("bronze.t")).await.unwrap();
+    fs::remove_file(&newest).unwrap();
+    lake.checkpoint(&table("bronze.t")).await.unwrap();
+    assert!(!newest.exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]

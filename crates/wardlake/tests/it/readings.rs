@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use wardlake_testkit::damage::without_checksum;
 
 use crate::{served::Served, world::World};
 
@@ -77,7 +78,7 @@ fn forget_reading(world: &World) {
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        let text = fs::read_to_string(&path).unwrap();
+        let text = without_checksum(&fs::read_to_string(&path).unwrap());
         let forgotten = text.lines().map(|line| {
             let mut action: Value = serde_json::from_str(line).unwrap();
             if let Some(properties) = action["metaData"]["configuration"].as_object_mut() {
