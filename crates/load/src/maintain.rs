@@ -148,19 +148,17 @@ async fn pass(
     let loads = LoadLog::read(workspace).await?;
     let viewer = Viewer::System(SystemReason::Maintenance);
     let session = workspace.engine.recurring_session(viewer, ReadState::Working)?;
-    let mut merged = BTreeMap::new();
+    let mut merged = Merged::default();
     for table in lake.table_names().await? {
         let _turn = workspace.engine.turn().await;
         let one =
             Table { workspace, options, settled_at, readers: &readers, loads: &loads, session: &session, name: &table };
         match one.maintain(report).await {
-            Ok(versions) => merged.extend(versions.map(|versions| (table, versions))),
+            Ok(version) => version.into_iter().for_each(|version| merged.note(&table, version)),
             Err(error) => failures.push(error),
         }
     }
-    if !merged.is_empty() {
-        show_merged(workspace, &merged).await?;
-    }
+    merged.show(workspace).await?;
     let mut swept = vec![lake.sweep(options.grace(), options.dry_run).await?];
     for name in own_tables(workspace)? {
         swept.push(lake.sweep_unborn(&name, options.grace(), options.dry_run).await?);
@@ -198,30 +196,50 @@ fn own_tables(workspace: &Workspace) -> Result<BTreeSet<TableName>, LoadError> {
     Ok(tables)
 }
 
-/// The newest epoch names the merged files in place of the small ones, which would otherwise stay for as long as nothing else is published. The
-/// rows are the same. `merged`: the version before and after.
-async fn show_merged(workspace: &Workspace, merged: &BTreeMap<TableName, (u64, u64)>) -> Result<(), LoadError> {
-    let over = |newest: Option<&Epoch>| {
-        let newest = newest?;
-        let mut tables = newest.tables.clone();
-        for (name, (before, after)) in merged {
-            tables.entry(name.clone()).and_modify(|version| {
-                if version == before {
-                    *version = *after;
-                }
-            });
+/// Tables whose files were merged, and between which versions the rows are the same: the one before the first merge that no epoch shows, and
+/// the one after the last.
+#[derive(Debug, Default)]
+pub(crate) struct Merged(BTreeMap<TableName, (u64, u64)>);
+
+impl Merged {
+    /// Notes that `version` has the rows of the one before it, in other files.
+    pub(crate) fn note(&mut self, table: &TableName, version: u64) {
+        let same = self.0.entry(table.clone()).or_insert((version.saturating_sub(1), version));
+        *same = if same.1 + 1 == version { (same.0, version) } else { (version.saturating_sub(1), version) };
+    }
+
+    /// The newest epoch names the merged files in place of the small ones, which would otherwise stay for as long as nothing else of these tables
+    /// is published. The rows are the same. What an epoch does not name yet, as its wave is not done, is left to the next call.
+    pub(crate) async fn show(&mut self, workspace: &Workspace) -> Result<(), LoadError> {
+        if self.0.is_empty() {
+            return Ok(());
         }
-        (tables != newest.tables).then(|| EpochDraft {
-            run_id: workspace.run_id.clone(),
-            tables,
-            views: newest.views.clone(),
-            gates: newest.gates.clone(),
-            rollback_of: None,
-            withdrawn: newest.withdrawn.clone(),
-        })
-    };
-    workspace.lake.publish_over(over).await?;
-    Ok(())
+        let mut shown = BTreeMap::new();
+        let over = |newest: Option<&Epoch>| {
+            let newest = newest?;
+            let mut tables = newest.tables.clone();
+            for (name, (first, last)) in &self.0 {
+                tables.entry(name.clone()).and_modify(|version| {
+                    let now = *version;
+                    if (*first..*last).contains(&now) {
+                        *version = *last;
+                    }
+                });
+            }
+            shown.clone_from(&tables);
+            (tables != newest.tables).then(|| EpochDraft {
+                run_id: workspace.run_id.clone(),
+                tables,
+                views: newest.views.clone(),
+                gates: newest.gates.clone(),
+                rollback_of: None,
+                withdrawn: newest.withdrawn.clone(),
+            })
+        };
+        workspace.lake.publish_over(over).await?;
+        self.0.retain(|name, (first, _)| shown.get(name).is_none_or(|version| *version < *first));
+        Ok(())
+    }
 }
 
 /// Per table the version up to which every model that reads its changes has consumed it.
@@ -257,8 +275,8 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    /// The version before and after, if files were merged and nothing else happened between.
-    async fn maintain(&self, report: &mut UpkeepReport) -> Result<Option<(u64, u64)>, LoadError> {
+    /// The version with merged files, if any were.
+    async fn maintain(&self, report: &mut UpkeepReport) -> Result<Option<u64>, LoadError> {
         let (lake, name) = (&self.workspace.lake, self.name);
         let Some(snapshot) = lake.snapshot(name, None).await? else { return Ok(None) };
         let mut merged = None;
@@ -267,7 +285,7 @@ impl Table<'_> {
                 && let Some(version) = self.merge(&snapshot).await?
             {
                 report.merged.push(name.to_string());
-                merged = (version == snapshot.version() + 1).then(|| (snapshot.version(), version));
+                merged = Some(version);
             }
             lake.checkpoint_if_due(name).await?;
         }
@@ -324,5 +342,21 @@ impl Table<'_> {
         let state = self.session.context().state();
         let outcome = self.workspace.lake.optimize(&state, snapshot, spec, Commit::default()).await?;
         Ok(outcome.map(|outcome| outcome.version()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merges_one_behind_the_other_are_one_and_rows_between_them_begin_anew() {
+        let table: TableName = "bronze.events".parse().unwrap();
+        let mut merged = Merged::default();
+        let mut noted = |version| {
+            merged.note(&table, version);
+            merged.0[&table]
+        };
+        assert_eq!([5, 6, 9].map(&mut noted), [(4, 5), (4, 6), (8, 9)]);
     }
 }

@@ -2,8 +2,8 @@
 //! epochs hold more bytes than they may. Pinned ones never go.
 //!
 //! What old epochs hold is bounded by itself: each names a version, and of a version's files none is its alone but those that were merged or
-//! rewritten since, sixteen small ones of a size at most; there are some fifty of these epochs. To name merged files in place of the small ones
-//! would gain little: only the version right before a merge is certain to have its rows, and in a server other commits come between.
+//! rewritten since. There are some fifty of these epochs, and of those of an hour or a day the one stays that a server published right behind a
+//! merge ([`Lake::thin_epochs`]): it has next to no small files.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, btree_map::Entry},
@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 use wardlake_project::{Node, ResourceType};
-use wardlake_storage::{EpochRetention, Lake};
+use wardlake_storage::{COUNTED_ON, EpochRetention, Lake};
 
 use crate::{Workspace, error::LoadError};
 
@@ -31,7 +31,9 @@ pub(crate) async fn forget(
 ) -> Result<usize, LoadError> {
     let lake = &workspace.lake;
     let mut forgotten = 0;
-    if !dry_run {
+    // Of epochs of the last hour only those may go behind which nobody counts on, whatever the clock shows now.
+    let counted_on = if dry_run { None } else { lake.settled_time(COUNTED_ON, false).await? };
+    if let Some(counted_on) = counted_on {
         let is_rebuilt = |node: &&Node| match node.resource_type {
             ResourceType::Model => node.config.materialized == "table",
             ResourceType::Seed => true,
@@ -39,7 +41,8 @@ pub(crate) async fn forget(
         };
         let nodes = workspace.project.nodes().values().filter(is_rebuilt);
         let rebuilt = nodes.filter_map(|node| node.relation.table_name()).collect();
-        forgotten += lake.thin_rebuilt(&rebuilt, REBUILT_VERSIONS, EpochRetention::USUAL.all, Utc::now()).await?;
+        let hour = EpochRetention::USUAL.all;
+        forgotten += lake.thin_rebuilt(&rebuilt, REBUILT_VERSIONS, hour, Utc::now(), counted_on).await?;
     }
     let Some(keep_bytes) = workspace.project.target().keeping.epoch_bytes else { return Ok(forgotten) };
     let Some(settled_at) = settled_at else { return Ok(forgotten) };

@@ -18,7 +18,7 @@ use wardlake_storage::{Commit, Lake, OptimizeSpec};
 use crate::{
     MaintainOptions, Workspace,
     error::LoadError,
-    maintain::{EPOCHS_AT_ONCE, GRACE, MERGED_BYTES, MERGED_FILES, maintain},
+    maintain::{EPOCHS_AT_ONCE, GRACE, MERGED_BYTES, MERGED_FILES, Merged, maintain},
     old_epochs::SETTLED_EPOCHS,
 };
 
@@ -57,6 +57,8 @@ pub struct Upkeep {
     views: BTreeMap<TableName, TableName>,
     /// The rows that tables were left with.
     left: BTreeMap<TableName, u64>,
+    /// Of tables whose files were merged, as long as no epoch shows it: between which versions the rows are the same.
+    merged: Merged,
 }
 
 impl Upkeep {
@@ -68,7 +70,8 @@ impl Upkeep {
             .filter_map(|node| node.relation.table_name().zip(node.trimmed_to.as_ref().and_then(relation)))
             .collect();
         let tables = models.iter().filter_map(|node| node.relation.table_name()).chain(sources).collect();
-        Self { workspace, maintained_at: None, tables, views, left: BTreeMap::new() }
+        workspace.lake.note_costs(MERGED_BYTES / 2);
+        Self { workspace, maintained_at: None, tables, views, left: BTreeMap::new(), merged: Merged::default() }
     }
 
     /// One round: merging often, deleting seldom, and with the first, for a server may be started over and over. Tells what it did, if it did
@@ -94,10 +97,11 @@ impl Upkeep {
     }
 
     /// Room is short: what may go goes now, and nothing is merged.
-    pub async fn free(&self) -> Vec<LoadError> {
-        let started = Instant::now();
+    pub async fn free(&mut self) -> Vec<LoadError> {
+        let (started, now) = (Instant::now(), Utc::now());
         let mut report = UpkeepReport::default();
         let failures = self.maintain(true, &mut report).await;
+        self.maintained_at = Some(now);
         self.tell(report, started);
         failures
     }
@@ -121,6 +125,8 @@ impl Upkeep {
         for table in self.tables.clone() {
             failures.extend(self.tidy_table(&table, report).await.err());
         }
+        // A wave that comes later names the merged files of the tables that it writes. Of the others, and where none comes, this does.
+        failures.extend(self.merged.show(&self.workspace).await.err());
         match self.thin_epochs().await {
             Ok(epochs) => report.epochs_forgotten = epochs,
             Err(error) => failures.push(error),
@@ -160,8 +166,9 @@ impl Upkeep {
             return Ok(());
         }
         let spec = OptimizeSpec { target_bytes: MERGED_BYTES, alike: Some(MERGED_FILES), held: session.held() };
-        if lake.optimize(&state, &snapshot, spec, Commit::default()).await?.is_some() {
+        if let Some(outcome) = lake.optimize(&state, &snapshot, spec, Commit::default()).await? {
             report.merged.push(table.to_string());
+            self.merged.note(table, outcome.version());
         }
         Ok(())
     }

@@ -360,10 +360,12 @@ async fn keep_tidy(server: Arc<Server>, mut upkeep: Upkeep, mut stopped: watch::
             if is_short {
                 // What may go goes at once.
                 tell(upkeep.free().await);
-                tokio::time::sleep(TIDY_EVERY).await;
             } else {
                 tell(upkeep.round().await);
-                server.progress.write(|status| status.last_maintained_at = upkeep.maintained_at());
+            }
+            server.progress.write(|status| status.last_maintained_at = upkeep.maintained_at());
+            if is_short {
+                tokio::time::sleep(TIDY_EVERY).await;
             }
         }
     };

@@ -279,6 +279,7 @@ impl TableHandle {
         };
         let delta = now.delta(&self.name, &self.log_store).await?;
         checkpoints::create_checkpoint(delta, None).await.map_err(StorageError::delta(&self.name))?;
+        self.note_checkpoint(now.version());
         self.let_go().await;
         // One that was there stays, and nobody knows any more what was written then.
         match is_new {

@@ -51,7 +51,7 @@ pub use claim::Mark;
 pub use clean_log::LogReaders;
 pub use commit::{Commit, CommitOutcome, Follows};
 pub use disk::free_bytes;
-pub use epochs::{Epoch, EpochDiff, EpochDraft, EpochRetention, Pin, PublishedVersions, Withdrawn};
+pub use epochs::{COUNTED_ON, Epoch, EpochDiff, EpochDraft, EpochRetention, Pin, PublishedVersions, Withdrawn};
 pub use error::{StorageError, refused_memory};
 pub use expire::{Expiry, LEDGER_RETENTION, ledger_retention};
 pub use held::{HeldFiles, HeldRows, KEY_BYTES as HELD_KEY_BYTES, ROW_BYTES as HELD_ROW_BYTES};

@@ -11,7 +11,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use deltalake::{kernel::Action, protocol::DeltaOperation};
 use futures::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
-use wardlake_core::{ErrorKind, HasErrorKind, TableName};
+use wardlake_core::TableName;
 
 use crate::{
     Commit, CommitOutcome, HeldRows, Lake, StorageError, TableSnapshot,
@@ -221,14 +221,15 @@ impl Lake {
         let removed = removed_at(&newest).await?;
         let active: HashSet<String> = newest.files().into_iter().map(|file| file.path).collect();
         let mut kept = active.clone();
-        for version in keep_versions.iter().filter(|version| **version < newest.version()) {
-            match newest.at(*version).await {
-                Ok(then) => kept.extend(then.files().into_iter().map(|file| file.path)),
-                // Nobody can read it any more.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+        // A version that is left out nobody can read any more.
+        let older: Vec<u64> = keep_versions.range(..newest.version()).copied().collect();
+        let visit = |then: &TableState| {
+            // Of another id is a table that was dropped since.
+            if then.metadata().id() == newest.table_id() {
+                kept.extend(then.files().map(|file| file.path().to_owned()));
             }
-        }
+        };
+        handle.visit(&older, visit).await?;
         let of_old = paths(kept.difference(&active).map(String::as_str));
         let kept = paths(kept.iter().map(String::as_str));
         let store = handle.store();

@@ -29,6 +29,9 @@ const STATES: usize = 5;
 /// ([`crate::Lake::clean_log`]). Behind a version that an epoch still names, a log may have a gap.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(10 * 60);
 
+/// A version so close behind one that is known is made from it, and not read anew from a checkpoint.
+const NEAR: u64 = 100;
+
 /// Commits that are read side by side.
 const PARALLEL_READS: usize = 16;
 
@@ -44,6 +47,8 @@ pub(crate) struct TableHandle {
     known: tokio::sync::Mutex<VecDeque<Arc<TableState>>>,
     /// When the newest state that is known was seen to be the log's end.
     followed: Mutex<Option<Followed>>,
+    /// The version of the last checkpoint that is known.
+    checkpointed: Mutex<Option<u64>>,
     /// The lake's.
     pub(crate) fence: Arc<Fence>,
 }
@@ -76,8 +81,8 @@ impl TableHandle {
             .map_err(|error| StorageError::Url { url: url.to_string(), reason: error.to_string() })?;
         let store: Arc<dyn ObjectStore> = Arc::new(PrefixStore::new(Arc::clone(&location.root), prefix));
         let log_store = default_logstore(store, Arc::clone(&location.root), &url, &StorageConfig::default());
-        let (writer, known, followed) = Default::default();
-        Ok(Self { name, log_store, writer, known, followed, fence: Arc::clone(&location.fence) })
+        let (writer, known, followed, checkpointed) = Default::default();
+        Ok(Self { name, log_store, writer, known, followed, checkpointed, fence: Arc::clone(&location.fence) })
     }
 
     /// Rooted at the table.
@@ -151,6 +156,24 @@ impl TableHandle {
         Ok(None)
     }
 
+    /// The state at a version, if it is in memory and nobody is bringing that up to date. Whether the table is still the same is not looked at.
+    pub(crate) fn in_memory(&self, version: u64) -> Option<Arc<TableState>> {
+        let known = self.known.try_lock().ok()?;
+        known.iter().rfind(|state| state.version() == version).cloned()
+    }
+
+    /// How many log entries a reader of a version reads behind the checkpoint, as far as checkpoints are known.
+    pub(crate) fn commits_since_checkpoint(&self, version: u64) -> u64 {
+        let checkpointed = *self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of a later one it is not known which came before.
+        checkpointed.and_then(|checkpoint| version.checked_sub(checkpoint)).unwrap_or(version + 1)
+    }
+
+    /// Notes that this is the last checkpoint.
+    pub(crate) fn note_checkpoint(&self, version: u64) {
+        *self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+    }
+
     /// The state at a version that is not the newest, from memory or the log; `None` if the log does not go back so far.
     pub(crate) async fn state_at(&self, version: u64) -> Result<Option<Arc<TableState>>, StorageError> {
         if let Some(state) = self.known_at(version).await? {
@@ -161,6 +184,40 @@ impl TableHandle {
             Err(StorageError::HistoryGone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Shows `visit` the state at each of these versions, which are in order; those are left out whose log entries are gone. What lies close
+    /// together is read once: of a server's waves thousands are kept until they are thinned, and each by itself takes a list of the log.
+    pub(crate) async fn visit(
+        &self,
+        versions: &[u64],
+        mut visit: impl FnMut(&TableState) + Send,
+    ) -> Result<(), StorageError> {
+        let mut last: Option<Arc<TableState>> = None;
+        for version in versions.iter().copied() {
+            let mut state = match &last {
+                Some(before) if version - before.version() <= NEAR => self.forward(before, version).await?,
+                _ => None,
+            };
+            if state.is_none() {
+                state = self.state_at(version).await?;
+            }
+            let Some(state) = state else { continue };
+            visit(&state);
+            last = Some(state);
+        }
+        Ok(())
+    }
+
+    /// The state at a version behind `before`; `None` if the log does not have all between them.
+    async fn forward(&self, before: &TableState, version: u64) -> Result<Option<Arc<TableState>>, StorageError> {
+        let mut replay = before.replay();
+        for next in before.version() + 1..=version {
+            let bytes = self.log_store.read_commit_entry(next).await.map_err(StorageError::delta(&self.name))?;
+            let Some(bytes) = bytes else { return Ok(None) };
+            replay.take(parse_commit(&self.name, next, &bytes)?);
+        }
+        replay.state(&self.name, version, None, Some(before)).map(|state| Some(Arc::new(state)))
     }
 
     /// Whether the table is still the one that a state is of, and not one made anew under its name.
@@ -189,6 +246,9 @@ impl TableHandle {
     /// Reads the state at a version, or the newest one: the last checkpoint before it and the commits since.
     async fn read(&self, version: Option<u64>) -> Result<Option<TableState>, StorageError> {
         let files = LogFiles::list(&self.log_store).await?;
+        if let Some((checkpoint, _)) = files.checkpoints.last().filter(|_| version.is_none()) {
+            self.note_checkpoint(*checkpoint);
+        }
         let Some(version) = version.or(files.newest()) else { return Ok(None) };
         let mut replay = Replay::default();
         let mut first = 0;
@@ -285,6 +345,28 @@ mod tests {
         let rows = RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from(vec![1])) as _)]).unwrap();
         let stream = MemoryStream::try_new(vec![rows.clone()], rows.schema(), None).unwrap();
         lake.append(name, vec![Box::pin(stream)], Commit::default()).await.unwrap().version()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn versions_are_visited_in_order_and_those_that_are_gone_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let lake = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+        let name: TableName = "s.t".parse().unwrap();
+        for _ in 0..9 {
+            append(&lake, &name).await;
+        }
+        lake.checkpoint(&name).await.unwrap();
+        append(&lake, &name).await;
+        let other = Lake::open(&folder.path().to_string_lossy()).await.unwrap();
+        let visited = async |versions: &[u64]| {
+            let mut seen = Vec::new();
+            let handle = other.handle(&name).unwrap();
+            handle.visit(versions, |state| seen.push((state.version(), state.files().count()))).await.unwrap();
+            seen
+        };
+        assert_eq!(visited(&[0, 2, 3, 9]).await, [(0, 1), (2, 3), (3, 4), (9, 10)]);
+        std::fs::remove_file(folder.path().join("s/t/_delta_log/00000000000000000003.json")).unwrap();
+        assert_eq!(visited(&[0, 2, 3, 5, 8, 9]).await, [(0, 1), (2, 3), (8, 9), (9, 10)]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

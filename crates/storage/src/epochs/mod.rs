@@ -1,5 +1,6 @@
 //! Epochs: what readers see. One small immutable record per publication, `_epochs/<N>.json`, put if absent.
 
+mod cost;
 mod pins;
 mod record;
 mod thin;
@@ -15,7 +16,7 @@ use wardlake_core::TableName;
 pub(crate) use self::record::EpochCache;
 pub use self::{
     pins::Pin,
-    thin::{EpochRetention, PublishedVersions},
+    thin::{COUNTED_ON, EpochRetention, PublishedVersions},
 };
 use crate::{Lake, StorageError};
 

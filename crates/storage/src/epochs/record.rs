@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wardlake_core::TableName;
 
-use super::{Epoch, FOLDER, FRESH, Withdrawn, path};
+use super::{Epoch, FOLDER, FRESH, Withdrawn, cost::Costs, path};
 use crate::{Lake, StorageError, checksum::checksum};
 
 /// What stands before the checksum at the end of a record, and what behind it.
@@ -59,11 +59,21 @@ pub(super) struct Record {
     rollback_of: Option<u64>,
     #[serde(default, skip_serializing_if = "Withdrawn::is_empty")]
     withdrawn: Withdrawn,
+    /// What it costs to keep it ([`super::cost`]); 0 where nobody worked it out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) cost: u64,
+}
+
+fn is_zero(cost: &u64) -> bool {
+    *cost == 0
 }
 
 /// What this process knows of epochs: they never change.
 #[derive(Debug, Default)]
-pub(crate) struct EpochCache(Mutex<Known>);
+pub(crate) struct EpochCache {
+    known: Mutex<Known>,
+    pub(super) costs: Costs,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -78,7 +88,7 @@ struct Known {
 
 impl EpochCache {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The newest that was seen lately.
@@ -177,6 +187,7 @@ impl Record {
             gates: epoch.gates.clone(),
             rollback_of: epoch.rollback_of,
             withdrawn: epoch.withdrawn.clone(),
+            cost: 0,
         };
         let is_near = |since: &&Epoch| {
             epoch.number.saturating_sub(since.number) < WHOLE_EVERY
@@ -278,8 +289,9 @@ impl Lake {
     /// Tells an epoch from itself alone. It shows what it showed.
     pub(super) async fn make_whole(&self, number: u64) -> Result<(), StorageError> {
         let Some(record) = self.record(number).await?.filter(|record| record.since.is_some()) else { return Ok(()) };
+        let cost = record.cost;
         let epoch = self.resolve(record).await?;
-        let whole = Record { is_retold: true, ..Record::of(&epoch, None) };
+        let whole = Record { is_retold: true, cost, ..Record::of(&epoch, None) };
         self.put_texts(&epoch, &whole).await?;
         let at = path(number);
         let bytes = serde_json::to_vec(&whole)
@@ -289,7 +301,8 @@ impl Lake {
 
     /// Writes the record of an epoch, unless its number is taken. The SQL that it names is on disk before it.
     pub(super) async fn put_record(&self, epoch: &Arc<Epoch>) -> Result<bool, StorageError> {
-        let record = Record::of(epoch, self.epochs.whole().as_deref());
+        let cost = self.cost_of(epoch);
+        let record = Record { cost, ..Record::of(epoch, self.epochs.whole().as_deref()) };
         self.put_texts(epoch, &record).await?;
         let at = path(epoch.number);
         let damaged =

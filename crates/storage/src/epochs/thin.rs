@@ -1,16 +1,20 @@
 //! Which epochs stay: all of the last hour, one an hour for a day, one a day for a month. A server publishes several a second, and nobody
-//! goes back to one of yesterday by its number.
+//! goes back to one of yesterday by its number. Of a span the one stays that costs least (`cost.rs`), and of those that cost the same the last:
+//! one that was published right before its tables were merged would keep all the small files for as long as it stays.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    pin::pin,
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStoreExt;
 use wardlake_core::TableName;
 
-use super::{Epoch, FRESH, path, record::Record};
+use super::{Epoch, path, record::Record};
 use crate::{Lake, StorageError};
 
 /// How long epochs stay.
@@ -18,9 +22,9 @@ use crate::{Lake, StorageError};
 pub struct EpochRetention {
     /// All of them.
     pub all: Duration,
-    /// The last of each hour (UTC).
+    /// Of each hour (UTC) the last of those that cost least.
     pub hourly: Duration,
-    /// The last of each day (UTC).
+    /// And of each day (UTC).
     pub daily: Duration,
 }
 
@@ -34,6 +38,11 @@ impl EpochRetention {
 }
 
 const HOUR_S: u64 = 60 * 60;
+/// Records that are read side by side.
+const PARALLEL_READS: usize = 16;
+
+/// Behind an epoch of this age no publisher counts on any more: twice as long as it takes one for fresh.
+pub const COUNTED_ON: Duration = Duration::from_secs(20 * 60);
 
 impl Default for EpochRetention {
     fn default() -> Self {
@@ -48,10 +57,11 @@ struct Old {
     since: Option<u64>,
     /// Whether others may be told from it.
     is_base: bool,
+    cost: u64,
 }
 
 impl EpochRetention {
-    /// The span of which the last epoch stays, as seconds since 1970; none if none of that time do.
+    /// The span of which one epoch stays, as seconds since 1970; none if none of that time do.
     fn span(&self, published_at: DateTime<Utc>, now: DateTime<Utc>) -> Option<(i64, i64)> {
         let age = (now - published_at).to_std().unwrap_or_default();
         let length = match age {
@@ -64,9 +74,16 @@ impl EpochRetention {
 
     /// Of epochs in order those that stay.
     fn kept(&self, old: &[Old], now: DateTime<Utc>) -> BTreeSet<u64> {
-        let last: BTreeMap<(i64, i64), u64> =
-            old.iter().filter_map(|epoch| Some((self.span(epoch.published_at, now)?, epoch.number))).collect();
-        last.into_values().collect()
+        let mut cheapest: BTreeMap<(i64, i64), &Old> = BTreeMap::new();
+        let rank = |epoch: &Old| (epoch.cost, Reverse(epoch.number));
+        for epoch in old {
+            let Some(span) = self.span(epoch.published_at, now) else { continue };
+            let known = cheapest.entry(span).or_insert(epoch);
+            if rank(epoch) < rank(known) {
+                *known = epoch;
+            }
+        }
+        cheapest.into_values().map(|epoch| epoch.number).collect()
     }
 }
 
@@ -127,8 +144,9 @@ impl Lake {
             if !is_old || old.len() == limit || numbers.peek().is_none() {
                 break;
             }
-            let (published_at, since, is_base) = (record.published_at, record.since, record.is_base());
-            old.push(Old { number, published_at, since, is_base });
+            let is_base = record.is_base();
+            let Record { published_at, since, cost, .. } = record;
+            old.push(Old { number, published_at, since, is_base, cost });
         }
         Ok(OldEpochs { old, told_from })
     }
@@ -171,13 +189,15 @@ impl Lake {
 
     /// Of tables that are made anew each time only the last `versions` stay: of the epochs not older than `age`, those are forgotten that name an
     /// earlier one. Pinned ones stay, those that others are told from, those of the last minutes, behind which publishers count on, and the
-    /// newest. Returns how many were forgotten.
+    /// newest. A clock that jumped ahead makes an epoch of just now minutes old: what was published after `settled_at`, which it showed at a
+    /// pass [`COUNTED_ON`] ago ([`Lake::settled_time`]), stays as well. Returns how many were forgotten.
     pub async fn thin_rebuilt(
         &self,
         tables: &BTreeSet<TableName>,
         versions: usize,
         age: Duration,
         now: DateTime<Utc>,
+        settled_at: DateTime<Utc>,
     ) -> Result<usize, StorageError> {
         let mut wholes: BTreeMap<u64, BTreeMap<TableName, u64>> = BTreeMap::new();
         let mut last: BTreeMap<TableName, BTreeSet<u64>> = BTreeMap::new();
@@ -208,7 +228,8 @@ impl Lake {
                 }
                 is_behind |= !seen.contains(&version);
             }
-            let may_go = place > 0 && own_age > FRESH * 2 && !kept_bases.contains(&number);
+            let is_settled = own_age.to_std().is_ok_and(|own| own > COUNTED_ON) && record.published_at < settled_at;
+            let may_go = place > 0 && is_settled && !kept_bases.contains(&number);
             if is_behind && may_go {
                 going.push(number);
             } else {
@@ -227,9 +248,11 @@ impl Lake {
     /// not with the epochs.
     pub async fn published_versions(&self) -> Result<PublishedVersions, StorageError> {
         let mut versions = PublishedVersions::new();
-        for number in self.epoch_numbers().await? {
+        let numbers = futures::stream::iter(self.epoch_numbers().await?);
+        let mut records = pin!(numbers.map(|number| self.readable_record(number)).buffered(PARALLEL_READS));
+        while let Some(record) = records.try_next().await? {
             // What a difference does not name stands in the whole epoch that it is told from.
-            let Some(record) = self.readable_record(number).await? else { continue };
+            let Some(record) = record else { continue };
             for (name, version) in record.tables {
                 versions.entry(name).or_default().insert(version, record.published_at);
             }
@@ -251,7 +274,7 @@ mod tests {
         let at = |hours: i64, minutes: i64| now - chrono::Duration::minutes(60 * hours + minutes);
         let old = |number, published_at, since: Option<u64>| {
             let is_base = since.is_none();
-            Old { number, published_at, since, is_base }
+            Old { number, published_at, since, is_base, cost: 0 }
         };
         let epochs = [
             old(1, at(24 * 40, 0), None),
@@ -263,5 +286,22 @@ mod tests {
         ];
         let kept = EpochRetention::default().kept(&epochs, now);
         assert_eq!(kept.into_iter().collect::<Vec<_>>(), [3, 5, 6]);
+    }
+
+    #[test]
+    fn c01_of_a_span_the_epoch_stays_that_costs_least_however_often_it_is_looked_at() {
+        let now = DateTime::from_timestamp(100 * 86_400, 0).unwrap();
+        let start = now - chrono::Duration::hours(5);
+        let costs = [9, 2, 30, 2, 40, 7, 50];
+        let mut old: Vec<Old> = Vec::new();
+        for (number, cost) in (1_i64..).zip(costs) {
+            let published_at = start + chrono::Duration::minutes(number);
+            old.push(Old { number: number.unsigned_abs(), published_at, since: Some(0), is_base: false, cost });
+            let kept = EpochRetention::default().kept(&old, now);
+            old.retain(|epoch| kept.contains(&epoch.number));
+        }
+        assert_eq!(old.iter().map(|epoch| epoch.number).collect::<Vec<_>>(), [4]);
+        let kept = EpochRetention::default().kept(&old, now + chrono::Duration::days(3));
+        assert_eq!(kept.into_iter().collect::<Vec<_>>(), [4]);
     }
 }

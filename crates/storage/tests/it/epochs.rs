@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{Duration, Utc};
 use futures::TryStreamExt;
 use wardlake_core::{ErrorKind, HasErrorKind};
-use wardlake_storage::{Epoch, EpochDraft, EpochRetention, Lake, View};
+use wardlake_storage::{Commit, Epoch, EpochDraft, EpochRetention, Lake, OptimizeSpec, View};
 
-use crate::support::{lake, table};
+use crate::support::{kv, lake, optimize, stream, table};
 
 fn draft(version: u64) -> EpochDraft {
     EpochDraft { run_id: format!("run{version}"), tables: [(table("gold.t"), version)].into(), ..EpochDraft::default() }
@@ -191,6 +191,39 @@ async fn c02_a_pinned_epoch_outlives_the_one_it_was_told_from() {
     assert_eq!(Lake::open(lake.url().as_str()).await.unwrap().newest_epoch().await.unwrap(), Some(next));
 }
 
+/// A server publishes with every wave, and merges and writes checkpoints now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn c01_of_an_hour_of_waves_the_epoch_right_behind_a_merge_stays() {
+    let (lake, name) = (lake().await, table("s.t"));
+    lake.note_costs(16 << 20);
+    let append = async || {
+        let rows = stream(kv(&[(Some(1), "x")]));
+        lake.append(&name, rows, Commit::default()).await.unwrap().version()
+    };
+    let wave = async || {
+        let tables = [(name.clone(), append().await)].into();
+        lake.publish(EpochDraft { tables, ..EpochDraft::default() }).await.unwrap()
+    };
+    for _ in 0..10 {
+        append().await;
+    }
+    for _ in 0..10 {
+        wave().await;
+    }
+    optimize(&lake, &name, OptimizeSpec::all(32 << 20)).await.unwrap();
+    lake.checkpoint(&name).await.unwrap();
+    let cheapest = wave().await;
+    for _ in 0..10 {
+        wave().await;
+    }
+    let newest = wave().await;
+    let later = Utc::now() + Duration::hours(3);
+    lake.thin_epochs(EpochRetention::default(), later, 1000).await.unwrap();
+    let left = all(&lake).await;
+    assert!(left.contains(&cheapest) && left.contains(&newest), "{left:?}");
+    assert!(left.len() <= 3, "one more where the hour ended meanwhile: {left:?}");
+}
+
 /// Tables that are made anew each time are large, and an hour has many refreshes.
 #[tokio::test(flavor = "multi_thread")]
 async fn c10_the_last_versions_of_a_rebuilt_table_stay() {
@@ -201,7 +234,12 @@ async fn c10_the_last_versions_of_a_rebuilt_table_stay() {
     lake.pin_epoch(3, None).await.unwrap();
     let rebuilt = std::collections::BTreeSet::from([table("silver.t7")]);
     let hour = std::time::Duration::from_secs(3600);
-    let thin = async |after: Duration| lake.thin_rebuilt(&rebuilt, 5, hour, Utc::now() + after).await.unwrap();
+    let settled = async |after: Duration, settled_at| {
+        lake.thin_rebuilt(&rebuilt, 5, hour, Utc::now() + after, settled_at).await.unwrap()
+    };
+    let thin = async |after: Duration| settled(after, Utc::now()).await;
+    let before = Utc::now() - Duration::minutes(1);
+    assert_eq!(settled(Duration::minutes(30), before).await, 0, "a clock that jumped ahead makes nothing old");
     assert_eq!(thin(Duration::minutes(5)).await, 0, "publishers count on from those of the last minutes");
     assert_eq!(thin(Duration::minutes(90)).await, 0, "older ones are thinned by age");
     assert_eq!(thin(Duration::minutes(30)).await, 13);

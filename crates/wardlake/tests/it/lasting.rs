@@ -64,6 +64,34 @@ fn c10_forty_nights_leave_what_a_month_of_epochs_names() {
     assert_eq!((world.count("main.names"), world.count("bronze.lists")), (NIGHTS as u64, NIGHTS as u64));
 }
 
+/// What upkeep merges behind the last delivery is shown without another one: the small files of a quiet ward go.
+#[test]
+fn c01_what_is_merged_behind_the_last_delivery_is_what_readers_read() {
+    const EVENTS: u64 = 40;
+    let Some(clock) = Clock::of_its_own() else { return };
+    let world = clock.drives(ward()).env("NO_FAKE_STAT", "1");
+    let mut served = Served::start(&world, &[], &["http"]);
+    let token = ("Authorization", "Bearer secret");
+    for id in 1..=EVENTS {
+        let body = format!("{}\n", json!({"id": id.to_string(), "ward": "a", "beds": "1"}));
+        assert_eq!(served.post("/ingest/feed/events", &[token], body.as_bytes()).status, 200);
+        served.wait_until_shown("feed.events", id);
+    }
+    let is_merged = |event: &serde_json::Value| {
+        event["merged"].as_array().is_some_and(|tables| tables.contains(&json!("bronze.events")))
+    };
+    served.await_event(|event| event["event"] == "upkeep_finished" && is_merged(event));
+    served.stop();
+    for later in ["+1m", "+40d", "+41d", "+42d"] {
+        clock.set(later);
+        world.ok(&["maintain"]);
+    }
+    let lake = world.path().join("lake");
+    let left = files(&lake.join("bronze"), ".parquet") + files(&lake.join("main/events"), ".parquet");
+    assert!(left < EVENTS as usize, "{left} files are left");
+    assert_eq!((world.count("bronze.events"), world.count("main.events")), (EVENTS, EVENTS));
+}
+
 /// Hundreds of waves: the log and the small files of their tables go, and whoever reads changes misses nothing.
 #[test]
 fn c01_what_waves_leave_is_cleaned_and_the_next_goes_on() {
