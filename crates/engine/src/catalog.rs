@@ -203,7 +203,7 @@ impl LakeCatalog {
             return Ok(Some(Arc::clone(provider)));
         }
         if let Some(of) = read(&self.stand_ins).get(name) {
-            return Ok(self.expected.relation(of));
+            return Ok(self.expected.relation(of, name));
         }
         let Some(holder) = read(&self.context).upgrade() else { return Ok(None) };
         if let Some(sql) = self.view_sql(name).await? {
@@ -218,7 +218,7 @@ impl LakeCatalog {
             write(&self.views).insert((name.clone(), sql.clone()));
             return Ok(Some(Arc::new(ViewTable::new(plan, Some(sql)))));
         }
-        let Some(snapshot) = self.snapshot(name).await? else { return Ok(self.expected.relation(name)) };
+        let Some(snapshot) = self.snapshot(name).await? else { return Ok(self.expected.relation(name, name)) };
         if let Some(recurring) = &self.recurring
             && let Some(rows) = recurring.held.table(&snapshot).await?
         {

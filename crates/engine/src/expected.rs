@@ -4,16 +4,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    ops::ControlFlow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::{
-    catalog::TableProvider, common::SchemaError, datasource::empty::EmptyTable, error::DataFusionError,
-    execution::context::SessionContext, logical_expr::LogicalPlan, sql::parser::Statement,
+    catalog::TableProvider,
+    common::SchemaError,
+    datasource::empty::EmptyTable,
+    error::DataFusionError,
+    execution::context::SessionContext,
+    logical_expr::LogicalPlan,
+    sql::{
+        parser::Statement,
+        sqlparser::ast::{Expr, ObjectNamePart, Query, Select, TableFactor, TableWithJoins, Visit, Visitor},
+    },
 };
 use wardlake_core::{
     TableName,
@@ -28,24 +34,98 @@ tokio::task_local! {
 
 /// What a query asks for of tables that are not there.
 #[derive(Default)]
-struct Asked {
-    columns: Mutex<BTreeSet<String>>,
-    /// Whether it reads such a table at all.
-    is_needed: AtomicBool,
+struct Asked(Mutex<Columns>);
+
+#[derive(Default)]
+struct Columns {
+    /// The tables that it reads, with what it names of each.
+    of: BTreeMap<TableName, BTreeSet<String>>,
+    /// What it names of any of them.
+    of_any: BTreeSet<String>,
 }
 
 impl Asked {
-    fn columns(&self) -> BTreeSet<String> {
-        self.is_needed.store(true, Ordering::Relaxed);
-        self.columns.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The columns that are asked of a table, which is read.
+    fn columns(&self, table: &TableName) -> BTreeSet<String> {
+        let mut columns = self.lock();
+        let of_any = columns.of_any.clone();
+        columns.of.entry(table.clone()).or_default().union(&of_any).cloned().collect()
     }
 
-    /// Whether a query may be planned after all once its tables have one column more.
-    fn takes(&self, error: &DataFusionError) -> bool {
+    /// Whether a query may be planned after all once its tables have more columns. The planner names one that is missing; with it come those
+    /// that the statement can be seen to want, for planning it once for each would take as many times as long.
+    fn takes(&self, error: &DataFusionError, statement: &Statement) -> bool {
         let DataFusionError::SchemaError(error, _) = error.find_root() else { return false };
         let SchemaError::FieldNotFound { field, .. } = error.as_ref() else { return false };
-        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
-        self.is_needed.load(Ordering::Relaxed) && columns.insert(field.name.clone())
+        let mut columns = self.lock();
+        if let Statement::Statement(statement) = statement {
+            let _ = statement.visit(&mut Wanted(&mut columns.of));
+        }
+        !columns.of.is_empty() && columns.of_any.insert(field.name.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Columns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Finds what is selected from one of these tables alone: its names can only be columns of the table.
+struct Wanted<'a>(&'a mut BTreeMap<TableName, BTreeSet<String>>);
+
+impl Visitor for Wanted<'_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let [TableWithJoins { relation: TableFactor::Table { name, .. }, joins }] = select.from.as_slice() else {
+            return ControlFlow::Continue(());
+        };
+        let mut parts = name.0.iter().rev().filter_map(ObjectNamePart::as_ident).map(|part| part.value.as_str());
+        let table = parts.next().zip(parts.next()).and_then(|(name, schema)| TableName::new(schema, name).ok());
+        let Some(columns) = table.and_then(|table| self.0.get_mut(&table)).filter(|_| joins.is_empty()) else {
+            return ControlFlow::Continue(());
+        };
+        let mut names = Names { columns, depth: 0 };
+        let _ = select.projection.visit(&mut names);
+        let _ = select.selection.visit(&mut names);
+        ControlFlow::Continue(())
+    }
+}
+
+/// Takes up the names of columns in expressions, those of other queries left out.
+struct Names<'a> {
+    columns: &'a mut BTreeSet<String>,
+    /// Queries around the expression that is looked at.
+    depth: usize,
+}
+
+impl Visitor for Names<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        let name = match expr {
+            _ if self.depth > 0 => None,
+            Expr::Identifier(name) => Some(name),
+            Expr::CompoundIdentifier(parts) => parts.last(),
+            _ => None,
+        };
+        if let Some(name) = name {
+            self.columns.insert(if name.quote_style.is_some() {
+                name.value.clone()
+            } else {
+                name.value.to_lowercase()
+            });
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -81,14 +161,14 @@ impl Expected {
         new
     }
 
-    /// What stands for a table that is not there; none if nobody expects it.
-    pub(crate) fn relation(&self, name: &TableName) -> Option<Arc<dyn TableProvider>> {
+    /// What stands for a table that is not there, in a query that calls it `named`; none if nobody expects it.
+    pub(crate) fn relation(&self, name: &TableName, named: &TableName) -> Option<Arc<dyn TableProvider>> {
         if let Some(schema) = self.own.get(name) {
             return Some(Arc::new(EmptyTable::new(Arc::clone(schema))));
         }
         let described = self.tables.get(name)?.iter().cloned();
         self.read.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_insert(false);
-        let asked = ASKED.try_with(|asked| asked.columns()).unwrap_or_default();
+        let asked = ASKED.try_with(|asked| asked.columns(named)).unwrap_or_default();
         let own: ColumnList = described.chain(asked).filter(|name| !lineage::is_lineage(name)).collect();
         let text = |name: &str| Field::new(name, DataType::Utf8, true);
         let mut fields: Vec<Field> = own.names().iter().map(|name| text(name)).collect();
@@ -112,7 +192,7 @@ pub(crate) async fn plan(context: &SessionContext, statement: Statement) -> Resu
     };
     for _ in 0..MOST_NEW_COLUMNS {
         match planned().await {
-            Err(error) if asked.takes(&error) => {}
+            Err(error) if asked.takes(&error, &statement) => {}
             done => return done,
         }
     }

@@ -187,8 +187,7 @@ impl Day {
         // The first hours fill what is kept for an hour.
         let late = &parts[(parts.len() / 3).min(3)..];
         let (early, later) = late.split_at(late.len() / 2);
-        let mean =
-            |parts: &[Part]| parts.iter().map(|part| part.added.bytes).sum::<u64>() as f64 / parts.len() as f64;
+        let mean = |parts: &[Part]| parts.iter().map(|part| part.added.bytes).sum::<u64>() as f64 / parts.len() as f64;
         let (early, later) = (mean(early), mean(later));
         assert!(
             later <= early * 1.1 + self.spare_bytes as f64,
