@@ -368,17 +368,25 @@ mod tests {
         assert_eq!(pending(), 0);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_commit_that_is_broken_off_leaves_data_files_to_the_next_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = DurableStore::new();
-        let pending = || store.unsynced.lock().unwrap().len();
-        store.put(&path(folder.path(), "s/a/x.parquet"), "x".into()).await.unwrap();
-        let first = path(folder.path(), "s/a/_delta_log/0.json");
-        let broken_off = tokio::time::timeout(std::time::Duration::ZERO, store.put(&first, "{}".into())).await;
-        assert!(broken_off.is_err());
-        assert_eq!(pending(), 1);
-        store.put(&path(folder.path(), "s/a/_delta_log/1.json"), "{}".into()).await.unwrap();
-        assert_eq!(pending(), 0);
+    #[test]
+    fn a_commit_that_is_broken_off_leaves_data_files_to_the_next_one() {
+        // The one thread that may wait for the disk is busy when the first commit syncs.
+        let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let store = DurableStore::new();
+            let pending = || store.unsynced.lock().unwrap().len();
+            store.put(&path(folder.path(), "s/a/x.parquet"), "x".into()).await.unwrap();
+            let (go_on, told) = std::sync::mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || told.recv().is_err());
+            let first = path(folder.path(), "s/a/_delta_log/0.json");
+            let broken_off = tokio::time::timeout(std::time::Duration::ZERO, store.put(&first, "{}".into())).await;
+            assert!(broken_off.is_err());
+            assert_eq!(pending(), 1);
+            drop(go_on);
+            assert!(busy.await.unwrap());
+            store.put(&path(folder.path(), "s/a/_delta_log/1.json"), "{}".into()).await.unwrap();
+            assert_eq!(pending(), 0);
+        });
     }
 }

@@ -53,5 +53,6 @@ mod settings;
 mod soak;
 mod trust;
 mod unreadable;
+mod upgrade;
 mod withheld;
 mod world;
