@@ -17,7 +17,7 @@ use wardlake_engine::{ReadState, Session};
 use wardlake_project::ResourceType;
 use wardlake_records::{UpkeepReport, findings, quarantine, system};
 use wardlake_storage::{
-    Commit, Epoch, EpochDraft, Expiry, LogReaders, OptimizeSpec, StorageError, TableSnapshot, VacuumGrace,
+    COUNTED_ON, Commit, Epoch, EpochDraft, Expiry, LogReaders, OptimizeSpec, StorageError, TableSnapshot, VacuumGrace,
 };
 
 use crate::{
@@ -130,6 +130,8 @@ async fn pass(
     failures: &mut Vec<LoadError>,
 ) -> Result<(), LoadError> {
     let lake = &workspace.lake;
+    // Before the look that is noted: at the first pass of a process what another one noted counts once.
+    let counted_on = lake.settled_time(COUNTED_ON, false).await?;
     let settled_at = lake.settled_time(GRACE.removed, !options.dry_run).await?;
     if let Some(settled_at) = settled_at.filter(|_| !options.dry_run) {
         loop {
@@ -140,7 +142,7 @@ async fn pass(
             }
         }
     }
-    match old_epochs::forget(workspace, settled_at, options.dry_run).await {
+    match old_epochs::forget(workspace, counted_on, settled_at, options.dry_run).await {
         Ok(forgotten) => report.epochs_forgotten += forgotten,
         Err(error) => failures.push(error),
     }

@@ -13,7 +13,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use wardlake_core::{ErrorKind, HasErrorKind, TableName};
 use wardlake_project::{Node, ResourceType};
-use wardlake_storage::{COUNTED_ON, EpochRetention, Lake};
+use wardlake_storage::{EpochRetention, Lake};
 
 use crate::{Workspace, error::LoadError};
 
@@ -23,17 +23,18 @@ pub const REBUILT_VERSIONS: usize = 5;
 /// shown an hour ago.
 pub(crate) const SETTLED_EPOCHS: EpochRetention = EpochRetention { all: Duration::ZERO, ..EpochRetention::USUAL };
 
-/// Forgets them; with `dry_run`, says of how many old epochs this is so. Old is what was published before `settled_at`.
+/// Forgets them; with `dry_run`, says of how many old epochs this is so. Old is what was published before `settled_at`; what was published before
+/// `counted_on`, nobody counts on any more.
 pub(crate) async fn forget(
     workspace: &Workspace,
+    counted_on: Option<DateTime<Utc>>,
     settled_at: Option<DateTime<Utc>>,
     dry_run: bool,
 ) -> Result<usize, LoadError> {
     let lake = &workspace.lake;
     let mut forgotten = 0;
     // Of epochs of the last hour only those may go behind which nobody counts on, whatever the clock shows now.
-    let counted_on = if dry_run { None } else { lake.settled_time(COUNTED_ON, false).await? };
-    if let Some(counted_on) = counted_on {
+    if let Some(counted_on) = counted_on.filter(|_| !dry_run) {
         let is_rebuilt = |node: &&Node| match node.resource_type {
             ResourceType::Model => node.config.materialized == "table",
             ResourceType::Seed => true,
