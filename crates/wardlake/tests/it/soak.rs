@@ -53,8 +53,8 @@ impl Day {
         match setting("WARDLAKE_SOAK_EVENTS", 0) {
             // A build for tests takes several times as long, and other tests run beside it.
             0 => Self {
-                events: 60_000,
-                parts: 4,
+                events: 15_000,
+                parts: 3,
                 days: "1",
                 start_within: Duration::from_secs(90),
                 files: None,
