@@ -123,6 +123,11 @@ pub(crate) async fn create(
         kept: table.keep_raw.then(|| no_records(0)),
     };
     nothing.push(&mut fields, &mut arrays);
+    if table.pushes().next().is_some() {
+        // What is delivered says by which way it came. Columns that come with the first delivery would have every query of it planned anew.
+        fields.extend(lineage::OF_DELIVERIES.map(|name| Field::new(name, DataType::Utf8, true)));
+        arrays.extend(lineage::OF_DELIVERIES.map(|_| new_null_array(&DataType::Utf8, 0)));
+    }
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
     let stream = MemoryStream::try_new(vec![batch], schema, None)?;
