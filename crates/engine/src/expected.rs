@@ -27,6 +27,8 @@ use wardlake_core::{
     lineage,
 };
 
+use crate::dialect::column;
+
 tokio::task_local! {
     /// What the query that is being planned asks for.
     static ASKED: Arc<Asked>;
@@ -112,18 +114,8 @@ impl Visitor for Names<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        let name = match expr {
-            _ if self.depth > 0 => None,
-            Expr::Identifier(name) => Some(name),
-            Expr::CompoundIdentifier(parts) => parts.last(),
-            _ => None,
-        };
-        if let Some(name) = name {
-            self.columns.insert(if name.quote_style.is_some() {
-                name.value.clone()
-            } else {
-                name.value.to_lowercase()
-            });
+        if self.depth == 0 {
+            self.columns.extend(column(expr));
         }
         ControlFlow::Continue(())
     }

@@ -133,10 +133,6 @@ fn entries<L: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<L>, String> {
     lines.map_err(|error| format!("line {}, column {} is no entry of a log", error.line(), error.column()))
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<Line>, String> {
-    entries(bytes)
-}
-
 /// What a commit file says, if it is what was written.
 fn commit_entries<L: DeserializeOwned>(
     table: &TableName,
@@ -271,7 +267,7 @@ async fn file_lines(table: &TableName, log_store: &LogStoreRef, file: &Path) -> 
             return Err("it is not what was written: its checksum is of other bytes".to_owned());
         }
         match is_text {
-            true => parse(&bytes),
+            true => entries(&bytes),
             false => parquet_lines(bytes).map_err(|error| error.to_string()),
         }
     });
@@ -291,7 +287,7 @@ fn parquet_lines(bytes: Bytes) -> Result<Vec<Line>, ParquetError> {
         let mut text = LineDelimitedWriter::new(Vec::<u8>::new());
         text.write(&batch?)?;
         text.finish()?;
-        lines.extend(parse(&text.into_inner()).map_err(ParquetError::General)?);
+        lines.extend(entries::<Line>(&text.into_inner()).map_err(ParquetError::General)?);
     }
     Ok(lines)
 }
@@ -328,10 +324,10 @@ mod tests {
             {"commitInfo":{"operation":"WRITE"}}
             {"txn":{"appId":"a","version":4}}
             {"metaData":{"id":"i","schemaString":"{}","format":{"provider":"parquet"}}}"#;
-        let lines = parse(text).unwrap();
+        let lines: Vec<Line> = entries(text).unwrap();
         assert_eq!(lines.len(), 4);
         assert_eq!(lines.iter().filter_map(|line| line.txn.as_ref()).map(|txn| txn.version).collect::<Vec<_>>(), [4]);
         assert_eq!(lines[3].meta_data.as_ref().unwrap().id(), "i");
-        assert!(parse(br#"{"add":"#).is_err());
+        assert!(entries::<Line>(br#"{"add":"#).is_err());
     }
 }

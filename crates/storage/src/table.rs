@@ -211,11 +211,9 @@ impl TableHandle {
 
     /// The state at a version behind `before`; `None` if the log does not have all between them.
     async fn forward(&self, before: &TableState, version: u64) -> Result<Option<Arc<TableState>>, StorageError> {
-        let mut replay = before.replay();
-        for next in before.version() + 1..=version {
-            let bytes = self.log_store.read_commit_entry(next).await.map_err(StorageError::delta(&self.name))?;
-            let Some(bytes) = bytes else { return Ok(None) };
-            replay.take(parse_commit(&self.name, next, &bytes)?);
+        let (replay, reached) = self.replayed(before, version).await?;
+        if reached < version {
+            return Ok(None);
         }
         replay.state(&self.name, version, None, Some(before)).map(|state| Some(Arc::new(state)))
     }
@@ -228,19 +226,24 @@ impl TableHandle {
 
     /// What others have committed since; `None` if nothing.
     async fn follow(&self, before: &TableState) -> Result<Option<TableState>, StorageError> {
-        let mut version = before.version();
-        let mut replay = before.replay();
-        loop {
-            let next = self.log_store.read_commit_entry(version + 1).await;
-            let Some(bytes) = next.map_err(StorageError::delta(&self.name))? else { break };
-            replay.take(parse_commit(&self.name, version + 1, &bytes)?);
-            version += 1;
-        }
+        let (replay, version) = self.replayed(before, u64::MAX).await?;
         if version == before.version() {
             return Ok(None);
         }
         let committed_at = self.commit_time(version).await?;
         replay.state(&self.name, version, committed_at, Some(before)).map(Some)
+    }
+
+    /// The commits behind `before` up to `last`, as far as the log has them without a gap, and the version that was reached.
+    async fn replayed(&self, before: &TableState, last: u64) -> Result<(Replay, u64), StorageError> {
+        let (mut replay, mut version) = (before.replay(), before.version());
+        while version < last {
+            let next = self.log_store.read_commit_entry(version + 1).await;
+            let Some(bytes) = next.map_err(StorageError::delta(&self.name))? else { break };
+            replay.take(parse_commit(&self.name, version + 1, &bytes)?);
+            version += 1;
+        }
+        Ok((replay, version))
     }
 
     /// Reads the state at a version, or the newest one: the last checkpoint before it and the commits since.

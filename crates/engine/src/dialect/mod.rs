@@ -31,6 +31,7 @@ use datafusion::{
 };
 
 pub(crate) use docs::docs;
+pub(crate) use names::column;
 
 /// How deep expressions may nest before the parser refuses them; generated SQL nests deeper than people do.
 const RECURSION_LIMIT: usize = 200;

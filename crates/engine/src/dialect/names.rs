@@ -49,7 +49,8 @@ fn name(expr: &Expr) -> Option<String> {
     }
 }
 
-fn column(expr: &Expr) -> Option<String> {
+/// The column that an expression is, by the name under which it is found.
+pub(crate) fn column(expr: &Expr) -> Option<String> {
     let ident = match expr {
         Expr::Identifier(ident) => ident,
         Expr::CompoundIdentifier(parts) => parts.last()?,
